@@ -1,0 +1,1 @@
+"""The `intent` command: thin, above all layers."""

@@ -1,0 +1,1 @@
+"""From events to a packaged ensemble: adapters, dataset, models, ensemble, evaluation, packaging."""

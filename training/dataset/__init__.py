@@ -1,0 +1,1 @@
+"""Anchors, labels, time splits and the point-in-time training set."""

@@ -1,0 +1,1 @@
+"""The steps of the main job, each callable on its own and repeatable."""
