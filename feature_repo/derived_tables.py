@@ -1,0 +1,195 @@
+"""The tables behind the batch views, computed from the canonical log by DuckDB.
+
+Each row carries the moment from which it holds (`event_timestamp`) and the moment at which all it was made of was
+known (`created_timestamp`): a running total that includes a line known late is itself known late.
+"""
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from feature_repo.errors import SourceDataError
+
+__all__ = ["DERIVED_TABLES", "derive_table"]
+
+_DAY_US = 86_400_000_000
+
+_PURCHASES = """
+    SELECT *, coalesce(session_id, strftime(event_timestamp, '%Y-%m-%d')) AS basket
+    FROM events WHERE event_type = 'purchase'
+"""
+
+_BASKETS = f"""
+    SELECT user_id, basket,
+        max(event_timestamp) AS event_timestamp, max(created_timestamp) AS created_timestamp,
+        count(*)::DOUBLE AS basket_lines,
+        coalesce(sum(quantity), 0) AS basket_quantity,
+        coalesce(sum(revenue), 0) AS basket_revenue,
+        coalesce(sum(cost), 0) AS basket_cost,
+        count(DISTINCT item_id)::DOUBLE AS basket_items,
+        count(DISTINCT category)::DOUBLE AS basket_categories
+    FROM ({_PURCHASES}) GROUP BY user_id, basket
+"""
+
+USER_BASKETS = f"""
+    SELECT user_id, event_timestamp, created_timestamp, epoch_us(event_timestamp) AS basket_at,
+        basket_lines, basket_quantity, basket_revenue, basket_cost, basket_items, basket_categories
+    FROM ({_BASKETS}) ORDER BY user_id, event_timestamp, basket
+"""
+"""One row a basket: a session's purchase lines or, where the shop has no sessions, a day's."""
+
+USER_EVENTS = """
+    SELECT user_id, event_timestamp, created_timestamp, epoch_us(event_timestamp) AS event_at, event_type,
+        coalesce(item_id, '') AS event_item, coalesce(category, '') AS event_category,
+        coalesce(quantity, 'nan'::DOUBLE) AS event_quantity,
+        coalesce(revenue, 'nan'::DOUBLE) AS event_revenue, coalesce(cost, 'nan'::DOUBLE) AS event_cost
+    FROM events ORDER BY user_id, event_timestamp, created_timestamp, event_id
+"""
+"""One row an event. Lists hold no nulls, so what the shop does not know is '' or NaN here."""
+
+USER_PROFILE = """
+    SELECT user_id, event_timestamp, created_timestamp, age_group, gender, occupation, country, area
+    FROM users ORDER BY user_id, event_timestamp
+"""
+
+_LINES = """
+    SELECT *, event_type = 'purchase' AS bought,
+        coalesce(session_id, strftime(event_timestamp, '%Y-%m-%d')) AS basket
+    FROM events WHERE event_type IN ('purchase', 'return')
+"""
+
+
+def _first(column: str) -> str:
+    """Whether a purchase line is the customer's first with this value of `column`."""
+    earlier = f"PARTITION BY user_id, bought, {column} ORDER BY event_timestamp, event_id"
+    return f"bought AND {column} IS NOT NULL AND row_number() OVER ({earlier}) = 1"
+
+
+_MOMENTS = f"""
+    SELECT user_id, event_timestamp, max(created_timestamp) AS created_timestamp,
+        count(*) FILTER (new_basket) AS baskets, count(*) FILTER (bought) AS lines,
+        count(*) FILTER (NOT bought) AS returns,
+        coalesce(sum(quantity) FILTER (bought), 0) AS quantity,
+        coalesce(sum(revenue) FILTER (bought), 0) AS revenue,
+        coalesce(sum(cost) FILTER (bought), 0) AS cost,
+        count(*) FILTER (new_item) AS items, count(*) FILTER (new_category) AS categories
+    FROM (SELECT *, {_first("basket")} AS new_basket, {_first("item_id")} AS new_item,
+            {_first("category")} AS new_category FROM ({_LINES}))
+    GROUP BY user_id, event_timestamp
+"""
+
+USER_HISTORY = f"""
+    SELECT user_id, event_timestamp, max(created_timestamp) OVER running AS created_timestamp,
+        sum(baskets) OVER running::DOUBLE AS lifetime_baskets,
+        sum(lines) OVER running::DOUBLE AS lifetime_lines,
+        sum(quantity) OVER running AS lifetime_quantity,
+        sum(revenue) OVER running AS lifetime_revenue,
+        sum(cost) OVER running AS lifetime_cost,
+        sum(returns) OVER running::DOUBLE AS lifetime_returns,
+        sum(items) OVER running::DOUBLE AS distinct_items,
+        sum(categories) OVER running::DOUBLE AS distinct_categories,
+        min(epoch_us(event_timestamp)) FILTER (lines > 0) OVER running AS first_purchase_at,
+        max(epoch_us(event_timestamp)) FILTER (lines > 0) OVER running AS last_purchase_at
+    FROM ({_MOMENTS})
+    WINDOW running AS (PARTITION BY user_id ORDER BY event_timestamp ROWS UNBOUNDED PRECEDING)
+    ORDER BY user_id, event_timestamp
+"""
+"""One row whenever a customer bought or returned something: totals since the log began, up to and with that moment."""
+
+ITEM_CATALOGUE = """
+    SELECT item_id, event_timestamp, created_timestamp, category AS item_category, brand, title,
+        list_price, unit_cost
+    FROM items ORDER BY item_id, event_timestamp
+"""
+
+_SALES = f"""
+    SELECT item_id, event_timestamp, max(created_timestamp) AS created_timestamp,
+        count(*) AS purchases, count(DISTINCT user_id) AS buyers,
+        coalesce(sum(quantity), 0) AS pieces, coalesce(sum(revenue), 0) AS revenue
+    FROM ({_PURCHASES}) WHERE item_id IS NOT NULL GROUP BY item_id, event_timestamp
+"""
+
+
+def _expiring(days: int) -> str:
+    """Sales leave a window of `days` exactly `days` after they happened: (t - w, t] no longer holds them then."""
+    later = f"INTERVAL {days} DAYS"
+    columns = ", ".join(
+        f"{-1 if window == days else 0} * {name} AS {name}_{window}d"
+        for window in (7, 30)
+        for name in ("purchases", "pieces", "revenue")
+    )
+    return f"""
+        SELECT item_id, event_timestamp + {later}, greatest(created_timestamp, event_timestamp + {later}),
+            0 AS purchases, 0 AS buyers, 0.0 AS pieces, 0.0 AS revenue, {columns}
+        FROM sales
+    """
+
+
+_CHANGES = f"""
+    SELECT item_id, event_timestamp, created_timestamp, purchases, buyers, pieces, revenue,
+        purchases AS purchases_7d, pieces AS pieces_7d, revenue AS revenue_7d,
+        purchases AS purchases_30d, pieces AS pieces_30d, revenue AS revenue_30d
+    FROM sales UNION ALL {_expiring(7)} UNION ALL {_expiring(30)}
+"""
+
+_DEMAND_TOTALS = ("purchases", "buyers", "pieces", "revenue")
+_DEMAND_WINDOWS = tuple(f"{name}_{days}d" for days in (7, 30) for name in ("purchases", "pieces", "revenue"))
+
+ITEM_DEMAND = f"""
+    WITH sales AS ({_SALES}),
+    moments AS (
+        SELECT item_id, event_timestamp, max(created_timestamp) AS created_timestamp,
+            {", ".join(f"sum({name}) AS {name}" for name in (*_DEMAND_TOTALS, *_DEMAND_WINDOWS))}
+        FROM ({_CHANGES}) GROUP BY item_id, event_timestamp
+    )
+    SELECT item_id, event_timestamp, max(created_timestamp) OVER running AS created_timestamp,
+        {", ".join(f"sum({name}) OVER running::DOUBLE AS item_{name}_total" for name in _DEMAND_TOTALS)},
+        {", ".join(f"sum({name}) OVER running::DOUBLE AS item_{name}" for name in _DEMAND_WINDOWS)}
+    FROM moments
+    WINDOW running AS (PARTITION BY item_id ORDER BY event_timestamp ROWS UNBOUNDED PRECEDING)
+    ORDER BY item_id, event_timestamp
+"""
+"""One row whenever a demand figure of an item changed, by a sale or by one leaving a window: exact at every t.
+
+`item_buyers_total` adds up each moment's distinct buyers: a customer who comes back counts again.
+"""
+
+DERIVED_TABLES = {
+    "user_profile": USER_PROFILE,
+    "user_history": USER_HISTORY,
+    "user_baskets": USER_BASKETS,
+    "user_events": USER_EVENTS,
+    "item_catalogue": ITEM_CATALOGUE,
+    "item_demand": ITEM_DEMAND,
+}
+
+
+def derive_table(name: str, log: Path) -> pa.Table:
+    """Return the table behind the view `name`, from the canonical log below `log`.
+
+    Args:
+        name: a key of `DERIVED_TABLES`.
+        log: the folder that holds `events/`, `users/` and `items/`.
+
+    Raises:
+        SourceDataError: the log is not there, or holds something else than canonical Parquet.
+    """
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        try:
+            for source in ("events", "users", "items"):
+                connection.execute(f"CREATE VIEW {source} AS FROM read_parquet('{log}/{source}/*.parquet')")
+            return connection.sql(DERIVED_TABLES[name]).to_arrow_table().cast(_schema(connection, name))
+        except duckdb.Error as problem:
+            raise SourceDataError(
+                f"The log below {log} cannot be read: {problem}. Expected events/, users/ and items/ with canonical "
+                "Parquet files. Run `intent ingest` first."
+            ) from problem
+
+
+def _schema(connection: duckdb.DuckDBPyConnection, name: str) -> pa.Schema:
+    """Timestamps in UTC and microseconds whatever DuckDB calls the zone; the rest as it comes."""
+    drawn = connection.sql(f"FROM ({DERIVED_TABLES[name]}) LIMIT 0").to_arrow_table().schema
+    utc = pa.timestamp("us", tz="UTC")
+    return pa.schema([pa.field(f.name, utc if pa.types.is_timestamp(f.type) else f.type) for f in drawn])

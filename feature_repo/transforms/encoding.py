@@ -1,0 +1,140 @@
+"""From features to the numbers a model takes, by what was fitted on the training period alone.
+
+An encoding is data (it lives as JSON in the bundle), and applying it is a pure function: training and the service
+run the same code. Fitting it is `training/models/fit_encoding.py`.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.errors import FeatureError
+from feature_repo.transforms.customer import CustomerFeatures
+
+__all__ = ["NumericColumn", "OneHotColumn", "SequenceEncoding", "TabularEncoding"]
+
+
+@dataclass(frozen=True)
+class NumericColumn:
+    """One number: `(g(x) - mean) / scale` with g = signed log1p if `log`, else identity.
+
+    `fill` replaces a missing x before that; None leaves it missing (NaN), as trees like it.
+    """
+
+    name: str
+    fill: float | None = None
+    log: bool = False
+    mean: float = 0.0
+    scale: float = 1.0
+
+    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the encoded column, float64 of the same shape."""
+        if self.fill is not None:
+            values = np.where(np.isnan(values), self.fill, values)
+        if self.log:
+            values = np.sign(values) * np.log1p(np.abs(values))
+        return (values - self.mean) / self.scale
+
+
+@dataclass(frozen=True)
+class OneHotColumn:
+    """One 0/1 column for each word of `vocabulary`, and a last one for a missing or unknown word."""
+
+    name: str
+    vocabulary: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns it makes."""
+        return [f"{self.name}={word}" for word in (*self.vocabulary, "unknown")]
+
+    def apply(self, words: NDArray[np.object_]) -> NDArray[np.float64]:
+        """Return float64 of shape (n, len(vocabulary) + 1)."""
+        place = {word: number for number, word in enumerate(self.vocabulary)}
+        codes = np.fromiter((place.get(word, len(place)) for word in words), np.int64, len(words))
+        encoded = np.zeros((len(words), len(place) + 1))
+        encoded[np.arange(len(words)), codes] = 1.0
+        return encoded
+
+
+@dataclass(frozen=True)
+class TabularEncoding:
+    """The columns of a model's table, in order: all numeric ones, then all one-hot ones."""
+
+    numeric: tuple[NumericColumn, ...]
+    one_hot: tuple[OneHotColumn, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the encoded columns, in order."""
+        return [c.name for c in self.numeric] + [name for c in self.one_hot for name in c.names]
+
+    def apply(self, features: CustomerFeatures) -> NDArray[np.float32]:
+        """Return float32 of shape (n, len(names)).
+
+        Raises:
+            FeatureError: a column that the model was fitted with is not among the features.
+        """
+        known = features.numeric.keys() | features.categorical.keys()
+        wanted = {c.name for c in (*self.numeric, *self.one_hot)}
+        if wanted - known:
+            raise FeatureError(
+                f"Features {sorted(wanted - known)} are not there; expected all the model was fitted with. "
+                "Train again, or serve the bundle with the release that made it."
+            )
+        columns = [c.apply(features.numeric[c.name])[:, None] for c in self.numeric]
+        columns += [c.apply(features.categorical[c.name]) for c in self.one_hot]
+        return np.concatenate([*columns, np.empty((features.n, 0))], axis=1).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the encoding as JSON-able data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "TabularEncoding":
+        """Rebuild an encoding from `to_json`."""
+        return cls(
+            tuple(NumericColumn(**column) for column in data["numeric"]),
+            tuple(OneHotColumn(c["name"], tuple(c["vocabulary"])) for c in data["one_hot"]),
+        )
+
+
+@dataclass(frozen=True)
+class SequenceEncoding:
+    """The channels of a model's sequence, each encoded as a number; lists keep their lengths."""
+
+    channels: tuple[NumericColumn, ...]
+    max_length: int
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the channels, in order."""
+        return [channel.name for channel in self.channels]
+
+    def apply(self, features: CustomerFeatures) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return values, float32 of shape (total, channels), and offsets, int64 of shape (n + 1,).
+
+        Of a longer list the newest `max_length` steps are kept.
+        """
+        lists = [features.sequences[channel.name] for channel in self.channels]
+        kept = lists[0].where(_newest(lists[0].lengths, self.max_length))
+        keep = _newest(lists[0].lengths, self.max_length)
+        values = np.stack([c.apply(item.values[keep]) for c, item in zip(self.channels, lists, strict=True)], axis=1)
+        return values.astype(np.float32), kept.offsets
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the encoding as JSON-able data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "SequenceEncoding":
+        """Rebuild an encoding from `to_json`."""
+        return cls(tuple(NumericColumn(**column) for column in data["channels"]), data["max_length"])
+
+
+def _newest(lengths: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
+    """Mark in lists of `lengths`, laid end to end, the last `count` places of each."""
+    ends = np.repeat(np.cumsum(lengths), lengths)
+    return np.asarray(ends - np.arange(len(ends)) <= count)

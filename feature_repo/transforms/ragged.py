@@ -1,0 +1,109 @@
+"""Lists of different lengths as two arrays: `values` and `offsets`, as Arrow keeps them; reductions without a loop."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Ragged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """n lists laid end to end: list i is `values[offsets[i]:offsets[i + 1]]`.
+
+    `values` has shape (total,), any dtype; `offsets` has shape (n + 1,), int64, begins with 0 and never falls.
+
+    >>> gaps = Ragged(np.array([1.0, 2.0, 5.0]), np.array([0, 2, 2, 3]))
+    >>> gaps.sum()
+    array([3., 0., 5.])
+    >>> gaps.last()
+    array([ 2., nan,  5.])
+    """
+
+    values: NDArray[Any]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, lists: int, dtype: Any = np.float64) -> "Ragged":
+        """Return `lists` empty lists."""
+        return cls(np.empty(0, dtype), np.zeros(lists + 1, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many values each list holds; shape (n,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def row(self) -> NDArray[np.int64]:
+        """For each value, the number of the list it is in; shape (total,)."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def with_values(self, values: NDArray[Any]) -> "Ragged":
+        """Return the same lists holding other values, one for one."""
+        return Ragged(values, self.offsets)
+
+    def sum(self) -> NDArray[np.float64]:
+        """Sum of each list, 0.0 where it is empty.
+
+        Each list is summed by itself and from its own first value on, so that the result does not depend on
+        what else is in the batch: one customer online and a million offline give the same bits.
+        """
+        result = np.zeros(len(self), np.float64)
+        filled = self.lengths > 0
+        if filled.any():
+            result[filled] = np.add.reduceat(self.values.astype(np.float64), self.offsets[:-1][filled])
+        return result
+
+    def mean(self) -> NDArray[np.float64]:
+        """Mean of each list, NaN where it is empty."""
+        return _divide(self.sum(), self.lengths)
+
+    def std(self) -> NDArray[np.float64]:
+        """Population standard deviation of each list, NaN where it is empty."""
+        deviation = self.values - np.repeat(self.mean(), self.lengths)
+        return np.sqrt(self.with_values(deviation * deviation).mean())
+
+    def max(self) -> NDArray[np.float64]:
+        """Largest value of each list, NaN where it is empty."""
+        result = np.full(len(self), np.nan)
+        filled = self.lengths > 0
+        if filled.any():
+            result[filled] = np.maximum.reduceat(self.values.astype(np.float64), self.offsets[:-1][filled])
+        return result
+
+    def last(self, back: int = 0) -> NDArray[np.float64]:
+        """The value `back` places before each list's newest (its last), NaN where the list is too short."""
+        result = np.full(len(self), np.nan)
+        present = self.lengths > back
+        result[present] = self.values[self.offsets[1:][present] - 1 - back]
+        return result
+
+    def where(self, keep: NDArray[np.bool_]) -> "Ragged":
+        """Return the lists without the values for which `keep` (shape (total,)) is false."""
+        counted = np.concatenate([[0], np.cumsum(keep)])
+        return Ragged(self.values[keep], counted[self.offsets].astype(np.int64))
+
+    def take(self, index: NDArray[np.int64]) -> "Ragged":
+        """Return the lists with the numbers `index`, in that order."""
+        lengths = self.lengths[index]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        position = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][index] - offsets[:-1], lengths)
+        return Ragged(self.values[position], offsets)
+
+    def differences(self) -> "Ragged":
+        """Return each list's differences between neighbours: one value fewer, none for lists of one or none."""
+        newer = np.ones(len(self.values), np.bool_)
+        newer[self.offsets[:-1][self.lengths > 0]] = False
+        step = np.diff(self.values, prepend=self.values[:1])
+        return self.with_values(step).where(newer)
+
+
+def _divide(numerator: NDArray[np.float64], denominator: NDArray[Any]) -> NDArray[np.float64]:
+    result = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator != 0)
+    return result

@@ -1,0 +1,34 @@
+"""Windows over a customer's last N baskets, evaluated at t: (t - w, t].
+
+A window saturates at N baskets, offline and online alike; N is the tag of the view's source.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.transforms.ragged import Ragged
+from feature_repo.transforms.recency import DAY_US
+
+__all__ = ["count_in_window", "in_window", "sum_in_window"]
+
+
+def in_window(moments: Ragged, at_us: NDArray[np.int64], days: float) -> NDArray[np.bool_]:
+    """Return for each moment whether it lies in (t - days, t]; shape (total,)."""
+    end = np.repeat(at_us, moments.lengths)
+    return (moments.values > end - round(days * DAY_US)) & (moments.values <= end)
+
+
+def count_in_window(moments: Ragged, at_us: NDArray[np.int64], days: float) -> NDArray[np.float64]:
+    """How many moments lie in (t - days, t]; 0.0 where none does.
+
+    >>> day = DAY_US
+    >>> count_in_window(Ragged(np.array([0, 2 * day, 9 * day]), np.array([0, 3])), np.array([9 * day]), 7)
+    array([1.])
+    """
+    return moments.with_values(in_window(moments, at_us, days).astype(np.float64)).sum()
+
+
+def sum_in_window(amounts: Ragged, moments: Ragged, at_us: NDArray[np.int64], days: float) -> NDArray[np.float64]:
+    """Sum of `amounts` whose moment lies in (t - days, t]; 0.0 where none does, unknown amounts count 0."""
+    inside = in_window(moments, at_us, days)
+    return amounts.with_values(np.where(inside, np.nan_to_num(amounts.values), 0.0)).sum()
