@@ -1,0 +1,161 @@
+"""CSV as a stream of rows: every cell as text, each row with its number, rows that do not fit set apart."""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+
+from feature_repo.errors import SourceDataError
+from training.adapters.contract import Problem, UnreadableRow
+
+__all__ = ["SourceRows", "csv_columns", "read_csv"]
+
+BLOCK_BYTES = 8 << 20  # about 100,000 rows of Ta Feng: memory stays flat, and the cost per chunk is small
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """Rows as a source has them; `source_row` is int64[n], 1 for the first data row."""
+
+    table: pa.Table
+    source_row: npt.NDArray[np.int64]
+    problems: tuple[Problem, ...] = ()
+    unreadable: tuple[UnreadableRow, ...] = ()
+
+
+def csv_columns(path: Path) -> list[str]:
+    """Return the column names in the header of a CSV file, or of the one CSV file in a zip.
+
+    Raises:
+        SourceDataError: the file is missing, empty, damaged, not UTF-8, or names a column twice.
+    """
+    with _opened(path) as handle, _explained(path):
+        names = list(pyarrow.csv.open_csv(handle, parse_options=_parsing([])).schema.names)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceDataError(
+            f"The header of {path.name} names a column twice: got {', '.join(twice)} more than once; expected "
+            "each name once. Rename one of them in the file."
+        )
+    return names
+
+
+def read_csv(path: Path) -> Iterator[SourceRows]:
+    """Yield the rows of a CSV file, or of the one CSV file in a zip, as text; an empty cell is null.
+
+    The file is UTF-8, with or without a byte order mark; a quoted cell may hold line breaks. A row with another
+    number of cells than the header is set apart as `wrong_column_count`; one with bytes that are not UTF-8 has the
+    problem `not_utf8`. Blank lines are no rows.
+
+    Raises:
+        SourceDataError: the file is missing, empty, damaged, or its header cannot be read.
+    """
+    names = csv_columns(path)
+    bad: list[Any] = []
+    converting = pyarrow.csv.ConvertOptions(
+        column_types={name: pa.binary() for name in names}, strings_can_be_null=True, null_values=[""]
+    )
+    # Threads would parse ahead, and rows that do not fit would come without their number.
+    reading = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
+    with _opened(path) as handle, _explained(path):
+        reader = pyarrow.csv.open_csv(handle, reading, _parsing(bad), converting)
+        good = told = 0
+        for batch in reader:
+            yield _numbered(pa.Table.from_batches([batch]), good, bad, told)
+            good, told = good + batch.num_rows, len(bad)
+        if len(bad) > told:
+            yield _numbered(reader.schema.empty_table(), good, bad, told)
+
+
+def _numbered(table: pa.Table, good: int, bad: list[Any], told: int) -> SourceRows:
+    # Row numbers in `bad` count the header, so number - 1 is the data row, and one less for each bad row before
+    # it is how many good rows precede it.
+    good_before = np.array([row.number - 2 - k for k, row in enumerate(bad)], dtype=np.int64)
+    position = good + np.arange(table.num_rows, dtype=np.int64)
+    source_row = position + 1 + np.searchsorted(good_before, position, side="right")
+    text, problems = _as_text(table)
+    return SourceRows(text, source_row, problems, tuple(_unreadable(row) for row in bad[told:]))
+
+
+def _unreadable(row: Any) -> UnreadableRow:
+    detail = f"{row.actual_columns} cells instead of {row.expected_columns}"
+    return UnreadableRow(row.number - 1, "wrong_column_count", detail, {"line": row.text})
+
+
+def _as_text(table: pa.Table) -> tuple[pa.Table, tuple[Problem, ...]]:
+    columns, problems = [], []
+    for name in table.column_names:
+        raw = table[name].combine_chunks()
+        try:
+            columns.append(raw.cast(pa.string()))
+        except pa.ArrowInvalid:
+            text, broken = _decoded(raw)
+            columns.append(text)
+            problems.append(Problem("not_utf8", f"column {name}", broken))
+    return pa.table(columns, names=table.column_names), tuple(problems)
+
+
+def _decoded(raw: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    cells = raw.to_pylist()
+    texts = [None if cell is None else cell.decode("utf-8", errors="replace") for cell in cells]
+    broken = [text is not None and text.encode() != cell for text, cell in zip(texts, cells, strict=True)]
+    return pa.array(texts, pa.string()), np.array(broken, dtype=bool)
+
+
+def _parsing(bad: list[Any]) -> pyarrow.csv.ParseOptions:
+    def set_apart(row: Any) -> str:
+        bad.append(row)
+        return "skip"
+
+    return pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_apart)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    if not path.is_file():
+        raise SourceDataError(f"There is no file {path}; expected a CSV file or a zip that holds one. Check the path.")
+    if path.suffix.lower() != ".zip":
+        with path.open("rb") as handle:
+            yield handle
+        return
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(_only_csv(archive, path)) as handle:
+            yield handle
+    except (zipfile.BadZipFile, EOFError, OSError) as problem:
+        raise SourceDataError(
+            f"{path.name} is not a whole zip file ({problem}); it is cut off or damaged. Copy it again."
+        ) from problem
+
+
+def _only_csv(archive: zipfile.ZipFile, path: Path) -> str:
+    names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
+    if len(names) != 1:
+        raise SourceDataError(
+            f"{path.name} holds {len(names)} CSV files; expected exactly one. Unpack it and name the file itself."
+        )
+    return names[0]
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except pa.ArrowInvalid as problem:
+        if "Empty CSV" in str(problem):
+            raise SourceDataError(
+                f"{path.name} is empty; expected a header and at least one row. Check that the export ended."
+            ) from problem
+        raise SourceDataError(
+            f"{path.name} cannot be read as CSV ({problem}); expected UTF-8 text with commas and a header."
+        ) from problem
+    except UnicodeDecodeError as problem:
+        raise SourceDataError(
+            f"The header of {path.name} is not UTF-8; expected UTF-8 text with commas. Export the file as UTF-8."
+        ) from problem

@@ -1,0 +1,161 @@
+"""From a source to the canonical log: read, judge, set apart, write; everything or nothing."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from feature_repo.errors import SettingsError, SourceDataError
+from training.adapters.canonical_log import write_log
+from training.adapters.contract import Adapter, CanonicalChunk, DataSettings, IngestReport, IngestSettings, Progress
+from training.adapters.data_card import DataCard, describe, write_card
+from training.adapters.registry import adapter_named
+from training.adapters.staging import Staging, staging
+from training.adapters.validation import verdicts
+
+__all__ = ["ingest"]
+
+HOUR_US = 3_600_000_000
+BUCKETS = 2**32
+
+
+def ingest(
+    settings: IngestSettings,
+    out: Path,
+    *,
+    adapter: str | None = None,
+    path: Path | None = None,
+    sample: float | None = None,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Read a shop's data and write it as the canonical log under `out`, with a data card.
+
+    `adapter` and `path` take the place of what the settings say; a path in the settings counts only for the adapter
+    in the settings. `sample` in (0, 1] keeps that share of the customers, always the same ones. Ingesting the same
+    file again gives the same bytes. Nothing under `out` changes unless all of it could be written.
+
+    Raises:
+        SettingsError: unknown adapter, a bad sample, delay or mapping.
+        SourceDataError: the source is missing, damaged, empty, lacks a column, or none of its rows can be used.
+    """
+    began = time.perf_counter()
+    data = settings.data
+    chosen = adapter_named(adapter or data.adapter)
+    if path is None and chosen.description.name == data.adapter:
+        path = data.path
+    _check_sample(sample)
+    delay = _delay_hours(chosen, data)
+    file = chosen.locate(data, path)
+    with staging(out) as staged:
+        rows_in = _stage(chosen, file, data, staged, sample, progress or _silent)
+        staged.refuse_repetitions()
+        _require_events(staged, file, rows_in)
+        card = describe(staged, chosen.description, file, rows_in, delay, sample)
+        counts = write_log(staged, out, round(delay * HOUR_US))
+        write_card(card, out)
+    return _report(card, counts, time.perf_counter() - began)
+
+
+def _report(card: DataCard, counts: dict[str, int], seconds: float) -> IngestReport:
+    return IngestReport(
+        adapter=card.adapter,
+        source=card.source,
+        rows_in=card.rows_in,
+        events=counts["events"],
+        users=counts["users"],
+        items=counts["items"],
+        customers=card.customers,
+        distinct_items=card.distinct_items,
+        first=card.first,
+        last=card.last,
+        delay_hours=card.delay_hours,
+        seconds=round(seconds, 3),
+        quarantined=card.quarantined,
+        odd=tuple(card.odd),
+    )
+
+
+def _stage(
+    adapter: Adapter, file: Path, data: DataSettings, staged: Staging, sample: float | None, progress: Progress
+) -> int:
+    counts = adapter.description.counts
+    expected = counts.lines if counts else None
+    seen = kept = 0
+    for chunk in _sampled(adapter.read(file, data), sample):
+        seen = max([seen, *chunk.source_row[-1:].tolist(), *(row.source_row for row in chunk.unreadable)])
+        kept += chunk.rows.num_rows + len(chunk.unreadable)
+        staged.add(chunk, *verdicts(chunk))
+        progress(seen, expected)
+    if not seen:
+        raise SourceDataError(
+            f"{file.name} holds no rows; expected a header and at least one row. Check that the export ended."
+        )
+    return kept
+
+
+def _sampled(chunks: Iterator[CanonicalChunk], sample: float | None) -> Iterator[CanonicalChunk]:
+    for chunk in chunks:
+        yield chunk if sample is None else _take(chunk, _in_sample(chunk.rows["user_id"], sample))
+
+
+def _take(chunk: CanonicalChunk, keep: npt.NDArray[np.bool_]) -> CanonicalChunk:
+    mask = pa.array(keep)
+    return replace(
+        chunk,
+        source=chunk.source.filter(mask),
+        rows=chunk.rows.filter(mask),
+        source_row=chunk.source_row[keep],
+        problems=tuple(replace(problem, rows=problem.rows[keep]) for problem in chunk.problems),
+    )
+
+
+def _in_sample(users: pa.ChunkedArray, sample: float) -> npt.NDArray[np.bool_]:
+    # A row that names nobody is kept: it goes to quarantine in a sample as it does in the whole.
+    encoded = users.combine_chunks().dictionary_encode()
+    chosen = [_bucket(user) < sample * BUCKETS for user in encoded.dictionary.to_pylist()]
+    keep = pa.array(chosen, pa.bool_()).take(encoded.indices).fill_null(True)
+    mask: npt.NDArray[np.bool_] = keep.to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _bucket(user_id: str) -> int:
+    return int.from_bytes(blake2b(user_id.encode(), digest_size=4).digest(), "big")
+
+
+def _check_sample(sample: float | None) -> None:
+    if sample is not None and not 0 < sample <= 1:
+        raise SettingsError(f"The sample is not a share of the customers: got {sample}; expected 0 < sample <= 1.")
+
+
+def _delay_hours(adapter: Adapter, data: DataSettings) -> float:
+    declared = adapter.description.delay_hours
+    delay = data.delay_hours if declared is None else declared
+    if not math.isfinite(delay) or delay < 0:
+        raise SettingsError(
+            f"delay_hours is not a delay: got {delay}; expected hours from an event to when it is known, 0 or more."
+        )
+    return delay
+
+
+def _require_events(staged: Staging, file: Path, rows_in: int) -> None:
+    if staged.connection.execute("SELECT count(*) FROM staged").fetchone()[0]:
+        return
+    if not rows_in:
+        raise SourceDataError(f"The sample of {file.name} holds no customer. Take a larger sample.")
+    query = "SELECT reason, detail, count(*) AS n FROM quarantine GROUP BY ALL ORDER BY n DESC, reason, detail LIMIT 5"
+    found = staged.connection.execute(query).fetchall()
+    reasons = "; ".join(f"{reason} ({detail}) in {n:,} rows" for reason, detail, n in found)
+    raise SourceDataError(
+        f"None of the {rows_in:,} rows of {file.name} can be used: {reasons}. "
+        "Check the adapter and which columns are named in [data.columns]; nothing was written."
+    )
+
+
+def _silent(done: int, expected: int | None) -> None:
+    """Report nothing."""

@@ -1,0 +1,138 @@
+"""Where chunks wait until the whole source is read: a DuckDB file beside the target, so memory stays bounded.
+
+What needs all rows at once (repetitions, order, what changed) is done here, out of core; the file is removed after.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from feature_repo.events import QUARANTINE_SCHEMA
+from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, CanonicalChunk, UnreadableRow
+from training.adapters.row_text import row_texts, row_values
+
+__all__ = ["Staging", "staging"]
+
+MEMORY = "512MB"
+SPILL = "100GB"  # a limit, because DuckDB would otherwise take the whole disk for one sort
+
+
+class Staging:
+    """Rows that can be used (table `staged`) and rows that cannot (table `quarantine`).
+
+    `staged` has `source_row`, `event_id`, `source_text`, `moment` (microseconds since 1970, UTC) and the columns of
+    `ROW_SCHEMA`.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.names: list[str] = []
+        texts = ", ".join(f"{name} VARCHAR" for name in TEXT_COLUMNS)
+        numbers = ", ".join(f"{name} DOUBLE" for name in NUMBER_COLUMNS)
+        connection.execute(
+            f"CREATE TABLE staged (source_row BIGINT, event_id VARCHAR, source_text VARCHAR, moment BIGINT, "
+            f"{texts}, {numbers})"
+        )
+        connection.execute(
+            "CREATE TABLE quarantine (source_row BIGINT, reason VARCHAR, detail VARCHAR, source_values VARCHAR)"
+        )
+
+    def add(self, chunk: CanonicalChunk, reason: npt.NDArray[np.object_], detail: npt.NDArray[np.object_]) -> None:
+        """Take a chunk: rows without a reason to `staged`, the others and the unreadable ones to `quarantine`."""
+        self.names = chunk.source.column_names
+        usable = np.array([one is None for one in reason], dtype=bool)
+        self._stage(chunk, usable)
+        refused = np.flatnonzero(~usable)
+        values = chunk.source.take(refused).to_pylist()
+        numbers = chunk.source_row[refused].tolist()
+        rows = list(zip(numbers, reason[refused], detail[refused], values, strict=True))
+        rows += [_unreadable(row) for row in chunk.unreadable]
+        self._refuse(rows)
+
+    def refuse_repetitions(self) -> None:
+        """Move every exact repetition of an earlier source row to `quarantine`, as `duplicate`."""
+        self.connection.execute(
+            """CREATE TEMP TABLE repetition AS
+            SELECT s.source_row, s.source_text, r.first_row
+            FROM staged s JOIN (
+                SELECT event_id, min(source_row) AS first_row FROM staged GROUP BY event_id HAVING count(*) > 1
+            ) r USING (event_id) WHERE s.source_row > r.first_row"""
+        )
+        found = self.connection.execute("SELECT * FROM repetition ORDER BY source_row")
+        while rows := found.fetchmany(50_000):
+            cursor = self.connection.cursor()
+            self._refuse(
+                [
+                    (number, "duplicate", f"repeats row {first}", row_values(text, self.names))
+                    for number, text, first in rows
+                ],
+                cursor,
+            )
+        self.connection.execute("DELETE FROM staged WHERE source_row IN (SELECT source_row FROM repetition)")
+
+    def quarantined(self) -> dict[str, int]:
+        """Return the number of rows in quarantine by reason, most frequent first."""
+        query = "SELECT reason, count(*) AS n FROM quarantine GROUP BY reason ORDER BY n DESC, reason"
+        return dict(self.connection.execute(query).fetchall())
+
+    def _stage(self, chunk: CanonicalChunk, usable: npt.NDArray[np.bool_]) -> None:
+        columns = {name: chunk.rows[name] for name in (*TEXT_COLUMNS, *NUMBER_COLUMNS)}
+        table = pa.table(
+            {
+                "source_row": chunk.source_row,
+                "source_text": row_texts(chunk.source),
+                "moment": chunk.rows["event_timestamp"].cast(pa.int64()),
+                **columns,
+            }
+        )
+        if not usable.all():
+            table = table.filter(pa.array(usable))
+        self.connection.register("chunk", table)
+        self.connection.execute("INSERT INTO staged BY NAME SELECT *, md5(source_text) AS event_id FROM chunk")
+        self.connection.unregister("chunk")
+
+    def _refuse(self, rows: list[tuple[Any, ...]], cursor: Any = None) -> None:
+        if not rows:
+            return
+        numbers, reasons, details, values = zip(*rows, strict=True)
+        texts = [json.dumps(value, ensure_ascii=False, default=str) for value in values]
+        table = pa.table([numbers, reasons, details, texts], schema=QUARANTINE_SCHEMA)
+        cursor = cursor or self.connection
+        cursor.register("refused", table)
+        cursor.execute("INSERT INTO quarantine SELECT * FROM refused")
+        cursor.unregister("refused")
+
+
+@contextmanager
+def staging(out: Path) -> Iterator[Staging]:
+    """Yield an empty staging place under `out`, and remove it at the end, whatever happened.
+
+    A folder `out` that was made for it and stays empty is removed too.
+    """
+    made = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".ingest.", dir=out))
+    connection = duckdb.connect(
+        folder / "staging.duckdb",
+        config={"memory_limit": MEMORY, "temp_directory": str(folder), "max_temp_directory_size": SPILL},
+    )
+    try:
+        yield Staging(connection)
+    finally:
+        connection.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        if made and not any(out.iterdir()):
+            out.rmdir()
+
+
+def _unreadable(row: UnreadableRow) -> tuple[int, str, str, Any]:
+    return row.source_row, row.reason, row.detail, dict(row.source_values)
