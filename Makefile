@@ -1,0 +1,74 @@
+# Every target a person or CI needs. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve bento test test-all check requirements clean
+
+OUT ?= artifacts/demo
+CONFIG ?= intent.toml
+PORT ?= 3000
+WORKERS ?= 1
+PYTHON ?= python3.11
+
+export BENTOML_HOME ?= $(CURDIR)/artifacts/bentoml
+export BENTOML_DO_NOT_TRACK = True
+export FEAST_USAGE = False
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+RUN := --out $(OUT)
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## install everything into .venv (uv if present, else pip)
+
+$(INSTALLED): requirements/dev.txt requirements/data.txt pyproject.toml
+	@if [ ! -x $(BIN)/python ]; then \
+		if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi; fi
+	@echo "installing into .venv (one to four minutes)"
+	@if command -v uv >/dev/null; then \
+		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt && \
+		uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements/data.txt && \
+		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+		$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt && \
+		$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/data.txt && \
+		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $@
+
+demo: setup ## the main job on the whole real data set, from raw lines to a served probability
+	@$(BIN)/intent ingest --config $(CONFIG) $(RUN)
+	@$(BIN)/intent apply $(RUN)
+	@$(BIN)/intent dataset --config $(CONFIG) $(RUN)
+	@$(BIN)/intent train --config $(CONFIG) $(RUN)
+	@$(BIN)/intent evaluate --config $(CONFIG) $(RUN)
+	@$(BIN)/intent publish --config $(CONFIG) $(RUN)
+	@$(BIN)/intent materialize --config $(CONFIG) $(RUN)
+	@$(BIN)/intent serve --config $(CONFIG) $(RUN) --check
+	@$(BIN)/intent parity --config $(CONFIG) $(RUN)
+
+serve: setup ## serve the built bento (PORT=3000 WORKERS=1)
+	@$(BIN)/intent serve --config $(CONFIG) $(RUN) --port $(PORT) --workers $(WORKERS)
+
+bento: setup ## publish the trained bundle and build the bento
+	@$(BIN)/intent publish --config $(CONFIG) $(RUN)
+
+test: setup ## the tests, with the commands of README and docs on a 5 % sample
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup ## the same, with the slow and the exhaustive
+	@$(BIN)/python -m pytest
+
+check: setup ## ruff, mypy strict, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+requirements: ## compile requirements/*.in into pinned, hashed *.txt without index addresses (needs uv)
+	@for name in platform dev serving; do \
+		uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+			--custom-compile-command "make requirements" requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: ## remove what a run made; .venv stays
+	@rm -rf artifacts build *.egg-info

@@ -1,0 +1,30 @@
+"""Where each view's rows lie: one Parquet file a view, below the folder of a run."""
+
+from feast import FileSource, RequestSource
+from feast.field import Field
+from feast.types import Int64
+
+__all__ = ["BASKETS_KEPT", "EVENTS_KEPT", "context_request", "file_source"]
+
+BASKETS_KEPT = 50
+EVENTS_KEPT = 256
+
+
+def file_source(name: str, root: str, sequence_length: int | None = None) -> FileSource:
+    """Return the source of the view `name` below `root` (relative to the repository's folder, or absolute).
+
+    With `sequence_length` the source holds one row an event, and the view over it gives lists of the last that many.
+    """
+    tags = {} if sequence_length is None else {"sequence.length": str(sequence_length)}
+    return FileSource(
+        name=name,
+        path=f"{root}/features/{name}.parquet",
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created_timestamp",
+        tags=tags,
+    )
+
+
+def context_request() -> RequestSource:
+    """What a request brings itself: its moment, int64 microseconds since 1970."""
+    return RequestSource(name="context_request", schema=[Field(name="request_at", dtype=Int64)])

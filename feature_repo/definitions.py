@@ -1,0 +1,43 @@
+"""The only module that Feast imports (`.feastignore` lists the rest): every object, by name, for one run's folder.
+
+The run's folder is `artifacts/demo` unless the environment variable `INTENT_OUT` names another, absolute or relative
+to this folder.
+"""
+
+import os
+from typing import Any
+
+from feature_repo import context_views, entities, feature_services, item_views, user_views
+
+__all__ = ["definitions"]
+
+_DEFAULT_ROOT = "../artifacts/demo"
+
+
+def definitions(root: str) -> dict[str, Any]:
+    """Return every Feast object of the repository by name, with its sources below `root`."""
+    views = {
+        build.__name__: build(root)
+        for build in (
+            user_views.user_profile,
+            user_views.user_history,
+            user_views.user_baskets,
+            user_views.user_events,
+            item_views.item_catalogue,
+            item_views.item_demand,
+        )
+    }
+    service = feature_services.purchase_within_horizon(
+        views["user_profile"], views["user_history"], views["user_baskets"]
+    )
+    return {
+        "user": entities.user,
+        "item": entities.item,
+        **views,
+        "request_context": context_views.request_context(),
+        "purchase_within_horizon": service,
+    }
+
+
+# Feast collects what it finds by name in this module.
+globals().update(definitions(os.environ.get("INTENT_OUT", _DEFAULT_ROOT)))

@@ -1,0 +1,82 @@
+"""What is known about a customer: profile, history, last baskets, last events."""
+
+from datetime import timedelta
+
+from feast import FeatureView
+from feast.field import Field
+from feast.types import Array, Float64, Int64, String
+
+from feature_repo.data_sources import BASKETS_KEPT, EVENTS_KEPT, file_source
+from feature_repo.entities import user
+
+__all__ = ["user_baskets", "user_events", "user_history", "user_profile"]
+
+FOREVER = timedelta(0)
+ONE_YEAR = timedelta(days=365)
+
+
+def user_profile(root: str) -> FeatureView:
+    """Slowly changing attributes; null where the shop does not know. Never expires."""
+    return FeatureView(
+        name="user_profile",
+        entities=[user],
+        ttl=FOREVER,
+        schema=[Field(name=n, dtype=String) for n in ("age_group", "gender", "occupation", "country", "area")],
+        source=file_source("user_profile", root),
+    )
+
+
+def user_history(root: str) -> FeatureView:
+    """Totals since the log began; moments are int64 microseconds since 1970, amounts in the shop's currency."""
+    totals = (
+        "lifetime_baskets",
+        "lifetime_lines",
+        "lifetime_quantity",
+        "lifetime_revenue",
+        "lifetime_cost",
+        "lifetime_returns",
+        "distinct_items",
+        "distinct_categories",
+    )
+    moments = ("first_purchase_at", "last_purchase_at")
+    return FeatureView(
+        name="user_history",
+        entities=[user],
+        ttl=ONE_YEAR,
+        schema=[Field(name=n, dtype=Float64) for n in totals] + [Field(name=n, dtype=Int64) for n in moments],
+        source=file_source("user_history", root),
+    )
+
+
+def user_baskets(root: str) -> FeatureView:
+    """The last 50 baskets, oldest first: their moments (int64 microseconds since 1970) and sums."""
+    sums = (
+        "basket_lines",
+        "basket_quantity",
+        "basket_revenue",
+        "basket_cost",
+        "basket_items",
+        "basket_categories",
+    )
+    return FeatureView(
+        name="user_baskets",
+        entities=[user],
+        ttl=ONE_YEAR,
+        schema=[Field(name="basket_at", dtype=Array(Int64))] + [Field(name=n, dtype=Array(Float64)) for n in sums],
+        source=file_source("user_baskets", root, BASKETS_KEPT),
+    )
+
+
+def user_events(root: str) -> FeatureView:
+    """The last 256 events, oldest first; '' and NaN inside the lists where the shop says nothing."""
+    texts = ("event_type", "event_item", "event_category")
+    numbers = ("event_quantity", "event_revenue", "event_cost")
+    return FeatureView(
+        name="user_events",
+        entities=[user],
+        ttl=ONE_YEAR,
+        schema=[Field(name="event_at", dtype=Array(Int64))]
+        + [Field(name=n, dtype=Array(String)) for n in texts]
+        + [Field(name=n, dtype=Array(Float64)) for n in numbers],
+        source=file_source("user_events", root, EVENTS_KEPT),
+    )

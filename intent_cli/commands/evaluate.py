@@ -1,0 +1,5 @@
+"""`intent evaluate`."""
+
+
+def evaluate() -> None:
+    """To come."""

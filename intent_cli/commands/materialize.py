@@ -1,0 +1,5 @@
+"""`intent materialize`."""
+
+
+def materialize() -> None:
+    """To come."""

@@ -1,0 +1,5 @@
+"""`intent parity`."""
+
+
+def parity() -> None:
+    """To come."""

@@ -1,0 +1,5 @@
+"""`intent publish`."""
+
+
+def publish() -> None:
+    """To come."""

@@ -1,0 +1,5 @@
+"""`intent score`."""
+
+
+def score() -> None:
+    """To come."""

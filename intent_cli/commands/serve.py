@@ -1,0 +1,5 @@
+"""`intent serve`."""
+
+
+def serve() -> None:
+    """To come."""

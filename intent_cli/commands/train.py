@@ -1,0 +1,5 @@
+"""`intent train`."""
+
+
+def train() -> None:
+    """To come."""

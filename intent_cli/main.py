@@ -1,0 +1,69 @@
+"""The `intent` command. Commands import what they need when they run: `--help` answers at once."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from feature_repo.errors import IntentError
+from intent_cli.commands import COMMANDS
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="intent",
+    help="Will this customer buy, what, and what to do about it: from a shop's events to a served probability.",
+    epilog="Exit codes: 0 ok, 1 your input, 2 a difference was found, 3 a dependency is down. "
+    "--debug shows the traceback of an error.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code: 0 ok, 1 input, 2 difference, 3 dependency down."""
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        result = app(args=arguments, standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as problem:
+        problem.show()
+        return 1
+    except (KeyboardInterrupt, click.Abort):
+        _say("Stopped. What was finished is kept; run the same command to go on.", arguments)
+        return 130
+    except IntentError as problem:
+        if debug:
+            raise
+        _say(str(problem), arguments)
+        return problem.exit_code
+    except Exception as problem:
+        if debug:
+            raise
+        _say(f"Unexpected {type(problem).__name__}: {problem}. Run again with --debug for the traceback.", arguments)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _say(message: str, arguments: list[str]) -> None:
+    if "--json" in arguments:
+        typer.echo(json.dumps({"error": message}))
+    else:
+        typer.secho(f"Error: {message}", fg="red", err=True)
+
+
+if __name__ == "__main__":
+    main()

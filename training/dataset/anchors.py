@@ -1,0 +1,64 @@
+"""Anchors: the moments at which a customer would have been scored."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from feature_repo.errors import SourceDataError
+from training.settings import WEEKDAYS, Anchors, Settings, midnight
+
+__all__ = ["anchor_dates", "customers_at", "open_log"]
+
+
+def anchor_dates(rule: Anchors, until: datetime) -> list[datetime]:
+    """Every `rule.every` at 00:00 UTC from `rule.first` to `until`, both included.
+
+    >>> from datetime import UTC, date
+    >>> days = anchor_dates(Anchors(every="monday", first=date(2000, 12, 4)), datetime(2000, 12, 20, tzinfo=UTC))
+    >>> [day.day for day in days]
+    [4, 11, 18]
+    """
+    first = midnight(rule.first)
+    first += timedelta(days=(WEEKDAYS.index(rule.every) - first.weekday()) % 7)
+    weeks = (until - first) // timedelta(days=7)
+    return [first + timedelta(days=7 * week) for week in range(weeks + 1)]
+
+
+def open_log(log: Path) -> duckdb.DuckDBPyConnection:
+    """Return a connection with the view `events` over the canonical log below `log`, in UTC.
+
+    Raises:
+        SourceDataError: there is no such log, or it cannot be read.
+    """
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    try:
+        connection.execute(f"CREATE VIEW events AS FROM read_parquet('{log}/events/*.parquet')")
+    except duckdb.Error as problem:
+        connection.close()
+        raise SourceDataError(
+            f"No event log below {log}: {problem}. Expected events/*.parquet. Run `intent ingest` first."
+        ) from problem
+    return connection
+
+
+def customers_at(connection: duckdb.DuckDBPyConnection, at: datetime, settings: Settings) -> pa.Table:
+    """Return one anchor for every customer who bought before `at` and of whom the shop knew that at `at`.
+
+    Columns: `user_id` (text, sorted), `event_timestamp` (`at`), `label` (int8): 1 if the customer has a purchase in
+    (at, at + horizon], else 0. A label does not ask when the purchase became known: it is the truth, not a feature.
+    """
+    query = """
+        SELECT user_id, ?::TIMESTAMPTZ AS event_timestamp,
+            coalesce(bool_or(event_timestamp > ?::TIMESTAMPTZ AND event_timestamp <= ?::TIMESTAMPTZ), false)::TINYINT
+                AS label
+        FROM events WHERE event_type = 'purchase'
+        GROUP BY user_id
+        HAVING bool_or(event_timestamp < ?::TIMESTAMPTZ AND created_timestamp <= ?::TIMESTAMPTZ)
+        ORDER BY user_id
+    """
+    end = at + settings.task.horizon
+    table = connection.sql(query, params=[at, at, end, at, at]).to_arrow_table()
+    return table.set_column(1, "event_timestamp", table["event_timestamp"].cast(pa.timestamp("us", tz="UTC")))
