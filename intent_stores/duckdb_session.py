@@ -1,0 +1,104 @@
+"""A DuckDB connection whose memory, threads and spill are bounded, and which leaves nothing behind."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from intent_stores.errors import ConfigurationError, OutOfResourcesError
+from intent_stores.sql_text import text
+
+
+@dataclass(frozen=True)
+class SessionLimits:
+    """What a join may use.
+
+    Attributes:
+        memory_limit: as DuckDB writes it ("4GB"); None leaves DuckDB's default of 80 % of the machine.
+        temp_directory: where to spill; a folder of its own is made in it for each call and removed after.
+        max_temp_directory_size: the most that may be spilled ("20GB").
+        threads: how many threads may work; None means all cores.
+        search_path: folder against which relative paths in an SQL entity query are resolved.
+    """
+
+    memory_limit: str | None = None
+    temp_directory: str | None = None
+    max_temp_directory_size: str = "20GB"
+    threads: int | None = None
+    search_path: str | None = None
+
+
+@contextmanager
+def duckdb_session(limits: SessionLimits) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a private in-memory DuckDB, in UTC, and close it and remove its spill files at the end.
+
+    Raises:
+        ConfigurationError: a limit is not one that DuckDB understands, or the spill folder cannot be made.
+        OutOfResourcesError: the work inside ran out of memory or of spill space.
+    """
+    spill = _spill_folder(limits.temp_directory)
+    try:
+        connection = _connect(limits, spill)
+        try:
+            yield connection
+        finally:
+            connection.close()
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        if isinstance(error, duckdb.OutOfMemoryException) or _is_disk_full(error):
+            raise OutOfResourcesError(_resources_message(limits, error)) from error
+        raise
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _spill_folder(parent: str | None) -> Path:
+    try:
+        if parent is not None:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="asof-spill-", dir=parent))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The spill folder could not be made: temp_directory is {parent!r} ({error}); "
+            "expected a folder that can be written. Name another one in feature_store.yaml, offline_store."
+        ) from error
+
+
+def _connect(limits: SessionLimits, spill: Path) -> duckdb.DuckDBPyConnection:
+    settings: dict[str, str | int] = {
+        "temp_directory": str(spill),
+        "max_temp_directory_size": limits.max_temp_directory_size,
+    }
+    if limits.memory_limit is not None:
+        settings["memory_limit"] = limits.memory_limit
+    if limits.threads is not None:
+        settings["threads"] = limits.threads
+    try:
+        connection = duckdb.connect(":memory:", config=settings)
+    except duckdb.Error as error:
+        raise ConfigurationError(
+            f"DuckDB refused the settings {settings}: {error}. Sizes are written like '4GB', threads as a "
+            "positive number. Correct them in feature_store.yaml, offline_store."
+        ) from error
+    # Naive and zoned timestamps must mean the same instant on every machine.
+    connection.execute("SET TimeZone = 'UTC'")
+    if limits.search_path is not None:
+        connection.execute(f"SET file_search_path = {text(limits.search_path)}")
+    return connection
+
+
+def _is_disk_full(error: duckdb.Error) -> bool:
+    message = str(error).lower()
+    return "no space left" in message or "max_temp_directory_size" in message or "failed to offload" in message
+
+
+def _resources_message(limits: SessionLimits, error: duckdb.Error) -> str:
+    first_line = str(error).splitlines()[0]
+    return (
+        f"The join ran out of room: {first_line}. It was allowed memory_limit={limits.memory_limit or 'default'} and "
+        f"max_temp_directory_size={limits.max_temp_directory_size} below {limits.temp_directory or 'the system default'}. "
+        "Raise them in feature_store.yaml, offline_store, or ask for fewer rows or features at a time."
+    )

@@ -1,0 +1,45 @@
+"""The errors that the plug-ins raise: each says what was received, what was expected and what to do next."""
+
+
+class IntentStoreError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class ConfigurationError(IntentStoreError, ValueError):
+    """A setting in `feature_store.yaml`, a tag of a source or an argument cannot be used as it is."""
+
+
+class SourceError(IntentStoreError, ValueError):
+    """A data source cannot answer the question that was asked of it."""
+
+
+class SourceNotFoundError(SourceError, FileNotFoundError):
+    """No file was found where a source says that its data is."""
+
+
+class SourceColumnMissingError(SourceError):
+    """A source has no column of a name that a feature view, an entity or the source itself uses."""
+
+
+class SourceColumnTypeError(SourceError):
+    """A source's column has a type that its role (time, key, list element) does not allow."""
+
+
+class SourceChangedError(SourceError):
+    """A source's files were replaced while they were being read; no answer was given."""
+
+
+class EntityRowsError(IntentStoreError, ValueError):
+    """The entity rows cannot be joined: no usable timestamp, a missing key, a clash of names."""
+
+
+class EntityKeyTypeError(EntityRowsError):
+    """An entity key's type can never equal the source's: joining would silently give only nulls."""
+
+
+class OutOfResourcesError(IntentStoreError, RuntimeError):
+    """A join needed more memory or spill space than it was allowed; nothing was written."""
+
+
+class WriteError(IntentStoreError, RuntimeError):
+    """Rows could not be written; the destination is as it was before."""
