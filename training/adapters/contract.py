@@ -29,7 +29,6 @@ __all__ = [
     "IngestReport",
     "IngestSettings",
     "Problem",
-    "Progress",
     "UnreadableRow",
 ]
 
@@ -61,9 +60,6 @@ ROW_SCHEMA = pa.schema(
     ]
 )
 """One source row in canonical columns, not yet judged: null where the source has nothing, or nothing readable."""
-
-Progress = Callable[[int, int | None], None]
-"""Called as progress(source rows read so far, expected number of rows or None)."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow.csv
 from feature_repo.errors import SourceDataError
 from training.adapters.contract import Problem, UnreadableRow
 
-__all__ = ["SourceRows", "csv_columns", "read_csv"]
+__all__ = ["SourceRows", "csv_columns", "read_csv", "refuse_twins"]
 
 BLOCK_BYTES = 8 << 20  # about 100,000 rows of Ta Feng: memory stays flat, and the cost per chunk is small
 
@@ -38,13 +38,22 @@ def csv_columns(path: Path) -> list[str]:
     """
     with _opened(path) as handle, _explained(path):
         names = list(pyarrow.csv.open_csv(handle, parse_options=_parsing([])).schema.names)
+    refuse_twins(path, names)
+    return names
+
+
+def refuse_twins(path: Path, names: list[str]) -> None:
+    """Refuse a file that has several columns of one name.
+
+    Raises:
+        SourceDataError: with the names.
+    """
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SourceDataError(
-            f"The header of {path.name} names a column twice: got {', '.join(twice)} more than once; expected "
-            "each name once. Rename one of them in the file."
+            f"{path.name} has several columns of one name: got {', '.join(twice)} more than once; expected each name "
+            "once. Rename them in the file."
         )
-    return names
 
 
 def read_csv(path: Path) -> Iterator[SourceRows]:

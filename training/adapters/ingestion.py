@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -13,11 +12,12 @@ import pyarrow as pa
 
 from feature_repo.errors import SettingsError, SourceDataError
 from training.adapters.canonical_log import write_log
-from training.adapters.contract import Adapter, CanonicalChunk, DataSettings, IngestReport, IngestSettings, Progress
+from training.adapters.contract import Adapter, CanonicalChunk, DataSettings, IngestReport, IngestSettings
 from training.adapters.data_card import DataCard, describe, write_card
 from training.adapters.registry import adapter_named
 from training.adapters.staging import Staging, staging
 from training.adapters.validation import verdicts
+from training.progress import Progress, Silent
 
 __all__ = ["ingest"]
 
@@ -53,7 +53,7 @@ def ingest(
     delay = _delay_hours(chosen, data)
     file = chosen.locate(data, path)
     with staging(out) as staged:
-        rows_in = _stage(chosen, file, data, staged, sample, progress or _silent)
+        rows_in = _stage(chosen, file, data, staged, sample, progress or Silent())
         staged.refuse_repetitions()
         _require_events(staged, file, rows_in)
         card = describe(staged, chosen.description, file, rows_in, delay, sample)
@@ -85,13 +85,15 @@ def _stage(
     adapter: Adapter, file: Path, data: DataSettings, staged: Staging, sample: float | None, progress: Progress
 ) -> int:
     counts = adapter.description.counts
-    expected = counts.lines if counts else None
     seen = kept = 0
-    for chunk in _sampled(adapter.read(file, data), sample):
-        seen = max([seen, *chunk.source_row[-1:].tolist(), *(row.source_row for row in chunk.unreadable)])
-        kept += chunk.rows.num_rows + len(chunk.unreadable)
-        staged.add(chunk, *verdicts(chunk))
-        progress(seen, expected)
+    # A total of 0 says that nobody knows how many rows there are before they are read.
+    with progress.task("ingest", counts.lines if counts else 0, "rows") as task:
+        for chunk in adapter.read(file, data):
+            before, seen = seen, max([seen, *chunk.source_row[-1:].tolist(), *_numbers(chunk)])
+            taken = chunk if sample is None else _take(chunk, _in_sample(chunk.rows["user_id"], sample))
+            kept += taken.rows.num_rows + len(taken.unreadable)
+            staged.add(taken, *verdicts(taken))
+            task.advance(seen - before)
     if not seen:
         raise SourceDataError(
             f"{file.name} holds no rows; expected a header and at least one row. Check that the export ended."
@@ -99,9 +101,8 @@ def _stage(
     return kept
 
 
-def _sampled(chunks: Iterator[CanonicalChunk], sample: float | None) -> Iterator[CanonicalChunk]:
-    for chunk in chunks:
-        yield chunk if sample is None else _take(chunk, _in_sample(chunk.rows["user_id"], sample))
+def _numbers(chunk: CanonicalChunk) -> list[int]:
+    return [row.source_row for row in chunk.unreadable]
 
 
 def _take(chunk: CanonicalChunk, keep: npt.NDArray[np.bool_]) -> CanonicalChunk:
@@ -155,7 +156,3 @@ def _require_events(staged: Staging, file: Path, rows_in: int) -> None:
         f"None of the {rows_in:,} rows of {file.name} can be used: {reasons}. "
         "Check the adapter and which columns are named in [data.columns]; nothing was written."
     )
-
-
-def _silent(done: int, expected: int | None) -> None:
-    """Report nothing."""

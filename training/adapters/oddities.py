@@ -64,9 +64,10 @@ def _time_of_day(connection: Any) -> str | None:
     if len(moments) != 1:
         return None
     clock = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moments[0][0])).time()
-    return (
-        f"Every event is at {clock} UTC: the source knows days only, so hours and the order within a day mean nothing."
-    )
+    told = f"Every event is at {clock} UTC: the source knows days only, so hours and order within a day mean nothing"
+    if moments[0][0] == 0:  # the anchors' own moment: what is bought on a day would be known before the day begins
+        told += ", and a day's purchases count as known at 00:00 of it; give the days as dates to put them at noon"
+    return f"{told}."
 
 
 def _below_cost(connection: Any) -> str | None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feature_repo.events import QUARANTINE_SCHEMA
-from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, CanonicalChunk, UnreadableRow
+from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, CanonicalChunk
 from training.adapters.row_text import row_texts, row_values
 
 __all__ = ["Staging", "staging"]
@@ -47,15 +47,18 @@ class Staging:
         )
 
     def add(self, chunk: CanonicalChunk, reason: npt.NDArray[np.object_], detail: npt.NDArray[np.object_]) -> None:
-        """Take a chunk: rows without a reason to `staged`, the others and the unreadable ones to `quarantine`."""
+        """Take a chunk: rows without a reason to `staged`, the others and the unreadable ones to `quarantine`.
+
+        In quarantine the values are text, as the source has them.
+        """
         self.names = chunk.source.column_names
+        texts = row_texts(chunk.source)
         usable = np.array([one is None for one in reason], dtype=bool)
-        self._stage(chunk, usable)
+        self._stage(chunk, texts, pa.array(usable))
         refused = np.flatnonzero(~usable)
-        values = chunk.source.take(refused).to_pylist()
-        numbers = chunk.source_row[refused].tolist()
-        rows = list(zip(numbers, reason[refused], detail[refused], values, strict=True))
-        rows += [_unreadable(row) for row in chunk.unreadable]
+        values = [row_values(text, self.names) for text in texts.take(refused).to_pylist()]
+        rows = list(zip(chunk.source_row[refused].tolist(), reason[refused], detail[refused], values, strict=True))
+        rows += [(row.source_row, row.reason, row.detail, dict(row.source_values)) for row in chunk.unreadable]
         self._refuse(rows)
 
     def refuse_repetitions(self) -> None:
@@ -84,18 +87,11 @@ class Staging:
         query = "SELECT reason, count(*) AS n FROM quarantine GROUP BY reason ORDER BY n DESC, reason"
         return dict(self.connection.execute(query).fetchall())
 
-    def _stage(self, chunk: CanonicalChunk, usable: npt.NDArray[np.bool_]) -> None:
+    def _stage(self, chunk: CanonicalChunk, texts: pa.Array, usable: pa.Array) -> None:
         columns = {name: chunk.rows[name] for name in (*TEXT_COLUMNS, *NUMBER_COLUMNS)}
-        table = pa.table(
-            {
-                "source_row": chunk.source_row,
-                "source_text": row_texts(chunk.source),
-                "moment": chunk.rows["event_timestamp"].cast(pa.int64()),
-                **columns,
-            }
-        )
-        if not usable.all():
-            table = table.filter(pa.array(usable))
+        moment = chunk.rows["event_timestamp"].cast(pa.int64())
+        table = pa.table({"source_row": chunk.source_row, "source_text": texts, "moment": moment, **columns})
+        table = table.filter(usable)
         self.connection.register("chunk", table)
         self.connection.execute("INSERT INTO staged BY NAME SELECT *, md5(source_text) AS event_id FROM chunk")
         self.connection.unregister("chunk")
@@ -104,7 +100,7 @@ class Staging:
         if not rows:
             return
         numbers, reasons, details, values = zip(*rows, strict=True)
-        texts = [json.dumps(value, ensure_ascii=False, default=str) for value in values]
+        texts = [json.dumps(value, ensure_ascii=False) for value in values]
         table = pa.table([numbers, reasons, details, texts], schema=QUARANTINE_SCHEMA)
         cursor = cursor or self.connection
         cursor.register("refused", table)
@@ -132,7 +128,3 @@ def staging(out: Path) -> Iterator[Staging]:
         shutil.rmtree(folder, ignore_errors=True)
         if made and not any(out.iterdir()):
             out.rmdir()
-
-
-def _unreadable(row: UnreadableRow) -> tuple[int, str, str, Any]:
-    return row.source_row, row.reason, row.detail, dict(row.source_values)
