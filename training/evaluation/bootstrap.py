@@ -3,7 +3,8 @@
 Each draw takes as many customers as there are, with replacement, and a row weighs as often as its customer was
 drawn. All members see the same draws, so a difference between two of them is paired. Scores are sorted once per
 member; log loss, Brier and the bins of the calibration error are sums over customers, so a whole block of draws is
-one matrix product.
+one product with a sparse matrix (SciPy's, which starts no threads: it is fast on a busy machine too, and its last
+digit is the same on every one).
 
 The bins of the calibration error are those of the original sample, by rank, in every draw: the question is how
 sure we are of these bins' gaps. Resampling adds noise to every gap, so the interval of a small calibration error
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from feature_repo.errors import InputError
 from training.evaluation.metrics import (
@@ -106,16 +108,14 @@ def resample(
     if draws < 1 or len(label) == 0:
         raise InputError(f"Nothing to resample: got {draws} draws of {len(label)} rows; expected at least 1 of each.")
     customers = int(customer.max()) + 1
-    rows = np.bincount(customer, minlength=customers).astype(np.float64)
     prepared = {name: _Member.of(label, scores, customer, customers) for name, scores in probability.items()}
     results = {name: np.empty((draws, len(METRICS))) for name in probability}
     done = 0
     for counts in draw_counts(customers, draws, seed):
         part = slice(done, done + len(counts))
-        share = counts.astype(np.float64)
-        total = share @ rows
+        times = np.ascontiguousarray(counts.T, dtype=np.float64)
         for name, member in prepared.items():
-            member.write_metrics(results[name][part], counts, share, total)
+            member.write_metrics(results[name][part], counts, times)
         done += len(counts)
     return Resamples(results)
 
@@ -134,32 +134,29 @@ def draw_counts(customers: int, draws: int, seed: int) -> Iterator[NDArray[np.in
 class _Member:
     """What one member needs in every draw, prepared once.
 
-    `customer` int32 [n] is in ranked order; `sums` float64 [customers, 2 + bins] holds each customer's summed log
-    loss, Brier and calibration gap in each bin.
+    `customer` int32 [n] is in ranked order; `sums`, sparse [3 + bins, customers], holds each customer's number of rows,
+    summed log loss, summed squared error, and summed calibration gap in each bin.
     """
 
     ranking: Ranking
     customer: NDArray[np.int32]
-    sums: FloatArray
+    sums: sparse.csr_array
 
     @classmethod
     def of(cls, label: NDArray[np.int8], scores: FloatArray, customer: NDArray[np.int64], customers: int) -> "_Member":
         ranking = Ranking.of(label, scores)
         gap = scores - label
-        cell = customer * ECE_BINS + equal_mass_bins(ranking)
-        sums = [
-            np.bincount(customer, weights=log_losses(label, scores), minlength=customers)[:, None],
-            np.bincount(customer, weights=gap**2, minlength=customers)[:, None],
-            np.bincount(cell, weights=gap, minlength=customers * ECE_BINS).reshape(customers, ECE_BINS),
-        ]
-        return cls(ranking, customer[ranking.order].astype(np.int32), np.hstack(sums))
+        row = np.concatenate([np.repeat([0, 1, 2], len(label)), 3 + equal_mass_bins(ranking)])
+        value = np.concatenate([np.ones(len(label)), log_losses(label, scores), gap**2, gap])
+        sums = sparse.csr_array((value, (row, np.tile(customer, 4))), shape=(3 + ECE_BINS, customers))
+        return cls(ranking, customer[ranking.order].astype(np.int32), sums)
 
-    def write_metrics(self, out: FloatArray, counts: NDArray[np.int32], share: FloatArray, total: FloatArray) -> None:
-        """Fill `out` [draws, metrics] for a block of `counts` [draws, customers]; `share` is the same as floats."""
-        sums = share @ self.sums
-        out[:, METRICS.index("log_loss")] = sums[:, 0] / total
-        out[:, METRICS.index("brier")] = sums[:, 1] / total
-        out[:, METRICS.index("ece")] = np.abs(sums[:, 2:]).sum(axis=1) / total
+    def write_metrics(self, out: FloatArray, counts: NDArray[np.int32], times: FloatArray) -> None:
+        """Fill `out` [draws, metrics] for a block of `counts` [draws, customers] and its transpose `times`."""
+        total, loss, squares, *gaps = self.sums @ times
+        out[:, METRICS.index("log_loss")] = loss / total
+        out[:, METRICS.index("brier")] = squares / total
+        out[:, METRICS.index("ece")] = np.abs(gaps).sum(axis=0) / total
         columns = [METRICS.index(name) for name in RANK_METRICS]
         for place, drawn in enumerate(counts):
             out[place, columns] = rank_metrics(self.ranking, drawn[self.customer])

@@ -4,6 +4,9 @@ Every metric takes one weight a row. A bootstrap over customers is then a reweig
 its customer was drawn. The scores are sorted once (`Ranking`); a new set of weights costs one gather and two
 cumulative sums.
 
+Sums are NumPy's own, never a product of BLAS: on a busy machine its threads cost more than the sums, and the last
+digit would depend on how many there are.
+
 A metric that is not defined for its input (one class only, no weight at all) is NaN, never an error: a slice or
 a resample may be like that.
 """
@@ -104,7 +107,7 @@ def rank_metrics(ranking: Ranking, weight: Amounts) -> tuple[float, float, float
     found_start = found[ranking.positive_start]
     gained = found_end - found_start
     precision = np.divide(found_end, above_end, out=np.zeros(len(gained)), where=above_end > 0)
-    average_precision = float(gained @ precision) / float(positive)
+    average_precision = float((gained * precision).sum()) / float(positive)
     lift = _lift(ranking, above, found)
     negative = everything - positive
     if negative <= 0:
@@ -188,8 +191,8 @@ def probability_metrics(
     ranked = dict(zip(RANK_METRICS, rank_metrics(ranking, given[ranking.order]), strict=True))
     total = float(mass.sum())
     smooth = {
-        "log_loss": weighted_ratio(float(mass @ log_losses(label, probability)), total),
-        "brier": weighted_ratio(float(mass @ (probability - label) ** 2), total),
+        "log_loss": weighted_ratio(float((mass * log_losses(label, probability)).sum()), total),
+        "brier": weighted_ratio(float((mass * (probability - label) ** 2).sum()), total),
         "ece": expected_calibration_error(label, probability, equal_mass_bins(ranking, given), mass),
     }
     both = ranked | smooth
