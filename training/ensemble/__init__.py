@@ -1,0 +1,1 @@
+"""From several members to one calibrated probability."""

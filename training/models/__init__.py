@@ -1,0 +1,37 @@
+"""The members of the ensemble: one folder each, found by its `model.py`, all under the contract of `contract.py`."""
+
+import importlib
+from pathlib import Path
+
+from feature_repo.errors import InputError
+from training.models.contract import Member
+
+__all__ = ["member", "member_names", "members"]
+
+
+def member_names() -> list[str]:
+    """Return the names of all members in alphabetical order, without importing any of them."""
+    return sorted(model.parent.name for model in Path(__file__).parent.glob("*/model.py"))
+
+
+def member(name: str) -> Member:
+    """Return the member of the folder `name`.
+
+    A broken import inside its `model.py` is raised as it is: a member that silently disappears would change the
+    ensemble and nobody would know.
+
+    Raises:
+        InputError: there is no such folder; the message lists the known members.
+    """
+    if name not in member_names():
+        raise InputError(
+            f"Member {name!r} is not known; expected one of {', '.join(member_names())}. "
+            "Correct the name, or add a folder training/models/<name>/ with a model.py that defines MEMBER."
+        )
+    found: Member = importlib.import_module(f"{__name__}.{name}.model").MEMBER
+    return found
+
+
+def members() -> dict[str, Member]:
+    """Return all members by name; libraries that only fitting needs (TensorFlow) stay unloaded."""
+    return {name: member(name) for name in member_names()}

@@ -1,0 +1,1 @@
+"""BG/NBD, the classical model of repeat purchases."""

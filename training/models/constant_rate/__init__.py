@@ -1,0 +1,1 @@
+"""The base rate as a member: what any model has to beat."""

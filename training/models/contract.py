@@ -1,0 +1,127 @@
+"""What a member is: fitted on examples, answers a probability, exports to ONNX or UBJ. One suite tests them all."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.errors import SplitError
+from feature_repo.transforms.customer import CustomerFeatures
+from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
+from training.atomic import write_bytes, write_json
+from training.dataset.examples import Examples
+from training.progress import Progress
+
+__all__ = ["Fitted", "History", "Member", "MemberSpec", "require_both_classes", "write_member"]
+
+
+@dataclass(frozen=True)
+class History:
+    """How a fit went, step by step; what the report draws as training curves.
+
+    `train` and `validation` are mean log losses after each step (an epoch or a boosting round), with each anchor
+    date at its own level of demand (see `training/date_levels.py`), so that a holiday week does not look like a
+    bad model. `learning_rate` is the rate of each step. `best` is the number of steps of the model that was kept.
+    Members without steps have an empty history.
+    """
+
+    step: Literal["", "epoch", "round"] = ""
+    train: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    best: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the history as JSON-able data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class MemberSpec:
+    """What a runtime has to know to score a member: the content of its `member.json`.
+
+    `dtype` is the type of the output; inputs are float32 always.
+    """
+
+    member: str
+    runtime: Literal["onnx", "xgboost"]
+    tabular: TabularEncoding | None = None
+    sequence: SequenceEncoding | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+
+    @property
+    def artefact(self) -> str:
+        """Name of the file that holds the model."""
+        return {"onnx": "model.onnx", "xgboost": "model.ubj"}[self.runtime]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the specification as JSON-able data."""
+        return {
+            "member": self.member,
+            "runtime": self.runtime,
+            "artefact": self.artefact,
+            "dtype": self.dtype,
+            "tabular": self.tabular.to_json() if self.tabular else None,
+            "sequence": self.sequence.to_json() if self.sequence else None,
+        }
+
+
+class Fitted(Protocol):
+    """A member that was fitted. It holds no training rows."""
+
+    @property
+    def spec(self) -> MemberSpec:
+        """What a runtime has to know."""
+
+    @property
+    def history(self) -> History:
+        """How the fit went."""
+
+    @property
+    def importance(self) -> dict[str, float]:
+        """Feature → share of the model's work, summing to 1; empty for members that cannot say."""
+
+    def predict_proba(self, features: CustomerFeatures) -> NDArray[np.float64]:
+        """Return P(at least one purchase within the horizon) for each row, shape (n,), inside (0, 1)."""
+
+    def refit(self, examples: Examples, seed: int, report: Progress) -> "Fitted":
+        """Fit again on `examples` with the encodings and the number of steps of this fit, without early stopping."""
+
+    def export(self, folder: Path) -> None:
+        """Write `member.json` and the artefact into `folder`."""
+
+
+class Member(Protocol):
+    """One kind of model."""
+
+    name: str
+
+    def fit(self, train: Examples, validation: Examples | None, seed: int, report: Progress) -> Fitted:
+        """Fit on `train`, encodings included; `validation`, if given, only decides when to stop.
+
+        Raises:
+            SplitError: `train` holds no example, or labels of one class only.
+        """
+
+
+def require_both_classes(examples: Examples) -> None:
+    """Refuse examples that nothing can be learnt from.
+
+    Raises:
+        SplitError: there is no example, or all labels are the same.
+    """
+    buyers = int(np.count_nonzero(examples.label == 1))
+    others = int(np.count_nonzero(examples.label == 0))
+    if not buyers or not others or buyers + others != len(examples):
+        raise SplitError(
+            f"Labels of the training period: {buyers} times 1, {others} times 0, of {len(examples)} anchors; "
+            "expected both, and nothing else. Take a longer training period in intent.toml, or check the events."
+        )
+
+
+def write_member(folder: Path, spec: MemberSpec, artefact: bytes) -> None:
+    """Write a member's two files; `member.json` comes last, so that a folder with one is whole."""
+    write_bytes(folder / spec.artefact, artefact)
+    write_json(folder / "member.json", spec.to_json())

@@ -1,0 +1,1 @@
+"""Logistic regression on recency, frequency, monetary value and tenure."""

@@ -1,0 +1,83 @@
+"""Logistic regression on recency, frequency, monetary value and tenure: four numbers that are hard to beat."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from feature_repo.transforms.customer import CustomerFeatures
+from feature_repo.transforms.encoding import TabularEncoding
+from training.dataset.examples import Examples
+from training.date_levels import date_codes, date_levels, pooled_level
+from training.models.contract import Fitted, History, MemberSpec, require_both_classes, write_member
+from training.models.fit_encoding import fit_scaled_table
+from training.models.onnx_graph import FormulaGraph, linear
+from training.progress import Progress
+
+__all__ = ["MEMBER", "FittedRecency", "Recency"]
+
+FEATURES = ("recency_days", "lifetime_baskets", "revenue_per_basket", "tenure_days")
+
+
+@dataclass(frozen=True)
+class FittedRecency:
+    """Weights of the scaled features, and an intercept at the pooled level of demand."""
+
+    tabular: TabularEncoding
+    weights: NDArray[np.float64]
+    intercept: float
+    history: History = field(default_factory=History)
+
+    @property
+    def spec(self) -> MemberSpec:
+        """A float64 graph over the scaled table."""
+        return MemberSpec("recency", "onnx", tabular=self.tabular, dtype="float64")
+
+    @property
+    def importance(self) -> dict[str, float]:
+        """Share of each feature in the absolute weights; the features are scaled, so weights compare."""
+        size = np.abs(self.weights)
+        return dict(zip(self.tabular.names, (size / max(size.sum(), 1e-12)).tolist(), strict=True))
+
+    def predict_proba(self, features: CustomerFeatures) -> NDArray[np.float64]:
+        """Return the probability for each row, shape (n,)."""
+        return np.asarray(expit(self.tabular.apply(features).astype(np.float64) @ self.weights + self.intercept))
+
+    def refit(self, examples: Examples, seed: int, report: Progress) -> Fitted:
+        """Fit the weights again; the scales stay."""
+        return _fit_weights(self.tabular, examples)
+
+    def export(self, folder: Path) -> None:
+        """Write the regression as a graph."""
+        graph = FormulaGraph(len(self.weights))
+        model = graph.finish(graph.add("Sigmoid", linear(graph, self.weights.tolist(), self.intercept)))
+        write_member(folder, self.spec, model.SerializeToString())
+
+
+class Recency:
+    """The member `recency`."""
+
+    name = "recency"
+
+    def fit(self, train: Examples, validation: Examples | None, seed: int, report: Progress) -> Fitted:
+        """Fit scales and weights on `train`; nothing is random and `validation` is not used."""
+        require_both_classes(train)
+        return _fit_weights(fit_scaled_table(train.features, FEATURES), train)
+
+
+def _fit_weights(tabular: TabularEncoding, examples: Examples) -> FittedRecency:
+    """Fit with one intercept per anchor date, then replace these by the pooled one."""
+    table = tabular.apply(examples.features).astype(np.float64)
+    codes = date_codes(examples.anchor_us)
+    dates = np.eye(codes.max() + 1)[codes]
+    regression = LogisticRegression(C=10.0, fit_intercept=False, max_iter=500, tol=1e-8)
+    regression.fit(np.concatenate([table, dates], axis=1), examples.label)
+    weights = regression.coef_[0, : table.shape[1]]
+    margin = table @ weights
+    return FittedRecency(tabular, weights, pooled_level(margin, date_levels(margin, examples.label, codes)))
+
+
+MEMBER = Recency()

@@ -1,0 +1,1 @@
+"""An LSTM over the last baskets; the only folder that may import TensorFlow."""
