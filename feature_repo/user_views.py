@@ -11,6 +11,7 @@ from feature_repo.entities import user
 
 __all__ = ["user_baskets", "user_events", "user_history", "user_profile"]
 
+# A time to live on a list would have to cut the list itself, offline and online alike; N already bounds it.
 FOREVER = timedelta(0)
 ONE_YEAR = timedelta(days=365)
 
@@ -61,7 +62,7 @@ def user_baskets(root: str) -> FeatureView:
     return FeatureView(
         name="user_baskets",
         entities=[user],
-        ttl=ONE_YEAR,
+        ttl=FOREVER,
         schema=[Field(name="basket_at", dtype=Array(Int64))] + [Field(name=n, dtype=Array(Float64)) for n in sums],
         source=file_source("user_baskets", root, BASKETS_KEPT),
     )
@@ -74,7 +75,7 @@ def user_events(root: str) -> FeatureView:
     return FeatureView(
         name="user_events",
         entities=[user],
-        ttl=ONE_YEAR,
+        ttl=FOREVER,
         schema=[Field(name="event_at", dtype=Array(Int64))]
         + [Field(name=n, dtype=Array(String)) for n in texts]
         + [Field(name=n, dtype=Array(Float64)) for n in numbers],

@@ -8,7 +8,7 @@ import typer
 __all__ = ["AsJson", "Config", "Out", "Seed"]
 
 Config = Annotated[Path, typer.Option("--config", help="Settings of the run.", metavar="FILE")]
-Out = Annotated[Path, typer.Option("--out", help="Folder of the run.", metavar="DIR")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the run.", metavar="DIR", envvar="INTENT_OUT")]
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Instead of the seed in the settings.")]
 

@@ -1,5 +1,31 @@
-"""`intent evaluate`."""
+"""`intent evaluate`: what the members and the ensemble are worth, out of time."""
+
+import typer
+
+from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
+
+__all__ = ["evaluate"]
 
 
-def evaluate() -> None:
-    """To come."""
+def evaluate(config: Config = DEFAULT_CONFIG, out: Out = DEFAULT_OUT, as_json: AsJson = False) -> None:
+    """Open the labels of the test period, and write metrics.json, test_predictions.parquet and report.html.
+
+    Example: intent evaluate --config intent.toml --out artifacts/demo
+    """
+    from intent_cli.progress import progress
+    from intent_cli.reports import report
+    from intent_cli.tables import metric_lines
+    from training.pipelines.evaluate import evaluate_run, write_metrics
+    from training.pipelines.stages import measured
+    from training.settings import Settings
+
+    settings = Settings.load(config)
+    with measured("evaluate", out) as stage:
+        done = evaluate_run(settings, out, progress(as_json))
+        stage.rows = done.evaluation.anchors
+    judged = done.evaluation.to_metrics_json()
+    write_metrics(out, settings, judged)  # once more, now with what this step itself cost
+    report(as_json, judged, stage)
+    if not as_json:
+        typer.echo("\n".join(metric_lines(done.evaluation)))
+        typer.echo(f"  the whole page: {done.report}")

@@ -13,7 +13,9 @@ __all__ = ["ingest"]
 def ingest(
     path: Annotated[Path | None, typer.Argument(help="A file, instead of the one in the settings.")] = None,
     adapter: Annotated[str | None, typer.Option(help="An adapter, instead of the one in the settings.")] = None,
-    sample: Annotated[float | None, typer.Option(help="Only this share of the customers, such as 0.05.")] = None,
+    sample: Annotated[
+        float | None, typer.Option(help="Only this share of the customers, such as 0.05.", envvar="INTENT_SAMPLE")
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,

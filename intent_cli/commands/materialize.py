@@ -1,5 +1,38 @@
-"""`intent materialize`."""
+"""`intent materialize`: put what is known at a moment into the online store."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
+
+__all__ = ["materialize"]
 
 
-def materialize() -> None:
-    """To come."""
+def materialize(
+    at: Annotated[datetime | None, typer.Option(help="The moment (UTC); the end of the log unless given.")] = None,
+    config: Config = DEFAULT_CONFIG,
+    out: Out = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Write every view's newest values known at a moment to the run's online store.
+
+    Example: intent materialize --at 2001-03-01 --out artifacts/demo
+    """
+    from datetime import UTC
+
+    from intent_cli.progress import progress
+    from intent_cli.reports import report
+    from training.pipelines.feature_store import materialise, online_path
+    from training.pipelines.stages import measured
+    from training.settings import Settings, midnight
+
+    settings = Settings.load(config)
+    moment = at.replace(tzinfo=UTC) if at else midnight(settings.splits.log_end)
+    with measured("materialize", out) as stage:
+        keys = materialise(out, moment, progress(as_json), online=online_path(out))
+        stage.rows = sum(keys.values())
+    report(as_json, {"at": moment.isoformat(), "keys": keys}, stage)
+    if not as_json:
+        typer.echo(f"  as of {moment:%Y-%m-%d %H:%M} UTC: " + ", ".join(f"{n} {k:,}" for n, k in keys.items()))

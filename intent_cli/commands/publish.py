@@ -1,5 +1,31 @@
-"""`intent publish`."""
+"""`intent publish`: the bundle, BentoML's model store, and the bento."""
+
+import typer
+
+from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
+
+__all__ = ["publish"]
 
 
-def publish() -> None:
-    """To come."""
+def publish(config: Config = DEFAULT_CONFIG, out: Out = DEFAULT_OUT, as_json: AsJson = False) -> None:
+    """Pack the trained ensemble into a bundle, put it into BentoML's model store, and build the bento.
+
+    Example: intent publish --config intent.toml --out artifacts/demo
+    """
+    from intent_cli.reports import report
+    from training.atomic import write_json
+    from training.packaging.bundle import Bundle
+    from training.pipelines.publish import bundle_path, publish_run
+    from training.pipelines.stages import measured
+    from training.settings import Settings
+
+    settings = Settings.load(config)
+    with measured("publish", out) as stage:
+        done = publish_run(settings, out)
+        stage.rows = len(Bundle.load(bundle_path(out)).files)
+    tags = {"model": done.model, "bento": done.bento, "home": str(done.home)}
+    write_json(out / "published.json", tags)
+    report(as_json, tags, stage)
+    if not as_json:
+        typer.echo(f"  model {done.model}{'' if done.model_is_new else ' (was there already)'}")
+        typer.echo(f"  bento {done.bento}{'' if done.bento_is_new else ' (was there already)'}, in {done.home}")

@@ -1,5 +1,70 @@
-"""`intent serve`."""
+"""`intent serve`: the built bento over the run's online store."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from intent_cli.bento_server import Bento
+    from training.settings import Settings
+
+__all__ = ["serve"]
+
+_SHOWN = 5
 
 
-def serve() -> None:
-    """To come."""
+def serve(
+    port: Annotated[int, typer.Option(help="Port on the loopback address.", envvar="PORT")] = 3000,
+    workers: Annotated[int, typer.Option(help="Processes that score.", envvar="WORKERS", min=1, max=64)] = 1,
+    check: Annotated[bool, typer.Option("--check", help="Score five customers on a free port, and stop.")] = False,
+    config: Config = DEFAULT_CONFIG,
+    out: Out = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the built bento over the run's online store, until Ctrl-C.
+
+    Example: intent serve --port 3000 --workers 1
+    """
+    from intent_cli import bento_server
+    from training.pipelines.feature_store import PROJECT, online_path
+    from training.settings import Settings
+
+    settings = Settings.load(config)
+    bento = bento_server.published_bento(out, online_path(out), PROJECT)
+    if check:
+        _check(bento, settings, out, as_json)
+        return
+    with bento_server.running(bento, port, workers, out / "serve.log") as address:
+        typer.echo(f"{bento.tag} is ready on {address}; its log is {out / 'serve.log'}. Ctrl-C stops it.")
+        bento_server.wait_for_interrupt()
+    typer.echo("Stopped.")
+
+
+def _check(bento: "Bento", settings: "Settings", out: "Path", as_json: bool) -> None:
+    from intent_cli import bento_server
+    from intent_cli.reports import report
+    from intent_cli.score_client import ask
+    from training.dataset.anchors import some_customers
+    from training.pipelines.stages import measured
+    from training.settings import midnight
+
+    at = midnight(settings.splits.log_end).isoformat()
+    with measured("serve", out) as stage:
+        user_ids = [*some_customers(out, _SHOWN - 1, settings.seed), "nobody-we-know"]
+        with bento_server.running(bento, bento_server.free_port(), log=out / "serve.log") as address:
+            answers = list(ask(address, user_ids, at))
+        stage.rows = len(answers)
+    report(as_json, {"bento": bento.tag, "at": at, "answers": answers}, stage)
+    if not as_json:
+        for user_id, answer in zip(user_ids, answers, strict=True):
+            typer.echo(f"  {user_id}: {_line(answer)}")
+
+
+def _line(answer: dict[str, Any]) -> str:
+    views = ", ".join(f"{name} {view['status']}" for name, view in answer["views"].items())
+    cold = ", cold start" if answer["cold_start"] else ""
+    return f"probability {answer['probability']:.4f} in {answer['horizon_days']} days ({views}{cold})"

@@ -9,7 +9,7 @@ import pyarrow as pa
 from feature_repo.errors import SourceDataError
 from training.settings import WEEKDAYS, Anchors, Settings, midnight
 
-__all__ = ["anchor_dates", "customers_at", "open_log"]
+__all__ = ["anchor_dates", "customers_at", "open_log", "some_customers"]
 
 
 def anchor_dates(rule: Anchors, until: datetime) -> list[datetime]:
@@ -62,3 +62,13 @@ def customers_at(connection: duckdb.DuckDBPyConnection, at: datetime, settings: 
     end = at + settings.task.horizon
     table = connection.sql(query, params=[at, at, end, at, at]).to_arrow_table()
     return table.set_column(1, "event_timestamp", table["event_timestamp"].cast(pa.timestamp("us", tz="UTC")))
+
+
+def some_customers(log: Path, count: int, seed: int) -> list[str]:
+    """Return `count` customers of the log, the same ones for the same seed."""
+    query = """
+        SELECT user_id FROM (SELECT DISTINCT user_id FROM events)
+        ORDER BY hash(user_id || ?::VARCHAR), user_id LIMIT ?
+    """
+    with open_log(log) as connection:
+        return [user_id for (user_id,) in connection.execute(query, [str(seed), count]).fetchall()]

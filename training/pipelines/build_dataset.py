@@ -19,7 +19,7 @@ from training.atomic import write_json, write_parquet
 from training.dataset.anchors import anchor_dates, customers_at, open_log
 from training.dataset.point_in_time import join_features
 from training.dataset.time_splits import SPLITS, SplitPlan, plan_splits
-from training.pipelines.feature_store import SERVICE
+from training.pipelines.feature_store import SERVICE, service_schema
 from training.progress import Progress
 from training.settings import Settings, midnight
 
@@ -62,6 +62,7 @@ def build_dataset(store: Any, settings: Settings, out: Path, progress: Progress)
                 _write_part(store, folder, split, at, anchors[at])
                 task.advance(anchors[at].num_rows)
     report = _report(plan, anchors, folder)
+    write_json(folder / "features.json", service_schema(store))
     write_json(
         folder / "manifest.json",
         {

@@ -1,6 +1,9 @@
 """A run's own Feast store: the repository's definitions over the run's folder, with registry and online store in it."""
 
-from datetime import datetime
+import io
+import sqlite3
+from contextlib import closing, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,22 @@ from feature_repo.errors import SourceDataError
 from training.atomic import write_parquet
 from training.progress import Progress
 
-__all__ = ["SERVICE", "apply", "derive_features", "materialise", "online_path", "open_store"]
+__all__ = [
+    "PROJECT",
+    "SERVICE",
+    "SERVICE_VIEWS",
+    "apply",
+    "derive_features",
+    "materialise",
+    "online_path",
+    "open_store",
+    "service_schema",
+]
 
+PROJECT = "purchase_intent"
 SERVICE = "purchase_within_horizon"
+SERVICE_VIEWS = ("user_profile", "user_history", "user_baskets")
+_BEGINNING = datetime(1970, 1, 2, tzinfo=UTC)
 REPOSITORY = Path(__file__).resolve().parents[2] / "feature_repo"
 
 
@@ -43,7 +59,7 @@ def open_store(out: Path, online: Path | None = None, project: str | None = None
     folder = out.resolve() / "feast"
     folder.mkdir(parents=True, exist_ok=True)
     registry = folder / ("registry.db" if project is None else f"registry_{project}.db")
-    raw["project"] = project or raw["project"]
+    raw["project"] = project or PROJECT
     raw["registry"]["path"] = f"sqlite:///{registry}"
     raw["online_store"]["path"] = str((online or online_path(out)).resolve())
     config = RepoConfig(**raw)
@@ -75,6 +91,59 @@ def apply(store: Any, out: Path) -> list[str]:
     return sorted(view.name for view in store.list_feature_views())
 
 
-def materialise(store: Any, at: datetime, start: datetime, views: list[str]) -> None:
-    """Write the newest values known at `at` to the online store, for keys with a row since `start`."""
-    store.materialize(start_date=start, end_date=at, feature_views=views)
+def service_schema(store: Any, service: str = SERVICE) -> dict[str, Any]:
+    """Return the views of a feature service as data: join keys, time to live (0 means for ever), fields and types.
+
+    It goes into the bundle: the service reads the online store by it, without a registry.
+    """
+    views = {}
+    for projection in store.get_feature_service(service).feature_view_projections:
+        view = store.get_feature_view(projection.name)
+        views[view.name] = {
+            "join_keys": list(view.join_keys),
+            "ttl_seconds": int(view.ttl.total_seconds()) if view.ttl else 0,
+            "fields": {field.name: str(field.dtype) for field in view.features},
+        }
+    return {"views": views, "defaults": {}}
+
+
+def materialise(
+    out: Path,
+    at: datetime,
+    progress: Progress,
+    *,
+    online: Path,
+    project: str | None = None,
+    views: list[str] | None = None,
+) -> dict[str, int]:
+    """Write, as a whole, an online store of what was known at `at`, and return how many keys each view has.
+
+    The store is built beside `online` and put in its place when it is complete: a reader sees the old one or the new
+    one, a killed run leaves the old one, and no value newer than `at` survives from an earlier run.
+
+    Args:
+        out: the run's folder.
+        at: only rows with `event_timestamp <= at` and `created_timestamp <= at` count.
+        online: the SQLite file to write.
+        project: a Feast project of its own, for a replay beside the running one.
+        views: only these; None means all.
+    """
+    building = online.with_name(f".{online.name}.building")
+    building.parent.mkdir(parents=True, exist_ok=True)
+    building.unlink(missing_ok=True)
+    store = open_store(out, building, project)
+    names = [name for name in apply(store, out) if views is None or name in views]
+    with progress.task("materialising", len(names), "views") as task:
+        for name in names:
+            with redirect_stdout(io.StringIO()):  # Feast draws a bar of its own there
+                store.materialize(start_date=_BEGINNING, end_date=at, feature_views=[name])
+            task.advance()
+    keys = _keys(building, store.project, names)
+    building.replace(online)
+    return keys
+
+
+def _keys(database: Path, project: str, views: list[str]) -> dict[str, int]:
+    with closing(sqlite3.connect(database)) as connection:
+        count = "SELECT count(DISTINCT entity_key) FROM"
+        return {v: connection.execute(f'{count} "{project}_{v}"').fetchone()[0] for v in views}

@@ -1,0 +1,162 @@
+"""Start the built bento in a process of its own, wait until it is ready, and stop it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from feature_repo.errors import DependencyDown, InputError, SourceDataError
+
+__all__ = ["Bento", "free_port", "published_bento", "running", "wait_for_interrupt"]
+
+_READY_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Bento:
+    """A built bento and the online store it is to read."""
+
+    tag: str
+    home: Path
+    online: Path
+    project: str
+
+    def command(self, port: int) -> list[str]:
+        """The command line that serves it on the loopback address."""
+        return [sys.executable, "-m", "bentoml", "serve", self.tag, "--host", "127.0.0.1", "--port", str(port)]
+
+    def environment(self, workers: int) -> dict[str, str]:
+        """The environment it is served in: where its models are, where its features are, no telemetry."""
+        return os.environ | {
+            "BENTOML_HOME": str(self.home),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "BENTOML_CONFIG_OPTIONS": f"services.PurchaseIntent.workers={workers}",
+            "INTENT_ONLINE_URL": f"sqlite:///{quote(str(self.online.resolve()))}?project={quote(self.project)}",
+        }
+
+
+def published_bento(out: Path, online: Path, project: str) -> Bento:
+    """Return the bento that the run in `out` published.
+
+    Raises:
+        SourceDataError: the run has published nothing, or its online store was not materialised.
+    """
+    published = out / "published.json"
+    if not published.exists():
+        raise SourceDataError(
+            f"Nothing is published in {out}: got no published.json; expected a built bento. Run `intent publish` first."
+        )
+    if not online.exists():
+        raise SourceDataError(f"No online store at {online}; expected one. Run `intent materialize` first.")
+    tags = json.loads(published.read_text())
+    bento = Bento(tags["bento"], Path(tags["home"]), online, project)
+    name, version = bento.tag.split(":")
+    if not (bento.home / "bentos" / name / version).is_dir():
+        raise SourceDataError(
+            f"Bento {bento.tag} is not in {bento.home}; expected it there. Run `intent publish` again."
+        )
+    return bento
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def require_free(port: int) -> None:
+    """Refuse a port that somebody listens on.
+
+    Raises:
+        InputError: the port is in use, or not one that can be listened on.
+    """
+    try:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as problem:
+        raise InputError(
+            f"Port {port} cannot be listened on ({problem}); expected a free one. Stop what uses it, or choose "
+            "another: PORT=3001 make serve."
+        ) from None
+
+
+@contextmanager
+def running(bento: Bento, port: int, workers: int = 1, log: Path | None = None) -> Iterator[str]:
+    """Serve the bento while the block runs, and yield its address once it is ready.
+
+    Raises:
+        InputError: the port is in use.
+        DependencyDown: the server ends or is not ready within two minutes; the message tells why.
+    """
+    require_free(port)
+    sink = (log or Path(os.devnull)).open("w")
+    server = subprocess.Popen(  # noqa: S603  our own command
+        bento.command(port),
+        env=bento.environment(workers),
+        stdout=sink,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait(server, address)
+        yield address
+    finally:
+        _stop(server)
+        sink.close()
+
+
+def wait_for_interrupt() -> None:
+    """Sleep until Ctrl-C or SIGTERM, and return quietly."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+def _wait(server: subprocess.Popen[bytes], address: str) -> None:
+    deadline, reason = time.monotonic() + _READY_SECONDS, "it did not answer"
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise DependencyDown(
+                f"The service ended with {server.returncode} before it was ready; expected it to serve. "
+                "Run `intent serve` to see what it says."
+            )
+        try:
+            with urllib.request.urlopen(f"{address}/readyz", timeout=5):  # noqa: S310  always http on loopback
+                return
+        except urllib.error.HTTPError as answer:
+            reason = answer.read().decode(errors="replace")[:500]
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise DependencyDown(
+        f"The service is not ready after {_READY_SECONDS:.0f} s: {reason}. Expected /readyz to answer 200. "
+        "Materialise the online store, or look at what `intent serve` prints."
+    )
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """End the server and the workers it started: they are one process group."""
+    for sign, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(server.pid, sign)
+            server.wait(seconds)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        else:
+            return

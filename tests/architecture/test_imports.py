@@ -1,0 +1,57 @@
+"""What importing costs: nothing happens at import, and serving loads no training stack."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_python(code: str, cwd: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_scoring_loads_no_training_stack(tmp_path: Path) -> None:
+    code = "import sys, services.scoring; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = set(run_python(code, tmp_path).split())
+    assert not loaded & {"tensorflow", "keras", "feast", "bentoml", "sklearn", "pandas", "duckdb", "matplotlib"}
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = "import sys, intent_cli.main; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = set(run_python(code, tmp_path).split())
+    assert not loaded & {"tensorflow", "feast", "bentoml", "xgboost", "pandas", "pyarrow", "numpy", "pydantic"}
+
+
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for package in ("feature_repo", "training", "intent_cli", "services")
+    for path in (ROOT / package).rglob("*.py")
+    if path.name != "__init__.py" and path.name not in ("intent_service.py",)
+)
+
+
+def test_importing_writes_and_prints_nothing(tmp_path: Path) -> None:
+    code = f"import importlib\nfor name in {MODULES!r}: importlib.import_module(name)"
+    assert run_python(code, tmp_path) == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["serve", "--help"]])
+def test_help_answers_at_once(arguments: list[str], tmp_path: Path) -> None:
+    """Half a second is the promise; a loaded machine gets three tries."""
+    took = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "intent_cli.main", *arguments], cwd=ROOT, check=True, capture_output=True)
+        took.append(time.perf_counter() - begun)
+    assert min(took) < 0.5, f"{arguments} took {took}"

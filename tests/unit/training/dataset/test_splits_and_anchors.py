@@ -1,0 +1,123 @@
+"""Anchors, labels and splits: half-open windows, contiguous splits, and no label window over a border."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from feature_repo.errors import SettingsError, SourceDataError, SplitError
+from feature_repo.events import EVENT_SCHEMA
+from training.dataset.anchors import anchor_dates, customers_at, open_log
+from training.dataset.time_splits import plan_splits
+from training.settings import Settings, midnight, template
+
+DEMO = {
+    "data": {"adapter": "ta_feng"},
+    "task": {"horizon_days": 7},
+    "anchors": {"every": "monday", "first": "2000-12-04"},
+    "splits": {"train_until": "2001-01-15", "validation_until": "2001-02-05", "log_end": "2001-03-01"},
+}
+
+
+def make(**changes) -> Settings:
+    return Settings.model_validate({**DEMO, **changes})
+
+
+def test_the_demo_has_six_three_and_three_dates() -> None:
+    settings = make()
+    plan = plan_splits(anchor_dates(settings.anchors, midnight(settings.splits.log_end)), settings)
+    assert [len(plan.dates[name]) for name in ("train", "validation", "test")] == [6, 3, 3]
+    assert plan.dates["test"][-1] == settings.last_anchor() == datetime(2001, 2, 19, tzinfo=UTC)
+    assert [at.date() for at in plan.dropped] == [date(2001, 2, 26)]
+
+
+@given(
+    st.integers(1, 30),
+    st.lists(st.integers(0, 200), min_size=3, max_size=3, unique=True).map(sorted),
+    st.sampled_from(["monday", "thursday", "sunday"]),
+)
+@hypothesis_settings(max_examples=200)
+def test_no_label_window_crosses_a_border(horizon, borders, weekday) -> None:
+    first = date(2020, 1, 1)
+    days = [str(first + timedelta(days=offset)) for offset in borders]
+    settings = make(
+        task={"horizon_days": horizon},
+        anchors={"every": weekday, "first": str(first)},
+        splits=dict(zip(("train_until", "validation_until", "log_end"), days, strict=True)),
+    )
+    dates = anchor_dates(settings.anchors, midnight(settings.splits.log_end))
+    try:
+        plan = plan_splits(dates, settings)
+    except SplitError as error:
+        assert "has no anchor date" in str(error)
+        return
+    ends = [midnight(settings.splits.train_until), midnight(settings.splits.validation_until)]
+    for name, at in plan.pairs():
+        end = at + settings.task.horizon
+        begins = {"train": datetime.min.replace(tzinfo=UTC), "validation": ends[0], "test": ends[1]}[name]
+        stops = {"train": ends[0], "validation": ends[1], "test": midnight(settings.splits.log_end)}[name]
+        assert begins <= at
+        assert end <= stops
+    assert len(plan.pairs()) + len(plan.dropped) == len(dates)
+
+
+def write_events(folder, rows) -> None:
+    events = [
+        {"event_id": str(i), "user_id": user, "event_type": kind, "event_timestamp": at, "created_timestamp": known}
+        for i, (user, kind, at, known) in enumerate(rows)
+    ]
+    (folder / "events").mkdir()
+    pq.write_table(pa.Table.from_pylist(events, schema=EVENT_SCHEMA), folder / "events" / "part-0.parquet")
+
+
+def test_a_label_looks_at_the_half_open_window_after_t(tmp_path) -> None:
+    t, week = datetime(2001, 1, 8, tzinfo=UTC), timedelta(days=7)
+    before = t - timedelta(days=1)
+    step = timedelta(microseconds=1)
+    rows = [(user, "purchase", before, before) for user in ("at_t", "after_t", "at_end", "past_end", "viewer")]
+    rows += [("at_t", "purchase", t, t), ("after_t", "purchase", t + step, t + step)]
+    rows += [("at_end", "purchase", t + week, t + week), ("past_end", "purchase", t + week + step, t + week + step)]
+    rows += [("viewer", "view", t + step, t + step), ("newcomer", "purchase", t, t)]
+    rows += [("known_late", "purchase", before, t + step)]
+    write_events(tmp_path, rows)
+    with open_log(tmp_path) as log:
+        anchors = customers_at(log, t, make())
+    found = dict(zip(anchors["user_id"].to_pylist(), anchors["label"].to_pylist(), strict=True))
+    assert found == {"after_t": 1, "at_end": 1, "at_t": 0, "past_end": 0, "viewer": 0}
+    assert anchors.schema.field("label").type == pa.int8()
+
+
+def test_a_missing_log_says_what_to_run(tmp_path) -> None:
+    with pytest.raises(SourceDataError, match="Run `intent ingest` first"):
+        open_log(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed = ", "is not TOML"),
+        (template("ta_feng") + "\nfoo = 1\n", "splits.foo"),
+        (template("ta_feng").replace("horizon_days = 7", "horizon_days = 0"), "task.horizon_days: got 0"),
+        (template("ta_feng").replace("2001-02-05", "2001-01-01"), "expected train_until < validation_until"),
+        (template("ta_feng").replace('"monday"', '"mon"'), "anchors.every"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(tmp_path, text, message) -> None:
+    path = tmp_path / "intent.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match="(?s)" + message.replace("<", ".")):
+        Settings.load(path)
+
+
+def test_missing_settings_say_what_to_run(tmp_path) -> None:
+    with pytest.raises(SettingsError, match="Run `intent init`"):
+        Settings.load(tmp_path / "intent.toml")
+
+
+def test_a_path_in_the_settings_is_relative_to_them(tmp_path) -> None:
+    (tmp_path / "intent.toml").write_text(template("table"))
+    assert Settings.load(tmp_path / "intent.toml").data.path == tmp_path / "purchases.csv"

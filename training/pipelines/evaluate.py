@@ -1,0 +1,161 @@
+"""Open the labels of the test period, once, and say what the members and the ensemble are worth on it."""
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from feature_repo.errors import SourceDataError
+from feature_repo.transforms.columns import columns_of
+from feature_repo.transforms.customer import customer_features
+from training.atomic import write_json, write_parquet
+from training.evaluation import report_parts as parts
+from training.evaluation.curves import curves_of
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.predictions import PREFIX, Predictions
+from training.evaluation.report import write_report
+from training.evaluation.slices import customer_slices
+from training.evaluation.targets import TA_FENG_TARGETS, check_targets
+from training.evaluation.tree_contributions import tree_contributions
+from training.pipelines.build_dataset import read_split, read_test_labels
+from training.pipelines.stages import read_stages
+from training.pipelines.train import TEST_SCORES, TRAINING
+from training.progress import Progress
+from training.settings import Settings
+
+__all__ = ["LIBRARIES", "Evaluated", "evaluate_run", "write_metrics"]
+
+LIBRARIES = ("feast", "bentoml", "duckdb", "tensorflow-cpu", "keras", "xgboost-cpu", "scikit-learn", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The evaluation, and where its page lies."""
+
+    evaluation: Evaluation
+    report: Path
+    metrics: Path
+
+
+def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated:
+    """Write `test_predictions.parquet`, `metrics.json` and `report.html` below `out`.
+
+    Raises:
+        SourceDataError: the members were not trained on the data set that is there.
+    """
+    test = read_split(out, "test")
+    with progress.task("evaluating", 4, "steps") as task:
+        predictions = _predictions(test, read_test_labels(out), out)
+        task.advance()
+        evaluation = evaluate(predictions, seed=settings.seed)
+        task.advance()
+        write_parquet(out / "test_predictions.parquet", predictions.to_table())
+        write_json(out / "slices.json", evaluation.slices_json())
+        write_metrics(out, settings, evaluation.to_metrics_json())
+        task.advance()
+        write_report(out / "report.html", _report(settings, out, predictions, evaluation, test))
+        task.advance()
+    return Evaluated(evaluation, out / "report.html", out / "metrics.json")
+
+
+def write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> None:
+    """Write `metrics.json`: data, splits, test, paired, stages, seed."""
+    manifest = json.loads((out / "dataset" / "manifest.json").read_text())
+    data = {"data": _card(out), "splits": manifest["splits"]}
+    write_json(out / "metrics.json", data | judged | {"stages": read_stages(out), "seed": settings.seed})
+
+
+def _predictions(test: pa.Table, labels: pa.Table, out: Path) -> Predictions:
+    path = out / TEST_SCORES
+    if not path.exists():
+        raise SourceDataError(
+            f"No scores of the test period at {path}; expected one row an anchor. Run `intent train`."
+        )
+    scores = pq.read_table(path)
+    for other in (labels, test):
+        if scores.num_rows != other.num_rows or not pc.all(pc.equal(scores["user_id"], other["user_id"])).as_py():
+            raise SourceDataError(
+                f"Scores of {scores.num_rows} anchors do not fit the data set's {other.num_rows}; expected the same "
+                "anchors in the same order. Run `intent train` again."
+            )
+    columns = columns_of(test.select(["age_group", "area", "lifetime_baskets", "last_purchase_at"]))
+    anchor_us = columns_of(scores.select(["anchor_timestamp"]))["anchor_timestamp"]
+    return Predictions(
+        user_id=scores["user_id"].to_numpy(zero_copy_only=False).astype(object),
+        anchor_us=anchor_us,
+        label=labels["label"].to_numpy().astype(np.int8),
+        probability={
+            name.removeprefix(PREFIX): scores[name].to_numpy()
+            for name in scores.column_names
+            if name.startswith(PREFIX)
+        },
+        slices=customer_slices(
+            age_group=columns["age_group"],
+            area=columns["area"],
+            baskets=columns["lifetime_baskets"],
+            last_purchase_us=columns["last_purchase_at"],
+            anchor_us=anchor_us,
+        ),
+    )
+
+
+def _card(out: Path) -> dict[str, Any]:
+    path = out / "data_card.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _report(
+    settings: Settings, out: Path, predictions: Predictions, evaluation: Evaluation, test: pa.Table
+) -> parts.ReportInput:
+    manifest = json.loads((out / "dataset" / "manifest.json").read_text())
+    training, card = json.loads((out / TRAINING).read_text()), _card(out)
+    columns = columns_of(test.drop_columns(["user_id"]))
+    features = customer_features(columns, columns.pop("event_timestamp"))
+    whole_demo = settings.data.adapter == "ta_feng" and card.get("sample") is None
+    days = settings.task.horizon_days
+    return parts.ReportInput(
+        title="Purchase intent",
+        question=f"Will this customer buy within the next {days} days?",
+        evaluation=evaluation,
+        curves=curves_of(predictions),
+        data={key: card[key] for key in _CARD_FACTS if card.get(key) is not None},
+        splits=tuple(
+            parts.SplitCount(name, split["from"], split["to"], split["anchors"], split["base_rate"])
+            for name, split in manifest["splits"].items()
+        ),
+        oddities=tuple(parts.Oddity(text) for text in card.get("odd", [])),
+        shap=tree_contributions(out / "members" / "boosted_trees", features, settings.seed),
+        training_curves=_training_curves(training),
+        candidates=_candidates(training),
+        weights=training["weights"],
+        stages=tuple(
+            parts.Stage(name, stage["seconds"], stage["peak_rss_mb"], int(stage["rows"]))
+            for name, stage in read_stages(out).items()
+        ),
+        targets=check_targets(evaluation, TA_FENG_TARGETS) if whole_demo else (),
+        versions={name: version(name) for name in LIBRARIES},
+        seed=settings.seed,
+    )
+
+
+_CARD_FACTS = ("title", "licence", "page", "rows_in", "events", "customers", "distinct_items", "first", "last")
+
+
+def _training_curves(training: dict[str, Any]) -> tuple[parts.TrainingCurve, ...]:
+    return tuple(
+        parts.TrainingCurve(
+            name, np.array(history["train"], float), np.array(history["validation"], float), history["best"] or None
+        )
+        for name, history in training["histories"].items()
+        if history["step"] == "epoch"
+    )
+
+
+def _candidates(training: dict[str, Any]) -> tuple[parts.Candidate, ...]:
+    return tuple(parts.Candidate(**{**row, "folds": tuple(row["folds"])}) for row in training["candidates"])

@@ -1,0 +1,92 @@
+"""Pack what was trained into a bundle, and the bundle into a bento."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feature_repo.errors import SourceDataError
+from feature_repo.transforms.columns import columns_of
+from feature_repo.transforms.ragged import Ragged
+from training.evaluation.predictions import ENSEMBLE, PREFIX
+from training.packaging.bundle import Bundle
+from training.packaging.golden import golden_vectors
+from training.packaging.publish import Published, publish
+from training.packaging.write_bundle import BundleFacts, write_bundle
+from training.pipelines.build_dataset import read_split
+from training.pipelines.evaluate import LIBRARIES
+from training.pipelines.train import TEST_SCORES
+from training.settings import Settings
+
+__all__ = ["bundle_path", "make_bundle", "publish_run"]
+
+_GOLDEN_ROWS = 32
+
+
+def bundle_path(out: Path) -> Path:
+    """Where a run's bundle lies."""
+    return out / "bundle"
+
+
+def publish_run(settings: Settings, out: Path) -> Published:
+    """Write the run's bundle, put it into BentoML's model store, and build the bento."""
+    make_bundle(settings, out)
+    return publish(bundle_path(out))
+
+
+def make_bundle(settings: Settings, out: Path) -> Bundle:
+    """Write `<out>/bundle` from the members, the ensemble, the feature schema and the metrics of the run.
+
+    Raises:
+        SourceDataError: the run was not trained and evaluated yet.
+    """
+    manifest, metrics = _json(out, "dataset/manifest.json"), _json(out, "metrics.json")
+    ensemble = _json(out, "ensemble.json")
+    return write_bundle(
+        bundle_path(out),
+        members=out / "members",
+        ensemble=ensemble,
+        features=_json(out, "dataset/features.json"),
+        golden=_golden(out, ensemble["members"]),
+        facts=BundleFacts(
+            seed=settings.seed,
+            horizon_days=settings.task.horizon_days,
+            versions={name: version(name) for name in LIBRARIES},
+            data_fingerprint=manifest["fingerprint"],
+            metrics={**metrics["test"][ENSEMBLE], "anchors": metrics["splits"]["test"]["anchors"]},
+            data_window={"from": metrics["splits"]["train"]["from"], "to": metrics["splits"]["test"]["to"]},
+        ),
+    )
+
+
+def _golden(out: Path, members: list[str]) -> dict[str, Any]:
+    """Store some anchors of the test period, evenly spaced, with what training computed for them."""
+    test, scores = read_split(out, "test"), pq.read_table(out / TEST_SCORES)
+    rows = np.linspace(0, test.num_rows - 1, min(_GOLDEN_ROWS, test.num_rows)).astype(np.int64)
+    columns = columns_of(test.take(pa.array(rows)).drop_columns(["user_id"]))
+    at_us = columns.pop("event_timestamp")
+    for name, column in columns.items():
+        if isinstance(column, Ragged) and name.endswith("_at"):
+            columns[name] = column.with_values(column.values.astype(np.int64))
+    taken = scores.take(pa.array(rows))
+    return golden_vectors(
+        columns,
+        at_us,
+        taken[f"{PREFIX}{ENSEMBLE}"].to_numpy(),
+        {name: taken[f"{PREFIX}{name}"].to_numpy() for name in members},
+    )
+
+
+def _json(out: Path, name: str) -> dict[str, Any]:
+    path = out / name
+    if not path.exists():
+        raise SourceDataError(
+            f"No {name} below {out}; expected a run that was trained and evaluated. Run `intent train` and "
+            "`intent evaluate` first."
+        )
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
