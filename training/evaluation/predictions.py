@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from feature_repo.errors import InputError, SourceDataError, SplitError
 from feature_repo.events import TIMESTAMP
 
-__all__ = ["ENSEMBLE", "Predictions"]
+__all__ = ["ENSEMBLE", "PREFIX", "Predictions"]
 
 ENSEMBLE = "ensemble"
 PREFIX = "p_"

@@ -136,8 +136,9 @@ def _pooled(values: NDArray[np.object_]) -> NDArray[np.object_]:
 def _ordered(labels: NDArray[np.object_]) -> list[str]:
     by_length = [name for _, name in SILENCE] + [LONG_SILENCE]
 
-    def key(name: str) -> tuple[bool, bool, int, str]:
+    def key(name: str) -> tuple[bool, bool, int, int, str]:
         place = by_length.index(name) if name in by_length else -1
-        return name == NOT_KNOWN, name.endswith(" others"), place, name
+        end = {"<": -1, ">": 1}.get(name[:1], 0)  # "<25" is the first of the ages, ">65" the last
+        return name == NOT_KNOWN, name.endswith(" others"), place, end, name
 
     return sorted({str(label) for label in labels}, key=key)
