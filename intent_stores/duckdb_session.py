@@ -85,6 +85,8 @@ def _connect(limits: SessionLimits, spill: Path) -> duckdb.DuckDBPyConnection:
         ) from error
     # Naive and zoned timestamps must mean the same instant on every machine.
     connection.execute("SET TimeZone = 'UTC'")
+    # An unknown table name in an entity query is an error, not a Python variable that happens to be called so.
+    connection.execute("SET python_enable_replacements = false")
     if limits.search_path is not None:
         connection.execute(f"SET file_search_path = {text(limits.search_path)}")
     return connection
@@ -99,6 +101,6 @@ def _resources_message(limits: SessionLimits, error: duckdb.Error) -> str:
     first_line = str(error).splitlines()[0]
     return (
         f"The join ran out of room: {first_line}. It was allowed memory_limit={limits.memory_limit or 'default'} and "
-        f"max_temp_directory_size={limits.max_temp_directory_size} below {limits.temp_directory or 'the system default'}. "
+        f"max_temp_directory_size={limits.max_temp_directory_size} in {limits.temp_directory or 'the default folder'}. "
         "Raise them in feature_store.yaml, offline_store, or ask for fewer rows or features at a time."
     )

@@ -75,7 +75,7 @@ def check(request: HistoricalRequest) -> None:
     """Meet every error that does not depend on the rows of the sources, without joining."""
     with duckdb_session(request.limits) as connection:
         plans = make_plans(connection, request)
-        if isinstance(request.entity_df, str):
+        if request.entity_df is None or isinstance(request.entity_df, str):
             return
         rows = load_entity_rows(connection, request, plans)
         names = set(rows.table.column_names)

@@ -1,9 +1,11 @@
 """Rows that arrive by push or by logging, added to their source without touching what is there."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from feast.infra.offline_stores.file_source import FileSource
 
@@ -27,32 +29,46 @@ def append_rows(limits: SessionLimits, repo_path: Any, feature_view: Any, table:
     schema = pq.read_schema(opened.files[0])
     if opened.sequence_length is not None:
         table = explode_sequences(table, source)
-    rows = _like_source(table, schema, source.name)
-    if location.is_dir():
-        append_part(rows, location)
-    else:
-        replace_file(pa.concat_tables([pq.read_table(location), rows]), location)
+    table = _source_names(table, source, {*schema.names, *opened.partitions})
+    for folders, part in _partitions(table, opened.partitions):
+        rows = _like_source(part, schema, source.name)
+        if location.is_dir():
+            append_part(rows, location.joinpath(*folders))
+        else:
+            replace_file(pa.concat_tables([pq.read_table(location), rows]), location)
 
 
 def append_logs(repo_path: Any, data: pa.Table | Path, destination: Any) -> None:
     """Append one part to the folder of a logging destination, partitioned as it says."""
     folder = Path(FileSource.get_uri_for_file_path(repo_path, destination.path))
     table = data if isinstance(data, pa.Table) else pq.read_table(data)
-    if not destination.partition_by:
-        append_part(table, folder)
-        return
-    for values, part in _partitions(table, list(destination.partition_by)):
-        append_part(part, folder.joinpath(*values))
+    for folders, part in _partitions(table, destination.partition_by or ()):
+        append_part(part, folder.joinpath(*folders))
 
 
-def _partitions(table: pa.Table, names: list[str]) -> list[tuple[list[str], pa.Table]]:
-    parts = []
+def _source_names(table: pa.Table, source: Any, known: set[str]) -> pa.Table:
+    """Undo a field mapping where a column arrives under its feature's name."""
+    to_source = {new: old for old, new in (source.field_mapping or {}).items()}
+    return table.rename_columns([name if name in known else to_source.get(name, name) for name in table.column_names])
+
+
+def _partitions(table: pa.Table, names: Sequence[str]) -> list[tuple[list[str], pa.Table]]:
+    """Split rows by hive folder; the partition columns live in the folders' names only."""
+    if not names:
+        return [([], table)]
+    missing = sorted(set(names) - set(table.column_names))
+    if missing:
+        raise SourceColumnMissingError(
+            f"Rows to write lack the partition columns {missing}; they have {table.column_names}. "
+            "Nothing was written. Add these columns before writing."
+        )
+    names, parts = list(names), []
     for row in table.select(names).group_by(names).aggregate([]).to_pylist():
         chosen = table
         for name in names:
             value = row[name]
             column = chosen.column(name)
-            same = pa.compute.is_null(column) if value is None else pa.compute.equal(column, value)
+            same = pc.is_null(column) if value is None else pc.equal(column, value)
             chosen = chosen.filter(same)
         folders = [f"{name}={'__HIVE_DEFAULT_PARTITION__' if row[name] is None else row[name]}" for name in names]
         parts.append((folders, chosen.drop_columns(names)))

@@ -35,6 +35,7 @@ class ParquetSource:
         name: the source's name, for messages.
         files: the files in the order that decides ties ("last in the file" is the last row of the last one).
         column_types: DuckDB type by column name, hive partition columns included.
+        partitions: names of the columns that are hive folders ("day=…") below the source's own folder.
         sequence_length: N of the tag `sequence.length`; None for a source of plain rows.
         fingerprint: what tells a replaced file; empty for remote files.
     """
@@ -42,13 +43,14 @@ class ParquetSource:
     name: str
     files: tuple[str, ...]
     column_types: dict[str, str]
+    partitions: tuple[str, ...]
     sequence_length: int | None
     fingerprint: tuple[tuple[str, int, int, int], ...]
 
     @cached_property
     def relation(self) -> str:
         """The files as a DuckDB table function."""
-        return read_parquet(self.files)
+        return read_parquet(self.files, bool(self.partitions))
 
     def require(self, column: str, role: str) -> str:
         """Return the column's DuckDB type.
@@ -98,10 +100,10 @@ class ParquetSource:
             )
 
 
-def read_parquet(files: tuple[str, ...]) -> str:
+def read_parquet(files: tuple[str, ...], hive: bool) -> str:
     """Return the table function that reads these files as one table, columns matched by name."""
     options = ", union_by_name = true" if len(files) > 1 else ""
-    return f"read_parquet([{listing(text(f) for f in files)}], hive_partitioning = true{options})"
+    return f"read_parquet([{listing(text(f) for f in files)}], hive_partitioning = {str(hive).lower()}{options})"
 
 
 def open_source(connection: duckdb.DuckDBPyConnection, data_source: Any, repo_path: str | Path | None) -> ParquetSource:
@@ -123,8 +125,9 @@ def open_source(connection: duckdb.DuckDBPyConnection, data_source: Any, repo_pa
     if location.startswith("s3://") and source.s3_endpoint_override:
         connection.execute(f"SET s3_endpoint = {text(source.s3_endpoint_override)}")
     files = _find_files(connection, source.name, location)
+    partitions = partition_columns(files[0], location)
     try:
-        rows = connection.execute(f"DESCRIBE SELECT * FROM {read_parquet(files)}").fetchall()
+        rows = connection.execute(f"DESCRIBE SELECT * FROM {read_parquet(files, bool(partitions))}").fetchall()
     except duckdb.Error as error:
         raise SourceError(
             f"Source {source.name!r} at {location!r} cannot be read as Parquet: {error}. "
@@ -134,6 +137,7 @@ def open_source(connection: duckdb.DuckDBPyConnection, data_source: Any, repo_pa
         name=source.name,
         files=files,
         column_types={row[0]: row[1] for row in rows},
+        partitions=partitions,
         sequence_length=sequence_length(source),
         fingerprint=fingerprint(files),
     )
@@ -168,6 +172,13 @@ def sequence_length(source: Any) -> int | None:
             "such as '50'. Correct the tag of the source and apply again."
         )
     return int(value)
+
+
+def partition_columns(file: str, location: str) -> tuple[str, ...]:
+    """Return the names of hive folders between a source's location and one of its files, outermost first."""
+    root = location.split("*", 1)[0]
+    below = file[len(root) :] if file.startswith(root) else ""
+    return tuple(part.split("=", 1)[0] for part in below.split("/")[:-1] if "=" in part)
 
 
 def fingerprint(files: tuple[str, ...]) -> tuple[tuple[str, int, int, int], ...]:

@@ -1,5 +1,10 @@
-"""Sequences as features: for each anchor, lists of its last N events, gathered without a Python loop per row."""
+"""Sequences as features: for each anchor, lists of its last N events, gathered without a Python loop per row.
 
+DuckDB reads the events of the anchors' keys once, sorted (and spilling if it must); NumPy then finds each anchor's
+run of events and gathers all of them at once. Sources too large for that are read in several passes, by key.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -23,8 +28,11 @@ _NEUTRAL = {
 }
 _WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
-# Elements of one output chunk: bounds the index arrays, and keeps 32-bit list offsets far from overflow.
+# One pass holds at most this much of the source, or a quarter of a smaller memory_limit.
+_PASS_BYTES = 1 << 30
+# One output chunk: bounds the index arrays, and keeps 32-bit offsets of lists and strings far from overflow.
 _CHUNK_ELEMENTS = 32_000_000
+_CHUNK_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class GatheredSequences:
 
     Attributes:
         lists: n rows in the anchors' order; one list column for each feature, oldest element first, never null.
-        newest_event: int64 microseconds of each list's last event; undefined where the list is empty.
+        newest_event: int64 microseconds of each list's last event; 0 where the list is empty.
         newest_created: the same for its creation time.
         length: int64, how many events each list has.
     """
@@ -56,8 +64,8 @@ def gather_sequences(
         length: the most events in a list.
 
     Returns:
-        An empty list where no event counts or the key is null. A null element of the source is NaN, "", 0 or
-        False in a list.
+        An empty list where no event counts or the key is null. A null element of the source is NaN, "", 0, False
+        or 1970 in a list.
 
     Raises:
         SourceColumnTypeError: a feature's type has no neutral value, so it cannot be an element.
@@ -67,13 +75,46 @@ def gather_sequences(
     try:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE asof_keys AS {_distinct_keys(plan)}")
         key = _key_numbers(connection, plan, anchors.num_rows)
-        rows = connection.sql(_sorted_rows(plan)).to_arrow_table().combine_chunks()
+        parts = list(_passes(connection, key, anchors.column("t").to_numpy(), plan, length))
         plan.source.check_unchanged()
     finally:
         connection.execute("DROP TABLE IF EXISTS asof_keys")
         connection.unregister("anchors")
-    t = anchors.column("t").to_numpy()
-    return _gather_chunks(rows, key, t, plan, length)
+    return _joined(parts)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Sequences of some of the anchors: `rows` says which."""
+
+    rows: Ints
+    found: GatheredSequences
+
+
+def _passes(connection: duckdb.DuckDBPyConnection, key: Ints, t: Ints, plan: ViewPlan, length: int) -> Iterator[_Part]:
+    count = pass_count(connection, plan)
+    for number in range(count):
+        table = connection.sql(_sorted_rows(plan, count, number)).to_arrow_table().combine_chunks()
+        # A null key has number -1: it belongs to the last pass, where it finds nothing.
+        rows = np.flatnonzero(key % count == number)
+        yield from _chunks(table, rows, key, t, plan, length)
+
+
+def pass_count(connection: duckdb.DuckDBPyConnection, plan: ViewPlan) -> int:
+    """Return in how many passes a source is read so that one fits in memory beside the result."""
+    rows = connection.execute(f"SELECT count(*) FROM {plan.source.relation}").fetchall()[0][0]
+    kinds = [plan.source.column_types[f.source_column] for f in plan.features]
+    width = 24 + sum(32 if kind in ("VARCHAR", "BLOB") else 8 for kind in kinds)
+    limit = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
+    budget = min(_PASS_BYTES, size_in_bytes(limit) // 4)
+    return max(1, -(-rows * width // max(budget, 1)))
+
+
+def size_in_bytes(shown: str) -> int:
+    """Return the bytes of a size as DuckDB shows it, such as "3.7 GiB"."""
+    number, unit = shown.split()
+    powers = {"byte": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40, "PiB": 50}
+    return int(float(number) * 2 ** powers[unit.rstrip("s")])
 
 
 def _distinct_keys(plan: ViewPlan) -> str:
@@ -95,7 +136,7 @@ def _key_numbers(connection: duckdb.DuckDBPyConnection, plan: ViewPlan, rows: in
     return numbers
 
 
-def _sorted_rows(plan: ViewPlan) -> str:
+def _sorted_rows(plan: ViewPlan, passes: int, number: int) -> str:
     columns = listing(
         f"{_element(plan, f.source_column)} AS {identifier(f'f{i}')}" for i, f in enumerate(plan.features)
     )
@@ -106,13 +147,15 @@ def _sorted_rows(plan: ViewPlan) -> str:
         f"{ROW_NUMBER} AS rid FROM {plan.source.relation}"
     )
     join = f"JOIN asof_keys USING ({listing(plan.key_names)})" if plan.keys else "CROSS JOIN asof_keys"
-    known = f" AND c > {LONG_AGO}" if plan.filters_created else ""
-    oldest = "" if plan.ttl_us is None else f" AND e >= (SELECT min(t) FROM anchors) - {plan.ttl_us}"
-    features = listing(f"f{i}" for i in range(len(plan.features)))
-    return (
-        f"SELECT kid, e, c{', ' if features else ''}{features} FROM ({scan}) {join} "
-        f"WHERE e <= (SELECT max(t) FROM anchors){known}{oldest} ORDER BY kid, e, c, rid"
-    )
+    conditions = ["e <= (SELECT max(t) FROM anchors)"]
+    if plan.filters_created:
+        conditions.append(f"c > {LONG_AGO}")
+    if plan.ttl_us is not None:
+        conditions.append(f"e >= (SELECT min(t) FROM anchors) - {plan.ttl_us}")
+    if passes > 1:
+        conditions.append(f"kid % {passes} = {number}")
+    features = listing(["", *(f"f{i}" for i in range(len(plan.features)))])
+    return f"SELECT kid, e, c{features} FROM ({scan}) {join} WHERE {' AND '.join(conditions)} ORDER BY kid, e, c, rid"
 
 
 def _element(plan: ViewPlan, column: str) -> str:
@@ -130,25 +173,29 @@ def _element(plan: ViewPlan, column: str) -> str:
     )
 
 
-def _gather_chunks(rows: pa.Table, key: Ints, t: Ints, plan: ViewPlan, length: int) -> GatheredSequences:
-    event, created = rows.column("e").to_numpy(), rows.column("c").to_numpy()
+def _chunks(table: pa.Table, rows: Ints, key: Ints, t: Ints, plan: ViewPlan, length: int) -> Iterator[_Part]:
+    event, created = table.column("e").to_numpy(), table.column("c").to_numpy()
     known = np.maximum(event, created) if plan.filters_created else event
-    events = SortedEvents(rows.column("kid").to_numpy(), event, known)
-    values = rows.select([f"f{i}" for i in range(len(plan.features))])
-    step = max(1, _CHUNK_ELEMENTS // length)
-    tables, last = [], []
-    for start in range(0, max(len(t), 1), step):
-        part = slice(start, start + step)
+    events = SortedEvents(table.column("kid").to_numpy(), event, known)
+    values = table.select([f"f{i}" for i in range(len(plan.features))])
+    step = _anchors_in_a_chunk(values, length)
+    for start in range(0, max(len(rows), 1), step):
+        part = rows[start : start + step]
         windows = last_events(events, key[part], t[part], length, plan.ttl_us)
-        tables.append(_as_lists(values, windows, [f.output for f in plan.features]))
-        last.append(np.stack([windows.last, np.diff(windows.offsets)]))
-    newest, count = np.concatenate(last, axis=1)
-    return GatheredSequences(
-        lists=pa.concat_tables(tables).combine_chunks(),
-        newest_event=np.append(event, 0)[newest],
-        newest_created=np.append(created, 0)[newest],
-        length=count,
-    )
+        newest = windows.last
+        found = GatheredSequences(
+            lists=_as_lists(values, windows, [f.output for f in plan.features]),
+            newest_event=np.where(newest < 0, 0, event[newest] if len(event) else 0),
+            newest_created=np.where(newest < 0, 0, created[newest] if len(created) else 0),
+            length=np.diff(windows.offsets),
+        )
+        yield _Part(part, found)
+
+
+def _anchors_in_a_chunk(values: pa.Table, length: int) -> int:
+    widest = max((column.nbytes / max(values.num_rows, 1) for column in values.columns), default=1.0)
+    elements = min(_CHUNK_ELEMENTS, _CHUNK_BYTES / max(widest, 1.0))
+    return max(1, int(elements // length))
 
 
 def _as_lists(values: pa.Table, windows: Windows, names: list[str]) -> pa.Table:
@@ -159,3 +206,19 @@ def _as_lists(values: pa.Table, windows: Windows, names: list[str]) -> pa.Table:
         array = chunk if isinstance(chunk, pa.Array) else pa.concat_arrays(chunk.chunks)
         columns.append(pa.ListArray.from_arrays(offsets, array.take(index)))
     return pa.Table.from_arrays(columns, names=names)
+
+
+def _joined(parts: list[_Part]) -> GatheredSequences:
+    if len(parts) == 1:
+        return parts[0].found
+    lists = pa.concat_tables([part.found.lists for part in parts])
+    small = lists.nbytes < _CHUNK_BYTES
+    order = np.argsort(np.concatenate([part.rows for part in parts]), kind="stable")
+    if not np.array_equal(order, np.arange(len(order))):
+        lists = lists.take(pa.array(order))
+    return GatheredSequences(
+        lists=lists.combine_chunks() if small else lists,
+        newest_event=np.concatenate([part.found.newest_event for part in parts])[order],
+        newest_created=np.concatenate([part.found.newest_created for part in parts])[order],
+        length=np.concatenate([part.found.length for part in parts])[order],
+    )

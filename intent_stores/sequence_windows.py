@@ -32,8 +32,10 @@ class Windows:
     @property
     def last(self) -> Ints:
         """Each anchor's newest event; -1 where there is none."""
-        ends, empty = self.offsets[1:], self.offsets[1:] == self.offsets[:-1]
-        return np.where(empty, -1, np.append(self.index, -1)[ends - 1])
+        newest = np.full(len(self.offsets) - 1, -1, dtype=np.int64)
+        filled = self.offsets[1:] > self.offsets[:-1]
+        newest[filled] = self.index[self.offsets[1:][filled] - 1]
+        return newest
 
 
 def last_events(events: SortedEvents, key: Ints, t: Ints, length: int, ttl_us: int | None) -> Windows:
@@ -46,12 +48,25 @@ def last_events(events: SortedEvents, key: Ints, t: Ints, length: int, ttl_us: i
         length: the most events wanted.
         ttl_us: events before `t - ttl_us` do not count; None is forever.
     """
-    begin = np.searchsorted(events.key, key, side="left").astype(np.int64)
-    end = np.searchsorted(events.key, key, side="right").astype(np.int64)
+    begin, end = _runs_of(events.key, key)
     high = bisect_runs(events.event, begin, end, t, after_equal=True)
     low = begin if ttl_us is None else bisect_runs(events.event, begin, high, t - ttl_us, after_equal=False)
     first = np.maximum(low, high - length)
     return _known_at(events, low, first, high, t, length)
+
+
+def _runs_of(sorted_keys: Ints, key: Ints) -> tuple[Ints, Ints]:
+    """Return where each key's events begin and end; an empty run for a key without events."""
+    changes = np.flatnonzero(np.diff(sorted_keys)) + 1
+    begins = np.concatenate([np.zeros(min(1, len(sorted_keys)), dtype=np.int64), changes])
+    ends = np.concatenate([changes, np.full(len(begins) - len(changes), len(sorted_keys), dtype=np.int64)])
+    present = sorted_keys[begins]
+    place = np.searchsorted(present, key)
+    found = place < len(present)
+    found[found] = present[place[found]] == key[found]
+    begin, end = np.zeros(len(key), dtype=np.int64), np.zeros(len(key), dtype=np.int64)
+    begin[found], end[found] = begins[place[found]], ends[place[found]]
+    return begin, end
 
 
 def _known_at(events: SortedEvents, low: Ints, first: Ints, high: Ints, t: Ints, length: int) -> Windows:
