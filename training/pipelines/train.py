@@ -1,0 +1,131 @@
+"""The step that fits: members forward in time, the ensemble on their forward predictions, then the final members."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from training.atomic import replace_folder
+from training.dataset.concatenate import concatenate
+from training.dataset.examples import Examples
+from training.date_levels import levelled_log_loss
+from training.ensemble.choose import Choice, choose, log_losses
+from training.ensemble.combine import Ensemble, combine
+from training.ensemble.forward_predictions import Forward, ForwardFits, fit_forward
+from training.ensemble.newer_data import NewerData, compare_newer_data
+from training.models import member
+from training.models.contract import Fitted, History
+from training.progress import Progress
+
+__all__ = ["Figures", "Trained", "export_members", "train"]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How one forecast did on the validation period, by models that had not seen it.
+
+    `levelled_log_loss` gives each date its own level (see `training/date_levels.py`): the part of the loss that
+    is about telling customers apart.
+    """
+
+    roc_auc: float
+    log_loss: float
+    levelled_log_loss: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """All that training found out.
+
+    `members`: the final ones, by name. `choice`: the ensemble, and the candidates it was chosen from. `newer_data`:
+    what newer data were worth; `refitted` is true if the final members were fitted on train and validation.
+    `validation`: member (or "ensemble") → figures on validation, by models fitted on train alone. `histories`:
+    training curves of the fit that decided the number of steps. `seconds`: member → time spent on fitting it.
+    """
+
+    members: dict[str, Fitted]
+    choice: Choice
+    newer_data: list[NewerData]
+    refitted: bool
+    validation: dict[str, Figures]
+    histories: dict[str, History]
+    seconds: dict[str, float]
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """How the members are combined."""
+        return self.choice.ensemble
+
+    def predict(self, examples: Examples) -> dict[str, Any]:
+        """Return member → probability, and "ensemble" → probability, each float64 of shape (n,)."""
+        probabilities = {name: fitted.predict_proba(examples.features) for name, fitted in self.members.items()}
+        return {**probabilities, "ensemble": combine(self.ensemble, probabilities)}
+
+
+def train(
+    train: Examples, validation: Examples, members: Sequence[str], seed: int, horizon_days: float, progress: Progress
+) -> Trained:
+    """Fit the members called `members`, and choose how to combine them, on `train` and `validation` alone.
+
+    Args:
+        train: anchors whose label windows end before validation begins.
+        validation: later anchors.
+        members: names of folders under `training/models`.
+        seed: of everything random; the same seed gives the same probabilities within 1e-6.
+        horizon_days: length of the label window in days.
+        progress: is told how far each fit is.
+
+    Raises:
+        InputError: a member is not known.
+        SplitError: a period holds labels of one class only.
+    """
+    fits = fit_forward({name: member(name) for name in members}, train, validation, horizon_days, seed, progress)
+    choice = choose(fits.forward, horizon_days)
+    newer = compare_newer_data(fits, choice.ensemble)
+    refit = bool(newer) and newer[0].helps
+    final, seconds = _final(fits, concatenate(train, validation), seed, progress) if refit else (fits.on_train, {})
+    return Trained(
+        members=final,
+        choice=choice,
+        newer_data=newer,
+        refitted=refit,
+        validation=_figures(fits.forward.take(fits.forward.anchor_us >= validation.anchor_us.min()), choice.ensemble),
+        histories={name: fitted.history for name, fitted in (fits.first or fits.on_train).items()},
+        seconds={name: spent + seconds.get(name, 0.0) for name, spent in fits.seconds.items()},
+    )
+
+
+def export_members(trained: Trained, folder: Path) -> None:
+    """Replace `folder` by one folder for each member, with its `member.json` and artefact."""
+    with replace_folder(folder) as fresh:
+        for name, fitted in trained.members.items():
+            fitted.export(fresh / name)
+
+
+def _final(
+    fits: ForwardFits, both: Examples, seed: int, progress: Progress
+) -> tuple[dict[str, Fitted], dict[str, float]]:
+    """Fit once more on both periods; encodings and numbers of steps stay those of the training period."""
+    final, seconds = {}, {}
+    for name, fitted in fits.on_train.items():
+        start = perf_counter()
+        final[name] = fitted.refit(both, seed, progress)
+        seconds[name] = perf_counter() - start
+    return final, seconds
+
+
+def _figures(forward: Forward, ensemble: Ensemble) -> dict[str, Figures]:
+    forecasts = {**forward.probabilities, "ensemble": combine(ensemble, forward.probabilities)}
+    clipped = {who: np.clip(p, 1e-15, 1 - 1e-15) for who, p in forecasts.items()}
+    return {
+        who: Figures(
+            float(roc_auc_score(forward.label, p)),
+            float(log_losses(p, forward.label).mean()),
+            levelled_log_loss(p, forward.label, forward.anchor_us),
+        )
+        for who, p in clipped.items()
+    }
