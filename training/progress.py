@@ -1,5 +1,6 @@
 """How a long step says how far it is, without knowing who listens."""
 
+from types import TracebackType
 from typing import Protocol
 
 __all__ = ["Progress", "Silent"]
@@ -16,7 +17,9 @@ class Task(Protocol):
     """One task of a `Progress`, used as a context manager."""
 
     def __enter__(self) -> "Task": ...
-    def __exit__(self, *error: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
     def advance(self, count: int = 1) -> None:
         """Say that `count` more units are done."""
 
@@ -33,7 +36,9 @@ class _SilentTask:
     def __enter__(self) -> "_SilentTask":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
         return None
 
     def advance(self, count: int = 1) -> None:

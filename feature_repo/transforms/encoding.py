@@ -78,7 +78,7 @@ class TabularEncoding:
             FeatureError: a column that the model was fitted with is not among the features.
         """
         known = features.numeric.keys() | features.categorical.keys()
-        wanted = {c.name for c in (*self.numeric, *self.one_hot)}
+        wanted = {n.name for n in self.numeric} | {o.name for o in self.one_hot}
         if wanted - known:
             raise FeatureError(
                 f"Features {sorted(wanted - known)} are not there; expected all the model was fitted with. "

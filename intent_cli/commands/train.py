@@ -1,5 +1,44 @@
-"""`intent train`."""
+"""`intent train`: the members, and how to combine them."""
+
+from typing import Annotated
+
+import typer
+
+from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
+
+__all__ = ["train"]
 
 
-def train() -> None:
-    """To come."""
+def train(
+    members: Annotated[list[str] | None, typer.Option("--member", help="Only this member; may be repeated.")] = None,
+    config: Config = DEFAULT_CONFIG,
+    out: Out = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Fit every member, and choose by rolling-origin log loss how they are combined and recalibrated.
+
+    Example: intent train --config intent.toml --out artifacts/demo
+    """
+    from dataclasses import asdict
+
+    from intent_cli.progress import progress
+    from intent_cli.reports import report
+    from training.pipelines.fit import fit_run
+    from training.pipelines.stages import measured
+    from training.settings import Settings
+
+    settings = Settings.load(config)
+    with measured("train", out) as stage:
+        trained, stage.rows = fit_run(settings, out, members, progress(as_json))
+    figures = {name: asdict(found) for name, found in trained.validation.items()}
+    report(as_json, {"validation": figures, "ensemble": trained.ensemble.to_json()}, stage)
+    if as_json:
+        return
+    typer.echo("  on the validation period, by models that had not seen it:")
+    for name, found in trained.validation.items():
+        spent = f", {trained.seconds[name]:.1f} s" if name in trained.seconds else ""
+        typer.echo(f"    {name}: AUC {found.roc_auc:.4f}, log loss {found.log_loss:.4f}{spent}")
+    ensemble = trained.ensemble
+    weights = ", ".join(f"{name} {w:.2f}" for name, w in zip(ensemble.members, ensemble.weights, strict=True))
+    typer.echo(f"  ensemble: {ensemble.method} ({weights}), calibration {ensemble.calibration.method}")
+    typer.echo(f"  members fitted {'on train and validation' if trained.refitted else 'on train alone'}")

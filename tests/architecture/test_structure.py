@@ -126,3 +126,13 @@ def test_sibling_folders_of_models_share_their_file_names() -> None:
             files = {path.name for path in folder.glob("*.py")}
             assert "model.py" in files, f"{folder.name} has no model.py"
             assert files <= allowed, f"{folder.name} has unusual files: {files - allowed}"
+
+
+def test_models_do_not_know_each_other() -> None:
+    folder = ROOT / "training" / "models"
+    names = {path.parent.name for path in folder.glob("*/model.py")}
+    assert len(names) >= 3
+    for path in folder.glob("*/*.py"):
+        others = {f"training.models.{name}" for name in names - {path.parent.name}}
+        text = path.read_text(encoding="utf-8")
+        assert not [other for other in others if f"{other}." in text or f"{other} " in text], path

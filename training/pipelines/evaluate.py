@@ -25,7 +25,7 @@ from training.evaluation.targets import TA_FENG_TARGETS, check_targets
 from training.evaluation.tree_contributions import tree_contributions
 from training.pipelines.build_dataset import read_split, read_test_labels
 from training.pipelines.stages import read_stages
-from training.pipelines.train import TEST_SCORES, TRAINING
+from training.pipelines.fit import TEST_SCORES, TRAINING
 from training.progress import Progress
 from training.settings import Settings
 
@@ -158,4 +158,7 @@ def _training_curves(training: dict[str, Any]) -> tuple[parts.TrainingCurve, ...
 
 
 def _candidates(training: dict[str, Any]) -> tuple[parts.Candidate, ...]:
-    return tuple(parts.Candidate(**{**row, "folds": tuple(row["folds"])}) for row in training["candidates"])
+    return tuple(
+        parts.Candidate(row["combination"], row["calibration"], row["log_loss"], chosen=row["chosen"])
+        for row in training["candidates"]
+    )

@@ -19,7 +19,7 @@ from training.packaging.publish import Published, publish
 from training.packaging.write_bundle import BundleFacts, write_bundle
 from training.pipelines.build_dataset import read_split
 from training.pipelines.evaluate import LIBRARIES
-from training.pipelines.train import TEST_SCORES
+from training.pipelines.fit import TEST_SCORES
 from training.settings import Settings
 
 __all__ = ["bundle_path", "make_bundle", "publish_run"]

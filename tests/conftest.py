@@ -1,0 +1,80 @@
+"""What tests share: a copy of the repository in which the demo ran on a 5 % sample."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class SampleRun:
+    """A copy of the repository, its run of the demo, and the environment in which to run more commands there."""
+
+    folder: Path
+    environment: dict[str, str]
+    demo_output: str
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "artifacts" / "demo"
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.environment['PORT']}"
+
+    def run(self, command: list[str], expect: int = 0, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        assert done.returncode == expect, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+    folder = tmp_path_factory.mktemp("sample") / "purchase-intent"
+    copy_of_repository(folder)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "INTENT_SAMPLE": "0.05",
+        "PORT": str(port),
+        "PYTHONPATH": str(folder),
+    }
+    for name in ("BENTOML_HOME", "INTENT_OUT", "INTENT_ONLINE_URL"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        ["make", "demo"], cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, f"make demo on a sample ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return SampleRun(folder, environment, done.stdout)
+
+
+def copy_of_repository(folder: Path) -> None:
+    """Copy what belongs to the repository, with its times, and share the environment that the tests run in."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of four small members; read only."""
+    from tests.tiny_shop import write_tiny_bundle
+
+    folder = tmp_path_factory.mktemp("tiny")
+    return write_tiny_bundle(folder / "bundle", folder / "members")

@@ -1,0 +1,67 @@
+"""Every command of README and docs, run as written in a copy of the repository on a 5 % sample."""
+
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NOT_HERE = {"make test", "make demo"}  # the tests themselves, and what the fixture `sample_run` ran already
+
+pytestmark = pytest.mark.end_to_end
+
+
+def commands(page: str) -> list[tuple[str, str]]:
+    found = []
+    for language, text in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
+        parts = [text] if language == "python" else [line for line in text.splitlines() if line and line[0] != "#"]
+        found += [(language, re.sub(r"\s+#.*", "", part) if language == "bash" else part) for part in parts]
+    return [(language, part) for language, part in found if part.strip() not in NOT_HERE]
+
+
+def test_every_page_is_known_to_have_commands() -> None:
+    assert {page for page in PAGES if commands(page)} >= {
+        "docs/data_engineers.md",
+        "docs/ml_engineers.md",
+        "docs/backend_teams.md",
+    }
+    assert {"make demo", "make test"} <= {
+        line for _, text in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8")) for line in text.split("\n")
+    }
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_the_page_run(page: str, sample_run) -> None:
+    serving = None
+    try:
+        for language, text in commands(page):
+            if text.startswith("make serve"):
+                serving = start_serving(text, sample_run)
+            elif language == "python":
+                sample_run.run(["python", "-c", text])
+            else:
+                sample_run.run(["bash", "-euo", "pipefail", "-c", text.replace("127.0.0.1:3000", sample_run.address)])
+    finally:
+        if serving is not None:
+            serving.send_signal(signal.SIGINT)
+            serving.wait(30)
+
+
+def start_serving(text: str, sample_run) -> subprocess.Popen:
+    process = subprocess.Popen(["bash", "-c", f"exec {text}"], cwd=sample_run.folder, env=sample_run.environment)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"{text} ended with {process.returncode}"
+        try:
+            with urllib.request.urlopen(f"http://{sample_run.address}/readyz", timeout=2):
+                return process
+        except OSError:
+            time.sleep(0.3)
+    process.kill()
+    raise AssertionError(f"{text} was not ready within two minutes")
