@@ -1,0 +1,59 @@
+"""Features → calibrated probability, with each member's own. No web, no store, no Feast, no BentoML, no TensorFlow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.errors import BundleError
+from feature_repo.transforms.customer import customer_features
+from services.runtimes import load_member
+from training.ensemble.combine import Ensemble, combine
+from training.packaging.bundle import Bundle
+
+__all__ = ["Scorer", "Scores"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of n customers the calibrated probability and each counting member's own, float64 of shape (n,), in [0, 1]."""
+
+    probability: NDArray[np.float64]
+    members: dict[str, NDArray[np.float64]]
+
+
+class Scorer:
+    """A bundle ready to score; may be called from several threads."""
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        """Load the members, each run on `threads` threads (1 for a service: its requests are the parallelism).
+
+        Raises:
+            BundleError: a member or the ensemble cannot be loaded.
+        """
+        try:
+            self._ensemble = Ensemble.from_json(bundle.json("ensemble.json"))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError("Bundle file 'ensemble.json' is malformed. Publish the bundle again.") from error
+        self._members = {name: load_member(*bundle.member(name), threads) for name in self._ensemble.used}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each member that counts; one of weight 0 is not run at all."""
+        return {n: w for n, w in zip(self._ensemble.members, self._ensemble.weights, strict=True) if n in self._members}
+
+    def score(self, columns: Mapping[str, Any], at_us: NDArray[np.int64]) -> Scores:
+        """Return the probabilities of n customers.
+
+        Args:
+            columns: field → array of shape (n,) or `Ragged`, holding only what is known at t; absent is not known.
+            at_us: t of each, int64 microseconds since 1970, shape (n,).
+
+        Raises:
+            FeatureError: the columns do not fit each other or the model, or hold a purchase after t.
+        """
+        features = customer_features(columns, at_us)
+        members = {name: member.predict(features) for name, member in self._members.items()}
+        return Scores(np.asarray(combine(self._ensemble, members), np.float64), members)

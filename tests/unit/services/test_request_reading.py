@@ -1,0 +1,113 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.request_reading import Refused, microseconds, read_score_request
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def read(body: str | bytes):
+    return read_score_request(body.encode() if isinstance(body, str) else body, NOW)
+
+
+def test_a_full_request_is_read() -> None:
+    request = read(
+        '{"user_id": "01104905", "at": "2001-02-19T01:00:00.000001+01:00", '
+        '"context": {"channel": "web", "session_position": 3, "session_seconds": 1.5}}'
+    )
+    assert request.user_id == "01104905"
+    assert request.at is not None
+    assert microseconds(request.at) == 982540800000001
+    assert request.context is not None
+    assert request.context.session_position == 3
+
+
+def test_at_may_be_left_out_or_null() -> None:
+    assert read('{"user_id": "a"}').at is None
+    assert read('{"user_id": "a", "at": null}').at is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ("", 400, "malformed_json"),
+        ("user_id=1", 400, "malformed_json"),
+        (b"\xff\xfe", 400, "malformed_json"),
+        ('{"user_id": "a"', 400, "malformed_json"),
+        ('{"user_id": "a", "user_id": "b"}', 400, "malformed_json"),
+        ('{"user_id": "a", "context": {"session_seconds": NaN}}', 400, "malformed_json"),
+        ('{"user_id": "a", "context": {"session_seconds": -Infinity}}', 400, "malformed_json"),
+        ('{"user_id": "a", "context": {"session_seconds": 1e999}}', 400, "malformed_json"),
+        ('{"user_id": ' + "9" * 5000 + "}", 400, "malformed_json"),
+        ("[" * 30_000, 400, "malformed_json"),
+        ('{"a":' * 10_000 + "1" + "}" * 10_000, 400, "malformed_json"),
+        ("[]", 422, "invalid_request"),
+        ("null", 422, "invalid_request"),
+        ("{}", 422, "invalid_request"),
+        ('{"user_id": null}', 422, "invalid_request"),
+        ('{"user_id": 1104905}', 422, "invalid_request"),
+        ('{"user_id": ["a"]}', 422, "invalid_request"),
+        ('{"user_id": ""}', 422, "invalid_request"),
+        ('{"user_id": "a\\u0000b"}', 422, "invalid_request"),
+        ('{"user_id": "\\ud800"}', 422, "invalid_request"),
+        ('{"user_id": "' + "x" * 129 + '"}', 422, "invalid_request"),
+        ('{"user_id": "' + "x" * 10_000 + '"}', 422, "invalid_request"),
+        ('{"user_id": "a", "colour": 1}', 422, "invalid_request"),
+        ('{"user_id": "a", "context": {"colour": 1}}', 422, "invalid_request"),
+        ('{"user_id": "a", "context": []}', 422, "invalid_request"),
+        ('{"user_id": "a", "context": {"session_position": "three"}}', 422, "invalid_request"),
+        ('{"user_id": "a", "context": {"session_position": 3.5}}', 422, "invalid_request"),
+        ('{"user_id": "a", "context": {"session_position": true}}', 422, "invalid_request"),
+        ('{"user_id": "a", "context": {"session_position": -1}}', 422, "invalid_request"),
+        ('{"user_id": "a", "context": {"session_position": 12345678901234567890123}}', 422, "invalid_request"),
+        ('{"user_id": "a", "context": {"session_seconds": "NaN"}}', 422, "invalid_request"),
+        ('{"user_id": "a", "at": 981331200}', 422, "invalid_request"),
+        ('{"user_id": "a", "at": "981331200"}', 422, "invalid_request"),
+        ('{"user_id": "a", "at": "2001-02-19"}', 422, "invalid_request"),
+        ('{"user_id": "a", "at": "2001-02-19T00:00:00"}', 422, "invalid_request"),
+        ('{"user_id": "a", "at": "2001-02-30T00:00:00Z"}', 422, "invalid_request"),
+        ('{"user_id": "a", "at": "yesterday"}', 422, "invalid_request"),
+        ('{"user_id": "a", "at": "9999-12-31T00:00:00Z"}', 422, "time_out_of_range"),
+        ('{"user_id": "a", "at": "9999-12-31T23:59:59-23:59"}', 422, "time_out_of_range"),
+        ('{"user_id": "a", "at": "0001-01-01T00:00:00+23:59"}', 422, "time_out_of_range"),
+        ('{"user_id": "a", "at": "1969-12-31T23:59:59Z"}', 422, "time_out_of_range"),
+        ('{"user_id": "' + "x" * 70_000 + '"}', 413, "body_too_large"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str | bytes) else None,
+)
+def test_a_bad_request_is_refused_with_a_code(body: str | bytes, status: int, code: str) -> None:
+    with pytest.raises(Refused) as caught:
+        read(body)
+    assert (caught.value.problem.status, caught.value.problem.code) == (status, code)
+
+
+def test_a_day_ahead_is_still_answered() -> None:
+    assert read(f'{{"user_id": "a", "at": "{(NOW + timedelta(days=1)).isoformat()}"}}').at == NOW + timedelta(days=1)
+    with pytest.raises(Refused, match="more than 1 day in the future"):
+        read(f'{{"user_id": "a", "at": "{(NOW + timedelta(days=1, seconds=1)).isoformat()}"}}')
+
+
+def test_the_text_tells_what_came_what_was_expected_and_what_to_do() -> None:
+    with pytest.raises(Refused) as caught:
+        read('{"user_id": "' + "x" * 10_000 + '", "colour": 1}')
+    detail = caught.value.problem.detail
+    assert "Field 'user_id' is a text of 10000 characters; expected a text of 1 to 128 printable characters." in detail
+    assert "A field is not known; expected only user_id, at, context." in detail
+    assert "Send for example" in detail
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"user_id": 20070405123}',
+        '{"user_id": "a", "20070405123": 1}',
+        '{"user_id": "a", "at": "20070405123"}',
+        '{"user_id": "a", "context": {"session_position": "20070405123"}}',
+        '{"user_id": "20070405123',
+    ],
+)
+def test_nothing_that_was_sent_is_repeated(body: str) -> None:
+    with pytest.raises(Refused) as caught:
+        read(body)
+    assert "20070405123" not in caught.value.problem.body("r").decode()

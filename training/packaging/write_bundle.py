@@ -1,0 +1,90 @@
+"""Write a bundle: copy what the members exported, add the JSON, hash it all, and replace the folder in one step."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from feature_repo.errors import BundleError
+from training import atomic
+from training.packaging.bundle import FORMAT, MODEL, RUNTIMES, Bundle
+
+__all__ = ["BundleFacts", "write_bundle"]
+
+
+@dataclass(frozen=True)
+class BundleFacts:
+    """What the manifest says of how the bundle came to be.
+
+    `versions` maps a library to its version; `data_fingerprint` is the SHA-256 of the training data; `metrics` is
+    the test period's; `data_window` has `from` and `to` as ISO dates in UTC.
+    """
+
+    seed: int
+    horizon_days: int
+    versions: Mapping[str, str]
+    data_fingerprint: str
+    metrics: Mapping[str, Any]
+    data_window: Mapping[str, str]
+
+
+def write_bundle(
+    target: Path,
+    *,
+    members: Path,
+    ensemble: Mapping[str, Any],
+    features: Mapping[str, Any],
+    golden: Mapping[str, Any],
+    facts: BundleFacts,
+) -> Bundle:
+    """Write the bundle to the folder `target`, replacing what was there, and return it as loaded back.
+
+    Args:
+        target: the bundle's folder; it changes only when everything was written.
+        members: folder with one folder for each of the ensemble's members, as `Fitted.export` left it. Only
+            member.json and the artefact it names are taken.
+        ensemble: `Ensemble.to_json()`.
+        features: the views as `{"views": {name: {"join_keys", "ttl_seconds", "fields"}}, "defaults": {}}`.
+        golden: stored inputs and outputs (`training.packaging.golden.golden_vectors`).
+        facts: how it came to be. The manifest holds no clock: the same inputs give the same bundle, byte for byte.
+
+    Raises:
+        BundleError: a member's export is missing or is of a kind that the service does not run.
+    """
+    with atomic.replace_folder(target) as folder:
+        for name in ensemble["members"]:
+            _copy_member(members / name, folder / "members" / name)
+        for name, value in (("ensemble", ensemble), ("features", features), ("golden", golden)):
+            _write_json(folder / f"{name}.json", value)
+        files = {p.relative_to(folder).as_posix(): _digest(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+        _write_json(folder / "manifest.json", {"format": FORMAT, "model": MODEL, "files": files, **asdict(facts)})
+        Bundle.load(folder)  # nothing replaces a good bundle that could not be loaded itself
+    return Bundle.load(target)
+
+
+def _copy_member(source: Path, target: Path) -> None:
+    try:
+        description = json.loads((source / "member.json").read_text())
+        artefact = str(description["artefact"])
+        if Path(artefact).name != artefact or not artefact.endswith(RUNTIMES[description["runtime"]]):
+            raise KeyError(artefact)
+        data = (source / artefact).read_bytes()
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(
+            f"Member {source.name!r} cannot be packed: got no usable member.json with its artefact in {source}; "
+            f"expected a runtime of {RUNTIMES}. Run `intent train` again."
+        ) from error
+    target.mkdir(parents=True)
+    _write_json(target / "member.json", description)
+    (target / artefact).write_bytes(data)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    # Sorted, so that the same content has the same hash whatever order it was built in.
+    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
