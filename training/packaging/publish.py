@@ -149,14 +149,10 @@ def _content_version(sources: dict[str, bytes]) -> str:
 
 def _is_whole_bento(stored: Path, sources: dict[str, bytes]) -> bool:
     made = ("bento.yaml", "apis/openapi.yaml", "env/python/requirements.txt", "env/docker/Dockerfile")
+    modules = {stored / "src" / name: data for name, data in sources.items() if name.endswith(".py")}
     return all((stored / name).is_file() for name in made) and all(
-        name == _BENTOFILE or _holds(stored / "src" / name, data) for name, data in sources.items()
+        path.is_file() and path.read_bytes() == data for path, data in modules.items()
     )
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    # The requirements are packed beside the sources, not among them.
-    return path.name == "serving.txt" or (path.is_file() and path.read_bytes() == data)
 
 
 def _run_build(folder: Path, version: str, home: Path) -> None:
