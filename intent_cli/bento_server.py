@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from feature_repo.errors import DependencyDown, InputError, SourceDataError
+from training.packaging.bundle import Bundle
 
 __all__ = ["Bento", "free_port", "published_bento", "running", "wait_for_interrupt"]
 
@@ -46,10 +47,11 @@ class Bento:
 
 
 def published_bento(out: Path, online: Path, project: str) -> Bento:
-    """Return the bento that the run in `out` published.
+    """Return the bento that the run in `out` published, with its model verified.
 
     Raises:
         SourceDataError: the run has published nothing, or its online store was not materialised.
+        BundleError: the model in the store is not what was published.
     """
     published = out / "published.json"
     if not published.exists():
@@ -60,6 +62,8 @@ def published_bento(out: Path, online: Path, project: str) -> Bento:
         raise SourceDataError(f"No online store at {online}; expected one. Run `intent materialize` first.")
     tags = json.loads(published.read_text())
     bento = Bento(tags["bento"], Path(tags["home"]), online, project)
+    model, digest = tags["model"].split(":")
+    Bundle.load(bento.home / "models" / model / digest / "bundle")
     name, version = bento.tag.split(":")
     if not (bento.home / "bentos" / name / version).is_dir():
         raise SourceDataError(

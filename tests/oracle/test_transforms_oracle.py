@@ -1,5 +1,6 @@
 """Every feature of a customer at t against a plain loop over the same baskets."""
 
+import itertools
 import math
 
 import numpy as np
@@ -47,7 +48,7 @@ def at_of(cases):
 def expected(rows, at):
     """The features of one customer, by the definitions, one number at a time."""
     moments = [row[0] for row in rows]
-    gaps = [(b - a) / DAY_US for a, b in zip(moments, moments[1:], strict=False)]
+    gaps = [(b - a) / DAY_US for a, b in itertools.pairwise(moments)]
     nan = math.nan
     found = {
         "recency_days": (at - moments[-1]) / DAY_US if moments else nan,

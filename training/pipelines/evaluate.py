@@ -24,8 +24,8 @@ from training.evaluation.slices import customer_slices
 from training.evaluation.targets import TA_FENG_TARGETS, check_targets
 from training.evaluation.tree_contributions import tree_contributions
 from training.pipelines.build_dataset import read_split, read_test_labels
-from training.pipelines.stages import read_stages
 from training.pipelines.fit import TEST_SCORES, TRAINING
+from training.pipelines.stages import read_stages
 from training.progress import Progress
 from training.settings import Settings
 
