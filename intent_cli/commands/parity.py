@@ -31,7 +31,7 @@ def parity(
     from intent_cli import bento_server
     from intent_cli.progress import progress
     from intent_cli.reports import report
-    from intent_cli.score_client import ask
+    from services.client import IntentClient
     from training.pipelines.feature_store import SERVICE_VIEWS, materialise
     from training.pipelines.stages import measured
     from training.settings import Settings
@@ -44,12 +44,9 @@ def parity(
         expected = _predictions(out, at, customers, settings.seed)
         materialise(out, at, progress(as_json), online=online, project=project, views=list(SERVICE_VIEWS))
         bento = bento_server.published_bento(out, online, project)
-        with bento_server.running(bento, bento_server.free_port(), log=out / "serve.log") as address:
-            answers = list(ask(address, list(expected), at.isoformat()))
-        differences = [
-            abs(answer["probability"] - probability)
-            for answer, probability in zip(answers, expected.values(), strict=True)
-        ]
+        server = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
+        with server as address, IntentClient(address) as client:
+            differences = [abs(client.score(user_id, at).probability - p) for user_id, p in expected.items()]
         stage.rows = len(differences)
     largest, agrees = max(differences), max(differences) <= TOLERANCE
     result = {"at": at.isoformat(), "customers": len(differences), "largest_difference": largest, "agrees": agrees}

@@ -47,18 +47,19 @@ def serve(
 def _check(bento: "Bento", settings: "Settings", out: "Path", as_json: bool) -> None:
     from intent_cli import bento_server
     from intent_cli.reports import report
-    from intent_cli.score_client import ask
+    from services.client import IntentClient
     from training.dataset.anchors import some_customers
     from training.pipelines.stages import measured
     from training.settings import midnight
 
-    at = midnight(settings.splits.log_end).isoformat()
+    at = midnight(settings.splits.log_end)
     with measured("serve", out) as stage:
         user_ids = [*some_customers(out, _SHOWN - 1, settings.seed), "nobody-we-know"]
-        with bento_server.running(bento, bento_server.free_port(), log=out / "serve.log") as address:
-            answers = list(ask(address, user_ids, at))
+        server = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
+        with server as address, IntentClient(address) as client:
+            answers = [client.score(user_id, at).model_dump(mode="json") for user_id in user_ids]
         stage.rows = len(answers)
-    report(as_json, {"bento": bento.tag, "at": at, "answers": answers}, stage)
+    report(as_json, {"bento": bento.tag, "at": at.isoformat(), "answers": answers}, stage)
     if not as_json:
         for user_id, answer in zip(user_ids, answers, strict=True):
             typer.echo(f"  {user_id}: {_line(answer)}")
