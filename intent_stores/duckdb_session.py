@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from intent_stores.errors import ConfigurationError, OutOfResourcesError
+from intent_stores.errors import ConfigurationError, OutOfResourcesError, QueryError
 from intent_stores.sql_text import text
 
 
@@ -39,6 +39,7 @@ def duckdb_session(limits: SessionLimits) -> Iterator[duckdb.DuckDBPyConnection]
     Raises:
         ConfigurationError: a limit is not one that DuckDB understands, or the spill folder cannot be made.
         OutOfResourcesError: the work inside ran out of memory or of spill space.
+        QueryError: DuckDB gave up on the work inside for another reason.
     """
     spill = _spill_folder(limits.temp_directory)
     try:
@@ -47,10 +48,13 @@ def duckdb_session(limits: SessionLimits) -> Iterator[duckdb.DuckDBPyConnection]
             yield connection
         finally:
             connection.close()
-    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+    except duckdb.Error as error:
         if isinstance(error, duckdb.OutOfMemoryException) or _is_disk_full(error):
             raise OutOfResourcesError(_resources_message(limits, error)) from error
-        raise
+        raise QueryError(
+            f"DuckDB could not answer: {error}. No result is given; expected complete Parquet files whose columns "
+            "agree from file to file. Check the file or column that the message names."
+        ) from error
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 

@@ -41,5 +41,9 @@ class OutOfResourcesError(IntentStoreError, RuntimeError):
     """A join needed more memory or spill space than it was allowed; nothing was written."""
 
 
+class QueryError(IntentStoreError, RuntimeError):
+    """DuckDB gave up on a query: a broken file, values that cannot be read as their column's type."""
+
+
 class WriteError(IntentStoreError, RuntimeError):
     """Rows could not be written; the destination is as it was before."""

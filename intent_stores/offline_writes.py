@@ -47,8 +47,10 @@ def append_logs(repo_path: Any, data: pa.Table | Path, destination: Any) -> None
 
 
 def _source_names(table: pa.Table, source: Any, known: set[str]) -> pa.Table:
-    """Undo a field mapping where a column arrives under its feature's name."""
+    """Undo a field mapping where a column arrives under its feature's name, and drop a DataFrame's index."""
     to_source = {new: old for old, new in (source.field_mapping or {}).items()}
+    # Feast turns a DataFrame's index into a column; it was never part of the rows.
+    table = table.drop_columns([c for c in table.column_names if c.startswith("__index_level_") and c not in known])
     return table.rename_columns([name if name in known else to_source.get(name, name) for name in table.column_names])
 
 
