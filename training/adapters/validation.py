@@ -3,6 +3,7 @@
 Pandera and pandas take seconds to import and are loaded at the first check.
 """
 
+import os
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -56,8 +57,8 @@ def verdicts(chunk: CanonicalChunk) -> tuple[npt.NDArray[np.object_], npt.NDArra
 
 def _broken_rules(rows: pa.Table) -> list[Problem]:
     import pandas as pd
-    from pandera.errors import SchemaErrors
 
+    errors = _pandera().errors
     returned = pc.fill_null(pc.equal(rows["event_type"], "return"), False)
     pieces = pc.if_else(returned, pa.scalar(None, pa.float64()), rows["quantity"])  # a return may have any sign
     place = rows.schema.get_field_index("quantity")
@@ -65,7 +66,7 @@ def _broken_rules(rows: pa.Table) -> list[Problem]:
     frame = judged.to_pandas(types_mapper=pd.ArrowDtype)
     try:
         _schema().validate(frame, lazy=True)
-    except SchemaErrors as broken:
+    except errors.SchemaErrors as broken:
         return _problems(broken.failure_cases, rows.num_rows)
     return []
 
@@ -90,8 +91,25 @@ NULL_REASONS = {
 
 
 @cache
+def _pandera() -> Any:
+    """Import pandera, and put the environment back as it was.
+
+    Its import sets PYARROW_IGNORE_TIMEZONE=1 (for pyspark), and from then on pyarrow drops the offset of a datetime:
+    14:00+02:00 would become 14:00 UTC, here and in every process started from here.
+    """
+    before = {name: os.environ.get(name) for name in ("PYARROW_IGNORE_TIMEZONE", "SPARK_LOCAL_IP")}
+    import pandera.errors
+    import pandera.pandas
+
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+    return pandera
+
+
+@cache
 def _schema() -> Any:
-    import pandera.pandas as pandera
+    pandera = _pandera().pandas
 
     def rule(name: str, holds: Any) -> Any:
         return pandera.Check(holds, name=name, ignore_na=True)

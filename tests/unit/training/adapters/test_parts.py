@@ -1,0 +1,110 @@
+"""The parts that adapters share: row texts, registry, unusual days, the command's own imports."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import training.adapters
+from feature_repo.errors import SettingsError
+from tests.sources import log_of, settings_of, write_rows
+from training.adapters import adapters, ingest
+from training.adapters.row_text import row_texts, row_values
+
+WHO_AND_WHEN = {"user_id": "who", "event_timestamp": "when"}
+
+cells = st.one_of(st.none(), st.text(max_size=5), st.sampled_from(["\x1f", "\\", "\\N", "\\u", "\\\\u\x1f", ""]))
+
+
+@given(st.lists(st.tuples(cells, cells), min_size=1, max_size=20))
+def test_a_row_can_be_had_back_from_its_text(rows):
+    table = pa.table(
+        {"a": pa.array([a for a, _ in rows], pa.string()), "b": pa.array([b for _, b in rows], pa.string())}
+    )
+    texts = row_texts(table).to_pylist()
+    assert [tuple(row_values(text, ["a", "b"]).values()) for text in texts] == rows
+    assert len(set(texts)) == len(set(rows))
+
+
+def test_the_event_id_is_the_md5_of_the_row_text(tmp_path):
+    rows = [{"who": "001", "when": "2024-05-01", "price": 1.5, "n": None}]
+    columns = WHO_AND_WHEN
+    file = write_rows(tmp_path / "x.parquet", rows)
+    ingest(settings_of("table", columns=columns), tmp_path / "out", path=file)
+    expected = hashlib.md5(b"001\x1f2024-05-01\x1f1.5\x1f\\N", usedforsecurity=False).hexdigest()
+    assert log_of(tmp_path / "out")[0]["event_id"] == expected
+
+
+def test_both_adapters_are_found():
+    assert {"ta_feng", "table"} <= set(adapters())
+
+
+def test_a_module_that_is_dropped_in_is_found(tmp_path, monkeypatch):
+    (tmp_path / "corner_shop.py").write_text(
+        "from dataclasses import replace\nfrom training.adapters.table import ADAPTER as other\n"
+        "ADAPTER = replace(other, description=replace(other.description, name='corner_shop'))\n"
+    )
+    monkeypatch.setattr(training.adapters, "__path__", [*training.adapters.__path__, str(tmp_path)])
+    assert "corner_shop" in adapters()
+    sys.modules.pop("training.adapters.corner_shop")
+
+
+def test_an_unknown_adapter_lists_the_known(tmp_path):
+    with pytest.raises(SettingsError, match=r"Unknown adapter: got 'tafeng'; expected one of .*ta_feng, table"):
+        ingest(settings_of("tafeng"), tmp_path / "out")
+
+
+def test_the_path_in_the_settings_belongs_to_the_adapter_in_the_settings(tmp_path):
+    settings = settings_of("ta_feng", path=tmp_path / "elsewhere.csv")
+    with pytest.raises(SettingsError, match="lacks user_id, event_timestamp"):
+        ingest(settings, tmp_path / "out", adapter="table")
+
+
+@pytest.mark.parametrize("sample", [0.0, -1.0, 1.5, float("nan")])
+def test_a_sample_that_is_no_share(tmp_path, sample):
+    with pytest.raises(SettingsError, match="sample is not a share of the customers: got"):
+        ingest(settings_of("ta_feng"), tmp_path / "out", sample=sample)
+
+
+def test_unusual_days_are_found_by_their_neighbours(tmp_path):
+    counts = {day: 20 for day in range(1, 32)} | {10: 1, 11: 0, 20: 200}
+    rows = [
+        {"who": f"{n}", "when": f"2024-05-{day:02d}T0{n % 10}:00:00"}
+        for day, count in counts.items()
+        for n in range(count)
+    ]
+    rows = [row | {"n": n} for n, row in enumerate(rows)]
+    file = write_rows(tmp_path / "x.parquet", rows)
+    report = ingest(settings_of("table", columns=WHO_AND_WHEN), tmp_path / "out", path=file)
+    thin, heavy = report.odd
+    assert "thins out" in thin
+    assert thin.endswith("on 2024-05-10 to 2024-05-11 (2%).")
+    assert "swells" in heavy
+    assert heavy.endswith("on 2024-05-20 (1000%).")
+
+
+def test_the_report_is_json(tmp_path):
+    file = write_rows(tmp_path / "x.parquet", [{"who": "1", "when": "2024-05-01"}])
+    report = ingest(settings_of("table", columns=WHO_AND_WHEN), tmp_path / "out", path=file)
+    assert json.loads(json.dumps(report.to_json()))["events"] == 1
+
+
+def test_importing_the_package_does_not_import_pandas_or_pandera():
+    code = "import sys, training.adapters as a; a.adapters(); print(sorted({'pandas', 'pandera'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_validation_leaves_the_environment_and_so_pyarrows_time_zones_alone(tmp_path):
+    file = write_rows(tmp_path / "x.parquet", [{"who": "1", "when": "2024-05-01"}])
+    ingest(settings_of("table", columns=WHO_AND_WHEN), tmp_path / "out", path=file)
+    assert not {"PYARROW_IGNORE_TIMEZONE", "SPARK_LOCAL_IP"} & set(os.environ)
+    moment = datetime(2024, 5, 1, 14, tzinfo=timezone(timedelta(hours=2)))
+    assert pa.array([moment]).cast(pa.int64()).to_pylist() == [int(moment.timestamp()) * 1_000_000]

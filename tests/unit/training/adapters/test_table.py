@@ -1,0 +1,350 @@
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from feature_repo.errors import SettingsError, SourceDataError
+from tests.sources import TABLE_COLUMNS, TABLE_HEADER, log_of, quarantined, settings_of, write_csv, write_rows
+from training.adapters import ingest
+from training.adapters.validation import EARLIEST, LATEST, REASONS
+
+SETTINGS = settings_of("table", columns=TABLE_COLUMNS)
+ROW = {
+    "who": "007",
+    "when": datetime(2024, 5, 1, 13, 5, tzinfo=UTC),
+    "sku": "a",
+    "pieces": 1.0,
+    "total": 2.5,
+    "kind": "k",
+}
+
+
+def of(columns=TABLE_COLUMNS, **more):
+    return settings_of("table", columns=columns, **more)
+
+
+def parquet(tmp_path, *changes, schema=None):
+    rows = [ROW | change for change in changes or ({},)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "x.parquet")
+    return tmp_path / "x.parquet"
+
+
+def test_every_canonical_field_can_be_mapped(tmp_path):
+    fields = {
+        "user_id": "1", "event_timestamp": "2024-05-01T10:00:00Z", "item_id": "i", "session_id": "s",
+        "event_type": "add_to_cart", "quantity": "2", "revenue": "3.5", "cost": "1.25", "currency": "EUR",
+        "category": "c", "age_group": "25-34", "gender": "f", "occupation": "o", "country": "NA", "area": "011",
+        "brand": "b", "title": 'A "quoted",\nlong title', "description": "d", "list_price": "2", "unit_cost": "1",
+    }  # fmt: skip
+    file = write_csv(tmp_path / "x.csv", [f"col_{name}" for name in fields], [list(fields.values())])
+    ingest(of({name: f"col_{name}" for name in fields}), tmp_path / "out", path=file)
+    told = log_of(tmp_path / "out")[0] | log_of(tmp_path / "out", "users")[0] | log_of(tmp_path / "out", "items")[0]
+    for name, value in fields.items():
+        if name == "event_timestamp":
+            assert told[name] == datetime(2024, 5, 1, 10, tzinfo=UTC)
+        elif isinstance(told[name], float):
+            assert told[name] == float(value)
+        else:
+            assert told[name] == value
+
+
+def test_constants_hold_for_every_row_and_the_type_is_purchase_unless_said(tmp_path):
+    file = parquet(tmp_path)
+    ingest(of(constants={"currency": "EUR", "cost": "1.5"}), tmp_path / "out", path=file)
+    event = log_of(tmp_path / "out")[0]
+    assert (event["currency"], event["cost"], event["event_type"]) == ("EUR", 1.5, "purchase")
+    ingest(of(constants={"event_type": "view"}), tmp_path / "out", path=file)
+    assert log_of(tmp_path / "out")[0]["event_type"] == "view"
+
+
+def test_parquet_and_csv_of_the_same_values_give_the_same_events(tmp_path):
+    file = parquet(tmp_path, {}, {"who": "008", "total": None})
+    rows = [["007", "2024-05-01 13:05:00+00:00", "a", "1", "2.5", "k"], ["008", "2024-05-01T13:05Z", "a", "1", "", "k"]]
+    ingest(SETTINGS, tmp_path / "a", path=file)
+    ingest(SETTINGS, tmp_path / "b", path=write_csv(tmp_path / "x.csv", TABLE_HEADER, rows))
+    without_id = [[{**event, "event_id": None} for event in log_of(tmp_path / out)] for out in ("a", "b")]
+    assert without_id[0] == without_id[1]
+
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("when", "zone", "expected"),
+    [
+        (NOON, "UTC", NOON),
+        (datetime(2024, 5, 1, 14, tzinfo=timezone(timedelta(hours=2))), "UTC", NOON),
+        (datetime(2024, 5, 1, 14), "Europe/Berlin", NOON),
+        (date(2024, 5, 1), "UTC", NOON),
+        (date(2024, 5, 1), "Asia/Taipei", datetime(2024, 5, 1, 4, tzinfo=UTC)),
+        ("2024-05-01", "UTC", NOON),
+        ("20240501", "UTC", NOON),
+        ("2024-05-01", "Asia/Taipei", datetime(2024, 5, 1, 4, tzinfo=UTC)),
+        ("2024-05-01 14:00", "Europe/Berlin", NOON),
+        ("2024-05-01T12:00:00.000001", "UTC", NOON + timedelta(microseconds=1)),
+        ("2024-05-01T07:00:00-05:00", "Europe/Berlin", NOON),
+        ("2024-05-01 12:00:00 UTC", "Europe/Berlin", NOON),
+        (" 2024-05-01T12:00:00Z ", "Europe/Berlin", NOON),
+        (int(NOON.timestamp()), "Europe/Berlin", NOON),
+        (str(int(NOON.timestamp())), "Europe/Berlin", NOON),
+        ("2024-10-27 02:30", "Europe/Berlin", datetime(2024, 10, 27, 0, 30, tzinfo=UTC)),  # the first of two
+        ("2024-03-31 02:30", "Europe/Berlin", datetime(2024, 3, 31, 1, 0, tzinfo=UTC)),  # the clock skipped it
+    ],
+)
+def test_times_are_read_in_the_usual_ways(tmp_path, when, zone, expected):
+    ingest(of(timezone=zone), tmp_path / "out", path=parquet(tmp_path, {"when": when}))
+    assert log_of(tmp_path / "out")[0]["event_timestamp"] == expected
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_of_every_unit(tmp_path, unit):
+    table = pa.table(
+        {"who": ["1"], "when": pa.array([1_714_564_800 * 10 ** (3 * "smun".index(unit[0]))], pa.timestamp(unit))}
+    )
+    pq.write_table(table, tmp_path / "x.parquet", version="2.6")
+    columns = {"user_id": "who", "event_timestamp": "when"}
+    ingest(of(columns), tmp_path / "out", path=tmp_path / "x.parquet")
+    assert log_of(tmp_path / "out")[0]["event_timestamp"] == NOON
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"when": "yesterday"}, "unreadable_timestamp"),
+        ({"when": "1714564800000"}, "unreadable_timestamp"),
+        ({"when": "2024-02-30"}, "unreadable_timestamp"),
+        ({"when": "1989-12-31"}, "timestamp_out_of_range"),
+        ({"when": "9999-12-31T23:59:59-10:00"}, "unreadable_timestamp"),
+        ({"when": None}, "missing_timestamp"),
+        ({"who": None}, "missing_user_id"),
+        ({"who": "  "}, "missing_user_id"),
+        ({"pieces": "1,5"}, "not_a_number"),
+        ({"pieces": "nan"}, "not_a_number"),
+        ({"total": "1e999"}, "not_a_number"),
+        ({"pieces": "-0.5"}, "negative_quantity"),
+        ({"act": "stare"}, "unknown_event_type"),
+        ({"act": None}, "missing_event_type"),
+        ({"money": "euro"}, "unknown_currency"),
+    ],
+)
+def test_each_reason_for_quarantine(tmp_path, change, reason):
+    good = {
+        "who": "1",
+        "when": "2024-05-01",
+        "sku": "a",
+        "pieces": "1",
+        "total": "2",
+        "kind": "k",
+        "act": "view",
+        "money": "EUR",
+    }
+    columns = {**TABLE_COLUMNS, "event_type": "act", "currency": "money"}
+    report = ingest(of(columns), tmp_path / "out", path=write_rows(tmp_path / "x.parquet", [good, good | change]))
+    assert report.quarantined == {reason: 1}
+    assert reason in REASONS
+    assert quarantined(tmp_path / "out")[0][:2] == (2, reason)
+
+
+def test_of_several_reasons_the_first_counts(tmp_path):
+    bad = {"who": None, "when": None, "pieces": -1.0}
+    report = ingest(SETTINGS, tmp_path / "out", path=parquet(tmp_path, {}, bad))
+    assert report.quarantined == {"missing_user_id": 1}
+
+
+def test_a_return_may_have_a_negative_quantity(tmp_path):
+    file = parquet(tmp_path, {"act": "return", "pieces": -3.0})
+    ingest(of({**TABLE_COLUMNS, "event_type": "act"}), tmp_path / "out", path=file)
+    assert log_of(tmp_path / "out")[0]["quantity"] == -3.0
+
+
+def test_typed_columns_of_other_kinds(tmp_path):
+    table = pa.table(
+        {
+            "who": pa.array([7, 8], pa.int32()),
+            "when": pa.array(["2024-05-01"] * 2).dictionary_encode(),
+            "sku": pa.array(["a", None], pa.large_string()),
+            "pieces": pa.array([Decimal("1.50"), None], pa.decimal128(5, 2)),
+            "total": pa.array([float("nan"), 2.0]),
+            "kind": pa.array(["k", "k"]).dictionary_encode(),
+            "extra": pa.array([[1, 2], None]),
+        }
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    ingest(SETTINGS, tmp_path / "out", path=tmp_path / "x.parquet")
+    first, second = log_of(tmp_path / "out")
+    assert (first["user_id"], first["item_id"], first["quantity"], first["revenue"]) == ("7", "a", 1.5, None)
+    assert (second["user_id"], second["item_id"], second["quantity"], second["revenue"]) == ("8", None, None, 2.0)
+
+
+def test_a_difference_in_a_column_that_is_not_mapped_is_no_repetition(tmp_path):
+    report = ingest(SETTINGS, tmp_path / "out", path=parquet(tmp_path, {"n": 1}, {"n": 2}, {"n": 1}))
+    assert report.quarantined == {"duplicate": 1}
+    assert quarantined(tmp_path / "out")[0][2]["n"] == "1"
+
+
+def test_an_attribute_that_is_not_told_again_still_holds(tmp_path):
+    columns = {"user_id": "who", "event_timestamp": "when", "country": "land"}
+    days = [
+        ("2024-05-01", "DE"),
+        ("2024-05-02", None),
+        ("2024-05-03", "FR"),
+        ("2024-05-04", "FR"),
+        ("2024-05-05", "DE"),
+    ]
+    rows = [{"who": "1", "when": day, "land": land} for day, land in days]
+    ingest(of(columns), tmp_path / "out", path=write_rows(tmp_path / "x.parquet", rows))
+    told = [(user["event_timestamp"].day, user["country"]) for user in log_of(tmp_path / "out", "users")]
+    assert told == [(1, "DE"), (3, "FR"), (5, "DE")]
+
+
+def test_an_items_day_is_known_at_its_last_event_not_before(tmp_path):
+    rows = [
+        {"when": datetime(2024, 5, 1, hour, tzinfo=UTC), "total": total}
+        for hour, total in ((9, 2.0), (11, 4.0), (20, 9.0))
+    ]
+    ingest(SETTINGS, tmp_path / "out", path=parquet(tmp_path, *rows))
+    (item,) = log_of(tmp_path / "out", "items")
+    assert (item["event_timestamp"], item["list_price"]) == (datetime(2024, 5, 1, 20, tzinfo=UTC), 4.0)
+
+
+def refused(tmp_path, error, match, settings=SETTINGS, path=None):
+    with pytest.raises(error, match=match):
+        ingest(settings, tmp_path / "out", path=path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cut_off_parquet_file(tmp_path):
+    file = parquet(tmp_path)
+    file.write_bytes(file.read_bytes()[:-20])
+    refused(tmp_path, SourceDataError, r"x\.parquet is not a whole Parquet file .* cut off or damaged", path=file)
+    file.write_bytes(b"")
+    refused(tmp_path, SourceDataError, r"x\.parquet is not a whole Parquet file", path=file)
+
+
+def test_a_parquet_file_with_damaged_pages(tmp_path):
+    file = parquet(tmp_path, *({"total": n * 1.5, "who": str(n)} for n in range(2000)))
+    content = bytearray(file.read_bytes())
+    content[4:400] = b"\xff" * 396
+    file.write_bytes(content)
+    refused(tmp_path, SourceDataError, r"x\.parquet is not a whole Parquet file", path=file)
+
+
+def test_a_missing_column_lists_what_is_there(tmp_path):
+    settings = of({**TABLE_COLUMNS, "brand": "maker"})
+    match = r"x\.parquet lacks 1 column\(s\): expected maker \(for brand\); it has who, when, sku, pieces, total, kind"
+    refused(tmp_path, SourceDataError, match, settings, parquet(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"who": 1.5}, "Column who of x.parquet is of a wrong type for user_id: got double; expected text or whole"),
+        ({"when": 1.5}, "Column when of x.parquet is of a wrong type for event_timestamp: got double; expected timest"),
+        ({"total": True}, "Column total of x.parquet is of a wrong type for revenue: got bool; expected numbers"),
+        ({"kind": ["a"]}, "Column kind of x.parquet is of a wrong type for category: got list"),
+    ],
+)
+def test_a_column_of_a_wrong_type(tmp_path, change, match):
+    refused(tmp_path, SourceDataError, match, path=parquet(tmp_path, change))
+
+
+def test_a_column_that_is_unreadable_throughout_is_named_with_its_count(tmp_path):
+    rows = [{"who": f"customer-{n}", "when": f"soon {n}"} for n in range(30)]
+    refused(
+        tmp_path,
+        SourceDataError,
+        r"None of the 30 rows of x\.parquet can be used: unreadable_timestamp \(column when\) in 30 rows\. Check",
+        path=parquet(tmp_path, *rows),
+    )
+
+
+def test_milliseconds_where_seconds_belong(tmp_path):
+    file = parquet(tmp_path, {"when": 1_714_564_800_000}, {"when": 2**62}, {"when": -(2**62)})
+    refused(tmp_path, SourceDataError, r"None of the 3 rows .*: timestamp_out_of_range", path=file)
+
+
+def test_a_column_named_twice(tmp_path):
+    file = write_csv(tmp_path / "x.csv", ["who", "when", "who"], [["1", "2024-05-01", "2"]])
+    refused(tmp_path, SourceDataError, "several columns of one name: got who more than once", path=file)
+
+
+def test_text_that_is_not_utf8_in_the_header(tmp_path):
+    (tmp_path / "x.csv").write_bytes("who,when,größe\n1,2,3\n".encode("utf-16"))
+    refused(tmp_path, SourceDataError, r"x\.csv", path=tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        ({"columns": {**TABLE_COLUMNS, "colour": "c"}}, "names fields that do not exist: got colour; expected any"),
+        (
+            {"columns": {"user_id": "who"}},
+            "lacks event_timestamp; expected a column for user_id and one for event",
+        ),
+        (
+            {"columns": TABLE_COLUMNS, "constants": {"category": "a"}},
+            "gives category twice, as a column and as a",
+        ),
+        (
+            {"columns": {**TABLE_COLUMNS, "brand": "kind"}},
+            "one column to several fields: got category, brand",
+        ),
+        (
+            {"columns": TABLE_COLUMNS, "constants": {"event_type": "buy"}},
+            "has the constant event_type = 'buy'; exp",
+        ),
+        (
+            {"columns": TABLE_COLUMNS, "constants": {"cost": "free"}},
+            "has the constant cost = 'free'; expected a num",
+        ),
+        (
+            {"columns": TABLE_COLUMNS, "timezone": "Mars/Base"},
+            "timezone is not known: got 'Mars/Base'; expected",
+        ),
+    ],
+)
+def test_a_mapping_that_makes_no_sense(tmp_path, data, match):
+    refused(tmp_path, SettingsError, match, settings_of("table", **data), parquet(tmp_path))
+
+
+def test_no_file_named(tmp_path):
+    refused(tmp_path, SettingsError, r"No file is named: .*\[data\] path")
+
+
+def test_a_file_of_an_unknown_kind(tmp_path):
+    (tmp_path / "x.xlsx").write_bytes(b"PK")
+    refused(
+        tmp_path,
+        SourceDataError,
+        r"x\.xlsx is of an unknown kind; expected a name that ends in \.csv",
+        path=tmp_path / "x.xlsx",
+    )
+
+
+def test_the_path_of_the_settings_is_read(tmp_path):
+    assert ingest(of(path=parquet(tmp_path)), tmp_path / "out").events == 1
+
+
+cells = st.one_of(
+    st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=6),
+    st.sampled_from(["1", "-2", "2024-05-01", "1714564800", "", " ", "NaN", "é", "a\x1fb", "\\N", "\\", '"', "x,y"]),
+)
+
+
+@given(st.lists(st.tuples(cells, cells, cells, cells, cells, cells), min_size=1, max_size=30))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_the_cells_hold_every_row_is_an_event_or_in_quarantine(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("any")
+    good = ("always", "2024-05-01", "a", "1", "2", "k")
+    file = write_csv(folder / "x.csv", TABLE_HEADER, [good, *rows])
+    report = ingest(SETTINGS, folder / "out", path=file)
+    assert report.rows_in == report.events + sum(report.quarantined.values()) == len(rows) + 1
+    assert set(report.quarantined) <= set(REASONS)
+    events = log_of(folder / "out")
+    assert len({event["event_id"] for event in events}) == len(events)
+    assert all(event["user_id"].strip() and EARLIEST <= event["event_timestamp"] < LATEST for event in events)
+    assert report.events <= len(set(rows) | {good})
