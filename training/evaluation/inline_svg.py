@@ -44,6 +44,7 @@ STYLE = {
     "axes.titleweight": "bold",
     "axes.linewidth": 0.6,
     "axes.unicode_minus": True,
+    "text.parse_math": False,  # a dollar sign in the name of a feature is a dollar sign
     "axes.axisbelow": True,
     "axes.grid": True,
     "grid.color": COLOURS["grid"],
@@ -117,11 +118,18 @@ def inline_svg(made: Figure, name: str, label: str) -> str:
     for variable, colour in COLOURS.items():
         text = text.replace(colour, f"var(--{variable})")
     view_box = re.search(r'viewBox="([^"]*)"', text)
-    head = f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="{view_box[1] if view_box else ""}">'
-    return _compact(head + text[text.index(">") + 1 :])
+    widest = round(100 * made.get_figwidth())  # px: its text is then about the size of the page's small text
+    head = (
+        f'<svg class="plot" role="img" aria-label="{escape(label)}" style="max-width:{widest}px" '
+        f'viewBox="{view_box[1] if view_box else ""}">'
+    )
+    return head + _compact(text[text.index(">") + 1 :])
 
 
 def _compact(text: str) -> str:
-    """Drop what is only there for people who read SVG: line breaks, and digits below a thousandth of a point."""
-    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
-    return re.sub(r"\s*\n\s*", " ", text).strip()
+    """Drop what nobody sees: line breaks, and coordinates below a hundredth of a point. What is written stays."""
+
+    def shortened(tag: re.Match[str]) -> str:
+        return re.sub(r"(\d\.\d{2})\d+", r"\1", tag[0])
+
+    return re.sub(r"\s*\n\s*", " ", re.sub(r"<[^>]+>", shortened, text)).strip()
