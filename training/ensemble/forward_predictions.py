@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.dataset.examples import Examples
-from training.models.contract import Fitted, Member
-from training.progress import Progress
+from training.models.contract import FitSettings, Fitted, Member
 
 __all__ = ["DAY_US", "Forward", "ForwardFits", "fit_forward"]
 
@@ -64,24 +63,22 @@ def fit_forward(
     members: Mapping[str, Member],
     train: Examples,
     validation: Examples,
-    horizon_days: float,
-    seed: int,
-    report: Progress,
+    settings: FitSettings,
 ) -> ForwardFits:
     """Fit `members` at both origins, and predict forward.
 
     If `train` has too few dates for a first origin, members are fitted once, on all of it, with the number of steps
     they have unless told otherwise.
     """
-    known, later = _split(train, horizon_days)
+    known, later = _split(train, settings.horizon_days)
     first, on_train, seconds = {}, {}, {}
     for name, member in members.items():
         start = perf_counter()
         if known is None:
-            on_train[name] = member.fit(train, None, seed, report)
+            on_train[name] = member.fit(train, None, settings)
         else:
-            first[name] = member.fit(known, later, seed, report)
-            on_train[name] = first[name].refit(train, seed, report)
+            first[name] = member.fit(known, later, settings)
+            on_train[name] = first[name].refit(train, settings)
         seconds[name] = perf_counter() - start
     forward = _predict(on_train, validation)
     if known is None or later is None:

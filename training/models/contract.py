@@ -12,9 +12,9 @@ from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
 from training.atomic import write_bytes, write_json
 from training.dataset.examples import Examples
-from training.progress import Progress
+from training.progress import Progress, Silent
 
-__all__ = ["Fitted", "History", "Member", "MemberSpec", "require_both_classes", "write_member"]
+__all__ = ["FitSettings", "Fitted", "History", "Member", "MemberSpec", "require_both_classes", "write_member"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,19 @@ class MemberSpec:
         }
 
 
+@dataclass(frozen=True)
+class FitSettings:
+    """What a fit is told besides the examples.
+
+    `horizon_days`: length of the label window (t, t + horizon] in days. `seed`: of everything random; two fits with
+    the same one give the same probabilities within 1e-6. `progress` is told how far the fit is.
+    """
+
+    horizon_days: float
+    seed: int = 0
+    progress: Progress = field(default_factory=Silent)
+
+
 class Fitted(Protocol):
     """A member that was fitted. It holds no training rows."""
 
@@ -86,7 +99,7 @@ class Fitted(Protocol):
     def predict_proba(self, features: CustomerFeatures) -> NDArray[np.float64]:
         """Return P(at least one purchase within the horizon) for each row, shape (n,), inside (0, 1)."""
 
-    def refit(self, examples: Examples, seed: int, report: Progress) -> "Fitted":
+    def refit(self, examples: Examples, settings: FitSettings) -> "Fitted":
         """Fit again on `examples` with the encodings and the number of steps of this fit, without early stopping."""
 
     def export(self, folder: Path) -> None:
@@ -98,7 +111,7 @@ class Member(Protocol):
 
     name: str
 
-    def fit(self, train: Examples, validation: Examples | None, seed: int, report: Progress) -> Fitted:
+    def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit on `train`, encodings included; `validation`, if given, only decides when to stop.
 
         Raises:

@@ -1,7 +1,7 @@
 """Fit on the training period what turns features into numbers: fills, scales, vocabularies."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import NumericColumn, OneHotColumn, SequenceEncoding, TabularEncoding
 
-__all__ = ["fit_raw_table", "fit_scaled_table", "fit_sequence"]
+__all__ = ["fit_filled_table", "fit_raw_table", "fit_scaled_table", "fit_sequence"]
 
 # A word that fewer customers carry says little about them, and its column would be fitted to chance.
 RARE_BELOW = 20
@@ -25,6 +25,12 @@ def fit_raw_table(features: CustomerFeatures) -> TabularEncoding:
     """
     known = [name for name, values in features.numeric.items() if not np.isnan(values).all()]
     return TabularEncoding(tuple(NumericColumn(name) for name in known), _fit_words(features, features.categorical))
+
+
+def fit_filled_table(features: CustomerFeatures, numeric: Sequence[str]) -> TabularEncoding:
+    """Return the features `numeric` as they are, missing ones filled by their median: for models with units."""
+    fills = [_fit_number(name, features.numeric[name]).fill for name in numeric]
+    return TabularEncoding(tuple(NumericColumn(name, fill) for name, fill in zip(numeric, fills, strict=True)))
 
 
 def fit_scaled_table(

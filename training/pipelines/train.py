@@ -18,7 +18,7 @@ from training.ensemble.combine import Ensemble, combine
 from training.ensemble.forward_predictions import Forward, ForwardFits, fit_forward
 from training.ensemble.newer_data import NewerData, compare_newer_data
 from training.models import member
-from training.models.contract import Fitted, History
+from training.models.contract import FitSettings, Fitted, History
 from training.progress import Progress
 
 __all__ = ["Figures", "Trained", "export_members", "train"]
@@ -83,11 +83,12 @@ def train(
         InputError: a member is not known.
         SplitError: a period holds labels of one class only.
     """
-    fits = fit_forward({name: member(name) for name in members}, train, validation, horizon_days, seed, progress)
+    settings = FitSettings(horizon_days, seed, progress)
+    fits = fit_forward({name: member(name) for name in members}, train, validation, settings)
     choice = choose(fits.forward, horizon_days)
     newer = compare_newer_data(fits, choice.ensemble)
     refit = bool(newer) and newer[0].helps
-    final, seconds = _final(fits, concatenate(train, validation), seed, progress) if refit else (fits.on_train, {})
+    final, seconds = _final(fits, concatenate(train, validation), settings) if refit else (fits.on_train, {})
     return Trained(
         members=final,
         choice=choice,
@@ -106,14 +107,12 @@ def export_members(trained: Trained, folder: Path) -> None:
             fitted.export(fresh / name)
 
 
-def _final(
-    fits: ForwardFits, both: Examples, seed: int, progress: Progress
-) -> tuple[dict[str, Fitted], dict[str, float]]:
+def _final(fits: ForwardFits, both: Examples, settings: FitSettings) -> tuple[dict[str, Fitted], dict[str, float]]:
     """Fit once more on both periods; encodings and numbers of steps stay those of the training period."""
     final, seconds = {}, {}
     for name, fitted in fits.on_train.items():
         start = perf_counter()
-        final[name] = fitted.refit(both, seed, progress)
+        final[name] = fitted.refit(both, settings)
         seconds[name] = perf_counter() - start
     return final, seconds
 

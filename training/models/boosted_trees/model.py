@@ -14,9 +14,9 @@ from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
 from training.dataset.examples import Examples
 from training.date_levels import date_codes, date_levels, pooled_level
-from training.models.contract import Fitted, History, MemberSpec, require_both_classes, write_member
+from training.models.contract import FitSettings, Fitted, History, MemberSpec, require_both_classes, write_member
 from training.models.fit_encoding import fit_raw_table
-from training.progress import Progress, Task
+from training.progress import Task
 
 __all__ = ["MEMBER", "BoostedTrees", "FittedTrees"]
 
@@ -65,9 +65,9 @@ class FittedTrees:
         """Return the probability for each row, shape (n,)."""
         return self.booster.inplace_predict(self.tabular.apply(features)).astype(np.float64)
 
-    def refit(self, examples: Examples, seed: int, report: Progress) -> Fitted:
+    def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Grow as many trees on other examples."""
-        return _grow(self.tabular, examples, None, self.history.best, seed, report)
+        return _grow(self.tabular, examples, None, self.history.best, settings)
 
     def export(self, folder: Path) -> None:
         """Write the booster as UBJ."""
@@ -79,11 +79,11 @@ class BoostedTrees:
 
     name = "boosted_trees"
 
-    def fit(self, train: Examples, validation: Examples | None, seed: int, report: Progress) -> Fitted:
+    def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Grow trees until `validation` gets no better for `PATIENCE` rounds, or `ROUNDS` of them without it."""
         require_both_classes(train)
         rounds = ROUNDS if validation is None else MOST_ROUNDS
-        return _grow(fit_raw_table(train.features), train, validation, rounds, seed, report)
+        return _grow(fit_raw_table(train.features), train, validation, rounds, settings)
 
 
 class _Margins:
@@ -120,7 +120,7 @@ class _Rounds(xgb.callback.TrainingCallback):
 
 
 def _grow(
-    tabular: TabularEncoding, train: Examples, stop: Examples | None, rounds: int, seed: int, report: Progress
+    tabular: TabularEncoding, train: Examples, stop: Examples | None, rounds: int, settings: FitSettings
 ) -> FittedTrees:
     """Grow trees twice: once from the dates' base rates, then from the levels that the first trees leave over."""
     parts = {"train": _margins(tabular, train, xgb.QuantileDMatrix)}
@@ -128,11 +128,11 @@ def _grow(
         parts["validation"] = _margins(tabular, stop, xgb.DMatrix)
     booster: Any = None
     curves: dict[str, Any] = {}
-    with report.task("boosted_trees", 2 * rounds, "rounds") as task:
+    with settings.progress.task("boosted_trees", 2 * rounds, "rounds") as task:
         for _ in range(2):
             for part in parts.values():
                 part.update(booster)
-            booster, curves = _train(parts, rounds, seed, task)
+            booster, curves = _train(parts, rounds, settings.seed, task)
     parts["train"].update(booster)
     booster.set_param({"base_score": float(expit(pooled_level(parts["train"].margin, parts["train"].levels)))})
     return FittedTrees(tabular, booster, _history(curves, booster.num_boosted_rounds()))

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import NumericColumn, TabularEncoding
 from training.dataset.examples import Examples
-from training.models.contract import Fitted, History, MemberSpec, require_both_classes, write_member
+from training.models.contract import FitSettings, Fitted, History, MemberSpec, require_both_classes, write_member
 from training.models.onnx_graph import FormulaGraph
-from training.progress import Progress
 
 __all__ = ["MEMBER", "ConstantRate", "FittedConstantRate"]
 
@@ -34,9 +33,9 @@ class FittedConstantRate:
         """Return the rate for each row, shape (n,)."""
         return np.full(features.n, self.rate)
 
-    def refit(self, examples: Examples, seed: int, report: Progress) -> Fitted:
+    def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Return the rate of other examples."""
-        return MEMBER.fit(examples, None, seed, report)
+        return MEMBER.fit(examples, None, settings)
 
     def export(self, folder: Path) -> None:
         """Write a graph that repeats the rate once for each row."""
@@ -51,7 +50,7 @@ class ConstantRate:
 
     name = "constant_rate"
 
-    def fit(self, train: Examples, validation: Examples | None, seed: int, report: Progress) -> Fitted:
+    def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Take the mean label of `train`; nothing is random and `validation` is not used."""
         require_both_classes(train)
         return FittedConstantRate(float(train.label.mean()))

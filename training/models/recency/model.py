@@ -12,10 +12,9 @@ from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
 from training.dataset.examples import Examples
 from training.date_levels import date_codes, date_levels, pooled_level
-from training.models.contract import Fitted, History, MemberSpec, require_both_classes, write_member
+from training.models.contract import FitSettings, Fitted, History, MemberSpec, require_both_classes, write_member
 from training.models.fit_encoding import fit_scaled_table
 from training.models.onnx_graph import FormulaGraph, linear
-from training.progress import Progress
 
 __all__ = ["MEMBER", "FittedRecency", "Recency"]
 
@@ -46,7 +45,7 @@ class FittedRecency:
         """Return the probability for each row, shape (n,)."""
         return np.asarray(expit(self.tabular.apply(features).astype(np.float64) @ self.weights + self.intercept))
 
-    def refit(self, examples: Examples, seed: int, report: Progress) -> Fitted:
+    def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Fit the weights again; the scales stay."""
         return _fit_weights(self.tabular, examples)
 
@@ -62,7 +61,7 @@ class Recency:
 
     name = "recency"
 
-    def fit(self, train: Examples, validation: Examples | None, seed: int, report: Progress) -> Fitted:
+    def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit scales and weights on `train`; nothing is random and `validation` is not used."""
         require_both_classes(train)
         return _fit_weights(fit_scaled_table(train.features, FEATURES), train)
