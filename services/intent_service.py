@@ -15,7 +15,7 @@ from typing import Any
 
 import bentoml
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from feature_repo.errors import BundleError, IntentError
@@ -54,6 +54,8 @@ class ScoreBody(ScoreRequest, bentoml.IODescriptor):
             return read_score_request(await _bounded_body(request), datetime.now(UTC))
         except Refused as refused:
             return refused.problem
+        except ClientDisconnect:
+            return problem_for_status(400)  # nobody is left to read it; it keeps the log free of a traceback
 
 
 @bentoml.service(
