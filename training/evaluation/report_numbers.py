@@ -29,7 +29,7 @@ def signed(value: float | None) -> str:
     """Return a difference with its sign and four decimals."""
     if value is None or not math.isfinite(value):
         return NOT_DEFINED
-    return f"{value:+.4f}".replace("-", MINUS)
+    return _with_sign(value)
 
 
 def ends(interval: Interval | None, name: str = "") -> str:
@@ -45,7 +45,13 @@ def signed_ends(interval: Interval | None) -> str:
     """Return the interval of a difference, both ends with their sign."""
     if interval is None or not math.isfinite(interval.low):
         return NOT_DEFINED
-    return f"{interval.low:+.4f} to {interval.high:+.4f}".replace("-", MINUS)
+    return f"{_with_sign(interval.low)} to {_with_sign(interval.high)}"
+
+
+def _with_sign(value: float) -> str:
+    """Return four decimals with a sign; what rounds to nothing has none."""
+    text = f"{value:+.4f}"
+    return text[1:] if float(text) == 0.0 else text.replace("-", MINUS)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -99,14 +105,14 @@ def rail(low: float, middle: float, high: float, span: tuple[float, float]) -> d
     return {"left": place(low), "width": round(place(high) - place(low), 2), "dot": place(middle)}
 
 
-def best_of(metrics: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> dict[str, str]:
-    """Return the member with the best estimate of each metric in `names`; none where no estimate is finite."""
+def best_of(metrics: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return the members with the best estimate of each metric in `names`: several if equal, none if none is finite."""
     best = {}
     for name in names:
         known = {member: values[name] for member, values in metrics.items() if math.isfinite(values[name])}
-        if known:
-            sign = -1.0 if name in HIGHER_IS_BETTER else 1.0
-            best[name] = min(known, key=lambda member, of=known, sign=sign: sign * of[member])  # type: ignore[misc]
+        first = max if name in HIGHER_IS_BETTER else min
+        limit = first(known.values(), default=math.nan)
+        best[name] = frozenset(member for member, value in known.items() if value == limit)
     return best
 
 

@@ -13,6 +13,7 @@ SPACE = "\N{NARROW NO-BREAK SPACE}"
         ("metric", 0.75061, "0.7506"),
         ("signed", -0.00063, "−0.0006"),
         ("signed", 0.0012, "+0.0012"),
+        ("signed", -0.00001, "0.0000"),
         ("percent", 0.1854, f"18.5{SPACE}%"),
         ("number", 90291, "90,291"),
         ("number", 1.25, "1.25"),
@@ -44,6 +45,8 @@ def test_a_rail_places_an_interval_within_its_span():
     assert rail(0.6, 0.7, 0.8, (0.5, 0.5)) is None
 
 
-def test_best_knows_which_way_is_better():
+def test_best_knows_which_way_is_better_and_shares_a_tie():
     metrics = {"a": {"roc_auc": 0.7, "log_loss": 0.4}, "b": {"roc_auc": 0.8, "log_loss": NAN}}
-    assert best_of(metrics, ("roc_auc", "log_loss")) == {"roc_auc": "b", "log_loss": "a"}
+    assert best_of(metrics, ("roc_auc", "log_loss")) == {"roc_auc": {"b"}, "log_loss": {"a"}}
+    assert best_of({"a": {"ece": 0.1}, "b": {"ece": 0.1}}, ("ece",)) == {"ece": {"a", "b"}}
+    assert best_of({"a": {"ece": NAN}}, ("ece",)) == {"ece": frozenset()}
