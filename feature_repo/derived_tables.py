@@ -1,7 +1,8 @@
 """The tables behind the batch views, computed from the canonical log by DuckDB.
 
-Each row carries the moment from which it holds (`event_timestamp`) and the moment at which all it was made of was
-known (`created_timestamp`): a running total that includes a line known late is itself known late.
+Batch features change once a day: what became known during a day (UTC) counts from its end on. A row is made of exactly
+the lines that were known at its `created_timestamp`, so that a line that comes late changes no value of the time before
+it came: not even by making a row disappear.
 """
 
 from pathlib import Path
@@ -13,31 +14,30 @@ from feature_repo.errors import SourceDataError
 
 __all__ = ["DERIVED_TABLES", "derive_table"]
 
-_DAY_US = 86_400_000_000
+# The end of the day on which a line became known; a line that became known at midnight counts at once.
+_KNOWN_AT = "date_trunc('day', created_timestamp + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND)"
 
-_PURCHASES = """
-    SELECT *, coalesce(session_id, strftime(event_timestamp, '%Y-%m-%d')) AS basket
-    FROM events WHERE event_type = 'purchase'
+_LINES = f"""
+    SELECT *, event_type = 'purchase' AS bought, {_KNOWN_AT} AS known_at,
+        coalesce(session_id, strftime(event_timestamp, '%Y-%m-%d')) AS basket
+    FROM events WHERE event_type IN ('purchase', 'return')
 """
 
-_BASKETS = f"""
-    SELECT user_id, basket,
-        max(event_timestamp) AS event_timestamp, max(created_timestamp) AS created_timestamp,
+USER_BASKETS = f"""
+    SELECT user_id, max(event_timestamp) AS event_timestamp, known_at AS created_timestamp,
+        epoch_us(max(event_timestamp)) AS basket_at,
         count(*)::DOUBLE AS basket_lines,
         coalesce(sum(quantity), 0) AS basket_quantity,
         coalesce(sum(revenue), 0) AS basket_revenue,
         coalesce(sum(cost), 0) AS basket_cost,
         count(DISTINCT item_id)::DOUBLE AS basket_items,
         count(DISTINCT category)::DOUBLE AS basket_categories
-    FROM ({_PURCHASES}) GROUP BY user_id, basket
+    FROM ({_LINES}) WHERE bought GROUP BY user_id, basket, known_at ORDER BY user_id, event_timestamp, known_at, basket
 """
+"""One row a basket: a session's purchase lines or, where the shop has no sessions, a day's.
 
-USER_BASKETS = f"""
-    SELECT user_id, event_timestamp, created_timestamp, epoch_us(event_timestamp) AS basket_at,
-        basket_lines, basket_quantity, basket_revenue, basket_cost, basket_items, basket_categories
-    FROM ({_BASKETS}) ORDER BY user_id, event_timestamp, basket
+Lines that became known on a later day than the rest of their basket are a row of their own.
 """
-"""One row a basket: a session's purchase lines or, where the shop has no sessions, a day's."""
 
 USER_EVENTS = """
     SELECT user_id, event_timestamp, created_timestamp, epoch_us(event_timestamp) AS event_at, event_type,
@@ -53,34 +53,29 @@ USER_PROFILE = """
     FROM users ORDER BY user_id, event_timestamp
 """
 
-_LINES = """
-    SELECT *, event_type = 'purchase' AS bought,
-        coalesce(session_id, strftime(event_timestamp, '%Y-%m-%d')) AS basket
-    FROM events WHERE event_type IN ('purchase', 'return')
-"""
-
 
 def _first(column: str) -> str:
-    """Whether a purchase line is the customer's first with this value of `column`."""
-    earlier = f"PARTITION BY user_id, bought, {column} ORDER BY event_timestamp, event_id"
+    """Whether a purchase line is the first that the shop knew of with this value of `column`."""
+    earlier = f"PARTITION BY user_id, bought, {column} ORDER BY known_at, event_timestamp, event_id"
     return f"bought AND {column} IS NOT NULL AND row_number() OVER ({earlier}) = 1"
 
 
-_MOMENTS = f"""
-    SELECT user_id, event_timestamp, max(created_timestamp) AS created_timestamp,
+_DAYS = f"""
+    SELECT user_id, known_at, max(event_timestamp) AS newest,
         count(*) FILTER (new_basket) AS baskets, count(*) FILTER (bought) AS lines,
         count(*) FILTER (NOT bought) AS returns,
         coalesce(sum(quantity) FILTER (bought), 0) AS quantity,
         coalesce(sum(revenue) FILTER (bought), 0) AS revenue,
         coalesce(sum(cost) FILTER (bought), 0) AS cost,
-        count(*) FILTER (new_item) AS items, count(*) FILTER (new_category) AS categories
+        count(*) FILTER (new_item) AS items, count(*) FILTER (new_category) AS categories,
+        min(event_timestamp) FILTER (bought) AS first_bought, max(event_timestamp) FILTER (bought) AS last_bought
     FROM (SELECT *, {_first("basket")} AS new_basket, {_first("item_id")} AS new_item,
             {_first("category")} AS new_category FROM ({_LINES}))
-    GROUP BY user_id, event_timestamp
+    GROUP BY user_id, known_at
 """
 
 USER_HISTORY = f"""
-    SELECT user_id, event_timestamp, max(created_timestamp) OVER running AS created_timestamp,
+    SELECT user_id, max(newest) OVER running AS event_timestamp, known_at AS created_timestamp,
         sum(baskets) OVER running::DOUBLE AS lifetime_baskets,
         sum(lines) OVER running::DOUBLE AS lifetime_lines,
         sum(quantity) OVER running AS lifetime_quantity,
@@ -89,13 +84,16 @@ USER_HISTORY = f"""
         sum(returns) OVER running::DOUBLE AS lifetime_returns,
         sum(items) OVER running::DOUBLE AS distinct_items,
         sum(categories) OVER running::DOUBLE AS distinct_categories,
-        min(epoch_us(event_timestamp)) FILTER (lines > 0) OVER running AS first_purchase_at,
-        max(epoch_us(event_timestamp)) FILTER (lines > 0) OVER running AS last_purchase_at
-    FROM ({_MOMENTS})
-    WINDOW running AS (PARTITION BY user_id ORDER BY event_timestamp ROWS UNBOUNDED PRECEDING)
-    ORDER BY user_id, event_timestamp
+        epoch_us(min(first_bought) OVER running) AS first_purchase_at,
+        epoch_us(max(last_bought) OVER running) AS last_purchase_at
+    FROM ({_DAYS})
+    WINDOW running AS (PARTITION BY user_id ORDER BY known_at ROWS UNBOUNDED PRECEDING)
+    ORDER BY user_id, event_timestamp, created_timestamp
 """
-"""One row whenever a customer bought or returned something: totals since the log began, up to and with that moment."""
+"""One row for each day on which the shop learnt of a purchase or a return: totals of all it knew by then.
+
+`event_timestamp` is the newest event among them, so that the age of a row is the age of what it rests on.
+"""
 
 ITEM_CATALOGUE = """
     SELECT item_id, event_timestamp, created_timestamp, category AS item_category, brand, title,
@@ -104,33 +102,35 @@ ITEM_CATALOGUE = """
 """
 
 _SALES = f"""
-    SELECT item_id, event_timestamp, max(created_timestamp) AS created_timestamp,
-        count(*) AS purchases, count(DISTINCT user_id) AS buyers,
+    SELECT item_id, known_at, event_timestamp, count(*) AS purchases, count(DISTINCT user_id) AS buyers,
         coalesce(sum(quantity), 0) AS pieces, coalesce(sum(revenue), 0) AS revenue
-    FROM ({_PURCHASES}) WHERE item_id IS NOT NULL GROUP BY item_id, event_timestamp
+    FROM ({_LINES}) WHERE bought AND item_id IS NOT NULL GROUP BY item_id, known_at, event_timestamp
 """
 
 
-def _expiring(days: int) -> str:
+def _entering(days: int) -> str:
+    """Sales count in a window of `days` from when they are known, unless they have left it by then."""
+    inside = f"(event_timestamp + INTERVAL {days} DAYS > known_at)::INT"
+    return ", ".join(f"{inside} * {name} AS {name}_{days}d" for name in ("purchases", "pieces", "revenue"))
+
+
+def _leaving(days: int) -> str:
     """Sales leave a window of `days` exactly `days` after they happened: (t - w, t] no longer holds them then."""
-    later = f"INTERVAL {days} DAYS"
     columns = ", ".join(
         f"{-1 if window == days else 0} * {name} AS {name}_{window}d"
         for window in (7, 30)
         for name in ("purchases", "pieces", "revenue")
     )
     return f"""
-        SELECT item_id, event_timestamp + {later}, greatest(created_timestamp, event_timestamp + {later}),
+        SELECT item_id, event_timestamp + INTERVAL {days} DAYS AS moment,
             0 AS purchases, 0 AS buyers, 0.0 AS pieces, 0.0 AS revenue, {columns}
-        FROM sales
+        FROM sales WHERE event_timestamp + INTERVAL {days} DAYS > known_at
     """
 
 
 _CHANGES = f"""
-    SELECT item_id, event_timestamp, created_timestamp, purchases, buyers, pieces, revenue,
-        purchases AS purchases_7d, pieces AS pieces_7d, revenue AS revenue_7d,
-        purchases AS purchases_30d, pieces AS pieces_30d, revenue AS revenue_30d
-    FROM sales UNION ALL {_expiring(7)} UNION ALL {_expiring(30)}
+    SELECT item_id, known_at AS moment, purchases, buyers, pieces, revenue, {_entering(7)}, {_entering(30)}
+    FROM sales UNION ALL {_leaving(7)} UNION ALL {_leaving(30)}
 """
 
 _DEMAND_TOTALS = ("purchases", "buyers", "pieces", "revenue")
@@ -139,18 +139,17 @@ _DEMAND_WINDOWS = tuple(f"{name}_{days}d" for days in (7, 30) for name in ("purc
 ITEM_DEMAND = f"""
     WITH sales AS ({_SALES}),
     moments AS (
-        SELECT item_id, event_timestamp, max(created_timestamp) AS created_timestamp,
-            {", ".join(f"sum({name}) AS {name}" for name in (*_DEMAND_TOTALS, *_DEMAND_WINDOWS))}
-        FROM ({_CHANGES}) GROUP BY item_id, event_timestamp
+        SELECT item_id, moment, {", ".join(f"sum({name}) AS {name}" for name in (*_DEMAND_TOTALS, *_DEMAND_WINDOWS))}
+        FROM ({_CHANGES}) GROUP BY item_id, moment
     )
-    SELECT item_id, event_timestamp, max(created_timestamp) OVER running AS created_timestamp,
+    SELECT item_id, moment AS event_timestamp, moment AS created_timestamp,
         {", ".join(f"sum({name}) OVER running::DOUBLE AS item_{name}_total" for name in _DEMAND_TOTALS)},
         {", ".join(f"sum({name}) OVER running::DOUBLE AS item_{name}" for name in _DEMAND_WINDOWS)}
     FROM moments
-    WINDOW running AS (PARTITION BY item_id ORDER BY event_timestamp ROWS UNBOUNDED PRECEDING)
+    WINDOW running AS (PARTITION BY item_id ORDER BY moment ROWS UNBOUNDED PRECEDING)
     ORDER BY item_id, event_timestamp
 """
-"""One row whenever a demand figure of an item changed, by a sale or by one leaving a window: exact at every t.
+"""One row whenever a demand figure of an item changed, by a sale that became known or by one that left a window.
 
 `item_buyers_total` adds up each moment's distinct buyers: a customer who comes back counts again.
 """

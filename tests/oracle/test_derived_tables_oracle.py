@@ -59,20 +59,34 @@ def basket_of(e) -> str:
     return e["session_id"] or f"{e['event_timestamp']:%Y-%m-%d}"
 
 
-@given(st.lists(event, min_size=1, max_size=25))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_history_equals_a_loop_over_the_events(tmp_path, rows) -> None:
+def known_at(e) -> datetime:
+    """The end of the day on which the event became known."""
+    created = e["created_timestamp"]
+    day = created.replace(hour=0, minute=0, second=0, microsecond=0)
+    return day if day == created else day + timedelta(days=1)
+
+
+def latest(rows, key, value, at):
+    """The row that an exact join finds at `at`: known by then, newest event, then known last."""
+    seen = [r for r in rows if r[key] == value and max(r["event_timestamp"], r["created_timestamp"]) <= at]
+    return max(seen, key=lambda r: (r["event_timestamp"], r["created_timestamp"]), default=None)
+
+
+@given(st.lists(event, min_size=1, max_size=25), st.integers(0, 90))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_history_is_what_was_known(tmp_path, rows, day) -> None:
     events = write_log(tmp_path, rows)
-    for row in derive_table("user_history", tmp_path).to_pylist():
-        seen = [
-            e
-            for e in events
-            if e["user_id"] == row["user_id"]
-            and e["event_timestamp"] <= row["event_timestamp"]
-            and e["event_type"] in ("purchase", "return")
-        ]
+    at = START.replace(hour=0) + timedelta(days=day)
+    found = derive_table("user_history", tmp_path).to_pylist()
+    for user in {e["user_id"] for e in events}:
+        row = latest(found, "user_id", user, at)
+        seen = [e for e in events if e["user_id"] == user and known_at(e) <= at]
+        seen = [e for e in seen if e["event_type"] in ("purchase", "return")]
+        if not seen:
+            assert row is None
+            continue
         bought = [e for e in seen if e["event_type"] == "purchase"]
-        assert row["created_timestamp"] == max(e["created_timestamp"] for e in seen)
+        assert row["event_timestamp"] == max(e["event_timestamp"] for e in seen)
         assert row["lifetime_lines"] == len(bought)
         assert row["lifetime_returns"] == len(seen) - len(bought)
         assert row["lifetime_baskets"] == len({basket_of(e) for e in bought})
@@ -84,31 +98,36 @@ def test_history_equals_a_loop_over_the_events(tmp_path, rows) -> None:
         assert row["last_purchase_at"] == (max(moments) if moments else None)
 
 
-@given(st.lists(event, min_size=1, max_size=25))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_demand_windows_are_exact_at_every_row(tmp_path, rows) -> None:
+@given(st.lists(event, min_size=1, max_size=25), st.integers(0, 24 * 90))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_demand_windows_are_exact_at_every_moment(tmp_path, rows, hour) -> None:
     events = write_log(tmp_path, rows)
-    for row in derive_table("item_demand", tmp_path).to_pylist():
-        at = row["event_timestamp"]
-        sold = [e for e in events if e["event_type"] == "purchase" and e["item_id"] == row["item_id"]]
-        assert row["item_purchases_total"] == sum(e["event_timestamp"] <= at for e in sold)
+    at = START + hour * HOUR
+    found = derive_table("item_demand", tmp_path).to_pylist()
+    for item in {e["item_id"] for e in events} - {None}:
+        sold = [e for e in events if e["event_type"] == "purchase" and e["item_id"] == item and known_at(e) <= at]
+        row = latest(found, "item_id", item, at)
+        assert (row is None) == (not sold)
+        if row is None:
+            continue
+        assert row["item_purchases_total"] == len(sold)
         for days in (7, 30):
-            inside = [e for e in sold if at - timedelta(days=days) < e["event_timestamp"] <= at]
+            inside = [e for e in sold if e["event_timestamp"] > at - timedelta(days=days)]
             assert row[f"item_purchases_{days}d"] == len(inside)
             assert row[f"item_revenue_{days}d"] == pytest.approx(sum(e["revenue"] or 0 for e in inside), abs=1e-9)
 
 
 @given(st.lists(event, min_size=1, max_size=25))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_baskets_equal_a_loop_over_the_events(tmp_path, rows) -> None:
     events = write_log(tmp_path, rows)
     grouped = defaultdict(list)
     for e in events:
         if e["event_type"] == "purchase":
-            grouped[e["user_id"], basket_of(e)].append(e)
+            grouped[e["user_id"], basket_of(e), known_at(e)].append(e)
     wanted = sorted(
-        (user, max(e["event_timestamp"] for e in lines), max(e["created_timestamp"] for e in lines), len(lines))
-        for (user, _), lines in grouped.items()
+        (user, max(e["event_timestamp"] for e in lines), known, len(lines))
+        for (user, _, known), lines in grouped.items()
     )
     found = sorted(
         (r["user_id"], r["event_timestamp"], r["created_timestamp"], r["basket_lines"])

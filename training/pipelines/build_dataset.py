@@ -15,11 +15,15 @@ import pyarrow.parquet as pq
 
 from feature_repo.derived_tables import DERIVED_TABLES
 from feature_repo.errors import SourceDataError, SplitError
+from feature_repo.transforms.columns import columns_of
+from feature_repo.transforms.customer import customer_features
 from training.atomic import write_json, write_parquet
 from training.dataset.anchors import anchor_dates, customers_at, open_log
+from training.dataset.leakage_checks import require_gap, require_plausible
 from training.dataset.point_in_time import join_features
 from training.dataset.time_splits import SPLITS, SplitPlan, plan_splits
 from training.pipelines.feature_store import SERVICE, service_schema
+from training.pipelines.leak_probe import probe_for_leaks
 from training.progress import Progress
 from training.settings import Settings, midnight
 
@@ -50,6 +54,7 @@ def build_dataset(store: Any, settings: Settings, out: Path, progress: Progress)
     Raises:
         SourceDataError: there is no log, or no feature table.
         SplitError: the dates leave a split without anchors, or with labels of one class.
+        FeatureError: a feature looks past what was known at its anchor, or has seen the label.
     """
     plan = plan_splits(anchor_dates(settings.anchors, midnight(settings.splits.log_end)), settings)
     folder = out / "dataset"
@@ -61,6 +66,7 @@ def build_dataset(store: Any, settings: Settings, out: Path, progress: Progress)
             for split, at in plan.pairs():
                 _write_part(store, folder, split, at, anchors[at])
                 task.advance(anchors[at].num_rows)
+    _check_for_leaks(settings, out, plan, anchors)
     report = _report(plan, anchors, folder)
     write_json(folder / "features.json", service_schema(store))
     write_json(
@@ -103,6 +109,17 @@ def _write_part(store: Any, folder: Path, split: str, at: datetime, anchors: pa.
         write_parquet(labels, anchors)
         anchors = anchors.drop_columns(["label"])
     write_parquet(target, join_features(store, SERVICE, anchors))
+
+
+def _check_for_leaks(settings: Settings, out: Path, plan: SplitPlan, anchors: dict[datetime, pa.Table]) -> None:
+    """Refuse the data set if a split is too close, a feature has seen the label, or a planted event moves a value."""
+    ends = [(name, plan.dates[name][0], plan.dates[name][-1]) for name in SPLITS]
+    require_gap(ends, settings.task.horizon)
+    parts = [pq.read_table(path) for path in sorted((out / "dataset" / "train").glob("*.parquet"))]
+    columns = columns_of(pa.concat_tables(parts).drop_columns(["user_id"]))
+    label, at_us = columns.pop("label").astype(np.int8), columns.pop("event_timestamp")
+    require_plausible(columns | customer_features(columns, at_us).numeric, label, settings.seed)
+    probe_for_leaks(out, pa.concat_tables([anchors[at] for _, at in plan.pairs()]), settings.seed)
 
 
 def _begin(folder: Path, fingerprint: str) -> None:
