@@ -89,7 +89,7 @@ def write_tiny_bundle(target: Path, work: Path) -> Path:
             horizon_days=7,
             versions={"numpy": np.__version__},
             data_fingerprint="0" * 64,
-            metrics={"ensemble": {"roc_auc": 0.75}},
+            metrics={"roc_auc": 0.75},
             data_window={"from": "2000-11-01", "to": "2001-02-28"},
         ),
     )

@@ -39,9 +39,7 @@ def model_card_markdown(bundle: Bundle) -> str:
     lines += [f"* Members: {', '.join(card['members'])}; combined by {card['combined_by']}"]
     lines += [f"* Views: {', '.join(card['views'])}", f"* Seed: {card['seed']}", ""]
     lines += ["| | " + " | ".join(_MEASURES) + " |", "| --- |" + " ---: |" * len(_MEASURES)]
-    for name, measured in (card["metrics"] or {}).items():
-        if isinstance(measured, dict):
-            lines.append(f"| {name} | " + " | ".join(_shown(measured.get(m)) for m in _MEASURES) + " |")
+    lines.append("| ensemble | " + " | ".join(_shown((card["metrics"] or {}).get(m)) for m in _MEASURES) + " |")
     lines += ["", "Versions: " + ", ".join(f"{k} {v}" for k, v in sorted((card["versions"] or {}).items())), ""]
     return "\n".join(lines)
 

@@ -18,8 +18,8 @@ __all__ = ["BundleFacts", "write_bundle"]
 class BundleFacts:
     """What the manifest says of how the bundle came to be.
 
-    `versions` maps a library to its version; `data_fingerprint` is the SHA-256 of the training data; `metrics` is
-    the test period's; `data_window` has `from` and `to` as ISO dates in UTC.
+    `versions` maps a library to its version; `data_fingerprint` is the SHA-256 of the training data; `metrics` maps
+    a measure to what the ensemble reached in the test period; `data_window` has `from` and `to` as ISO dates in UTC.
     """
 
     seed: int
