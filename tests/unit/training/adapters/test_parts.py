@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import training.adapters
@@ -24,6 +24,7 @@ cells = st.one_of(st.none(), st.text(max_size=5), st.sampled_from(["\x1f", "\\",
 
 
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=20))
+@settings(deadline=None)
 def test_a_row_can_be_had_back_from_its_text(rows):
     table = pa.table(
         {"a": pa.array([a for a, _ in rows], pa.string()), "b": pa.array([b for _, b in rows], pa.string())}
