@@ -25,7 +25,7 @@ from intent_stores.latest_rows import microseconds
 from intent_stores.parquet_source import ROW_NUMBER, open_source
 from intent_stores.point_in_time import join_latest
 from intent_stores.sequence_gather import gather_sequences
-from intent_stores.sql_text import listing
+from intent_stores.sql_text import identifier, listing
 from intent_stores.view_plan import ViewPlan, plan_view
 
 
@@ -137,25 +137,34 @@ def _rows_of_dates(
         list(request.feature_views), start_date=request.start_date, end_date=request.end_date
     )
     low, high = microseconds(start), microseconds(end)
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE asof_dates AS SELECT make_timestamptz({high}) AS {EVENT_TIMESTAMP}"
+    names = _widest_keys(plans)
+    seen = " UNION ".join(
+        _keys_seen(plan, names, low, high) for plan in plans if {k.entity_column for k in plan.keys} == set(names)
     )
-    relation = "asof_dates"
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for plan in plans:
-        names = tuple(key.entity_column for key in plan.keys)
-        if names:
-            groups.setdefault(names, []).append(_keys_seen(plan, low, high))
-    for names, seen in groups.items():
-        quoted = listing(f'"{name}"' for name in names)
-        relation = f"{relation} CROSS JOIN (SELECT DISTINCT {quoted} FROM ({' UNION ALL '.join(seen)}))"
-    keys = list(dict.fromkeys(name for names in groups for name in names))
-    order = f" ORDER BY {listing(keys)}" if keys else ""
-    return entity_rows_of_table(connection.sql(f"SELECT * FROM {relation}{order}").to_arrow_table().combine_chunks())
+    keys = listing(identifier(name) for name in names)
+    rows = f"SELECT {keys}, make_timestamptz({high}) AS {EVENT_TIMESTAMP} FROM ({seen}) ORDER BY {keys}"
+    if not names:
+        rows = f"SELECT make_timestamptz({high}) AS {EVENT_TIMESTAMP}"
+    return entity_rows_of_table(connection.sql(rows).to_arrow_table().combine_chunks())
 
 
-def _keys_seen(plan: ViewPlan, low: int, high: int) -> str:
-    keys = listing(f'k{i} AS "{key.entity_column}"' for i, key in enumerate(plan.keys))
+def _widest_keys(plans: Sequence[ViewPlan]) -> tuple[str, ...]:
+    """Return the keys that say which rows to make; every view's keys must be among them."""
+    sets = [tuple(key.entity_column for key in plan.keys) for plan in plans]
+    widest = max(sets, key=len, default=())
+    for plan, names in zip(plans, sets, strict=True):
+        if not set(names) <= set(widest):
+            raise EntityRowsError(
+                f"Without entity rows, view {plan.name!r} has the keys {list(names)} and another view has "
+                f"{list(widest)}; expected one view's keys to include all others', since every pair of them would be a "
+                "row. Pass entity rows with the pairs you want, or ask for these views one by one."
+            )
+    return widest
+
+
+def _keys_seen(plan: ViewPlan, names: Sequence[str], low: int, high: int) -> str:
+    place = {key.entity_column: i for i, key in enumerate(plan.keys)}
+    keys = listing(f"k{place[name]} AS {identifier(name)}" for name in names)
     known = f" AND c <= {high}" if plan.filters_created else ""
     return f"SELECT DISTINCT {keys} FROM ({plan.narrow_rows(ROW_NUMBER)}) WHERE e BETWEEN {low} AND {high}{known}"
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 
+from intent_stores.errors import OutOfResourcesError
 from intent_stores.parquet_source import ROW_NUMBER, ParquetSource
 from intent_stores.sequence_gather import gather_sequences
 from intent_stores.sql_text import identifier, listing
@@ -148,5 +149,11 @@ def _finished(table: pa.Table, plan: ViewPlan) -> pa.Table:
     if not plan.keys and DUMMY_ENTITY_ID not in table.column_names:
         # Feast stores a view without entities under one agreed key.
         table = table.append_column(DUMMY_ENTITY_ID, pa.array([DUMMY_ENTITY_VAL] * table.num_rows, pa.string()))
-    # Feast writes only a table's first batch online.
-    return table.combine_chunks()
+    table = table.combine_chunks()
+    if any(column.num_chunks > 1 for column in table.columns):
+        # Feast writes only a table's first batch online: more than one would be lost without a word.
+        raise OutOfResourcesError(
+            f"Source {plan.source.name!r}: the {table.num_rows} rows asked for are more than one Arrow batch can hold; "
+            "expected less than 2 GB of text in a column. Ask for a shorter interval."
+        )
+    return table

@@ -47,7 +47,7 @@ def join_latest(connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: 
     finally:
         connection.execute("DROP TABLE IF EXISTS matched")
         connection.unregister("anchors")
-    return _in_order(gathered, anchors.num_rows)
+    return _in_order(gathered, anchors.num_rows).rename_columns([f.output for f in plan.features])
 
 
 def _match(plan: ViewPlan) -> str:
@@ -82,7 +82,8 @@ def _candidates(plan: ViewPlan) -> str:
 
 
 def _gather(plan: ViewPlan) -> str:
-    features = listing(f"f.{identifier(f.source_column)} AS {identifier(f.output)}" for f in plan.features)
+    # Columns are named by place: two outputs may differ in nothing but upper case, which DuckDB does not tell apart.
+    features = listing(f"f.{identifier(f.source_column)} AS f{i}" for i, f in enumerate(plan.features))
     columns = f"m.r AS r, {features}" if features else "m.r AS r"
     return (
         f"SELECT {columns} FROM matched m JOIN "

@@ -13,6 +13,7 @@ from intent_stores.sql_text import identifier, listing
 
 # An unknown creation time sorts before every known one; as a filter it never holds.
 LONG_AGO = "(-9223372036854775807)::BIGINT"
+# 127,000 years of microseconds: beyond any timestamp, and still far from the end of 64 bits.
 FOREVER = 4 * 10**18
 
 
@@ -150,7 +151,8 @@ def plan_view(
 
 def ttl_microseconds(ttl: timedelta | None) -> int | None:
     """Return a TTL in microseconds; zero and None both mean forever, as everywhere in Feast."""
-    return ttl // timedelta(microseconds=1) if ttl else None
+    micros = ttl // timedelta(microseconds=1) if ttl else FOREVER
+    return micros if micros < FOREVER else None
 
 
 def _join_keys(view: Any, to_source: dict[str, str]) -> tuple[JoinKey, ...]:

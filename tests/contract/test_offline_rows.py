@@ -17,8 +17,10 @@ import pytest
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Float64, Int64, String
+from feast.types import Array, Float64, Int64, String
 from feast.value_type import ValueType
+
+from intent_stores.errors import EntityRowsError
 
 ASOF = "intent_stores.offline_asof.AsofOfflineStore"
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -427,3 +429,47 @@ def test_a_saved_data_set_is_read_back_row_for_row(store: str, repository: Write
     saved = feast.get_saved_dataset("training").to_df()
     assert sorted(saved["user_id"]) == ["a", "a", "b"]
     assert saved["score"].sum() == 4
+
+
+def test_without_entity_rows_the_widest_keys_say_which_rows_there_are(repository: Write, tmp_path: Path) -> None:
+    pairs = pa.table(
+        {"item_id": [1, 2, 1], "user_id": ["a", "a", "z"], "event_timestamp": moments(0, 5, 500), "count": [7, 8, 9]}
+    )
+    views = [user_scores(tmp_path), view(tmp_path, "pairs", pairs, {"count": Int64}, entities=[ITEM, USER])]
+    feast = repository(ASOF, [USER, ITEM, *views])
+    job = feast.get_historical_features(None, ["scores:score", "pairs:count"], start_date=at(0), end_date=at(30))
+    result = job.to_df().sort_values("item_id")
+    assert result[["user_id", "item_id", "score", "count"]].to_numpy().tolist() == [["a", 1, 2, 7], ["a", 2, 2, 8]]
+
+
+def test_without_entity_rows_unrelated_keys_are_refused(repository: Write, tmp_path: Path) -> None:
+    prices = pa.table({"item_id": [1], "event_timestamp": moments(0), "price": [1.0]})
+    views = [user_scores(tmp_path), view(tmp_path, "prices", prices, {"price": Float64}, entities=[ITEM])]
+    feast = repository(ASOF, [USER, ITEM, *views])
+    job = feast.get_historical_features(None, ["scores:score", "prices:price"], start_date=at(0), end_date=at(30))
+    with pytest.raises(EntityRowsError, match="Pass entity rows with the pairs you want"):
+        job.to_df()
+
+
+@pytest.mark.parametrize("length", [None, 2])
+def test_features_may_have_the_names_that_the_join_uses_itself(
+    length: int | None, repository: Write, tmp_path: Path
+) -> None:
+    names = ["r", "t", "k0", "k", "e", "c", "rid", "kid", "f1", "f0", "A", "a_", "__x", 'quo"te', "moment", "matched"]
+    columns = {name: pa.array([i, i + 100], pa.int64()) for i, name in enumerate(names)}
+    table = pa.table({"user_id": ["a", "a"], "event_timestamp": moments(0, 1)} | columns)
+    pq.write_table(table, tmp_path / "odd.parquet")
+    tags = {} if length is None else {"sequence.length": str(length)}
+    source = FileSource(name="odd", path="odd.parquet", timestamp_field="event_timestamp", tags=tags)
+    fields = [Field(name=name, dtype=Int64 if length is None else Array(Int64)) for name in names]
+    feast = repository(ASOF, [USER, FeatureView(name="odd", entities=[USER], schema=fields, source=source)])
+    refs = [f"odd:{name}" for name in names]
+    got = feast.get_historical_features(entity_rows(["a"], [5]), refs).to_arrow().to_pylist()[0]
+    expected = {n: i + 100 if length is None else [i, i + 100] for i, n in enumerate(names)}
+    assert {name: got[name] for name in names} == expected
+
+
+def test_a_ttl_of_a_million_years_means_forever(repository: Write, tmp_path: Path) -> None:
+    feast = repository(ASOF, [USER, user_scores(tmp_path, ttl=timedelta(days=300_000_000))])
+    result = feast.get_historical_features(entity_rows(["a"], [10**6]), ["scores:score"]).to_df()
+    assert result["score"].tolist() == [2]
