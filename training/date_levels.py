@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 # Standard deviation of a level around the common one, in log-odds: dates with few anchors are drawn to it.
 SPREAD = 0.5
 FAR = 25.0
-HALVINGS = 60
+MOST_STEPS = 100
 
 
 def date_codes(anchor_us: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -68,11 +68,20 @@ def levelled_log_loss(probability: Floats, label: NDArray[Any], anchor_us: NDArr
 
 
 def _solve(margin: Floats, buyers: Floats, codes: NDArray[np.int64], prior: Floats, precision: float) -> Floats:
-    """Bisect for the level at which the expected number of buyers, and the pull of the prior, balance."""
-    low, high = np.full(len(buyers), -FAR), np.full(len(buyers), FAR)
-    for _ in range(HALVINGS):
-        level = (low + high) / 2
-        expected = np.bincount(codes, expit(margin + level[codes]), minlength=len(buyers))
-        too_high = expected - buyers + precision * (level - prior) > 0
-        low, high = np.where(too_high, low, level), np.where(too_high, level, high)
-    return (low + high) / 2
+    """Find the level at which the expected number of buyers, and the pull of the prior, balance.
+
+    Newton's steps, halved into the bracket where they leave it: five or six passes over the data.
+    """
+    count = len(buyers)
+    low, high, level = np.full(count, -FAR), np.full(count, FAR), prior.copy()
+    for _ in range(MOST_STEPS):
+        expected = expit(margin + level[codes])
+        excess = np.bincount(codes, expected, minlength=count) - buyers + precision * (level - prior)
+        slope = np.bincount(codes, expected * (1 - expected), minlength=count) + precision
+        low, high = np.where(excess < 0, level, low), np.where(excess < 0, high, level)
+        newton = level - excess / slope
+        step = np.where((newton > low) & (newton < high), newton, (low + high) / 2) - level
+        level = level + step
+        if np.abs(step).max() < 1e-12:
+            break
+    return level
