@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import xgboost
+
+from tests.simulated_examples import HORIZON_DAYS, simulated_examples
+from training.date_levels import date_codes, date_levels, pooled_level
+from training.models.boosted_trees.model import MEMBER, ROUNDS
+from training.models.contract import FitSettings
+
+SETTINGS = FitSettings(HORIZON_DAYS, seed=3)
+
+
+@pytest.fixture(scope="module")
+def periods():
+    return simulated_examples()
+
+
+@pytest.fixture(scope="module")
+def fitted(periods):
+    return MEMBER.fit(*periods, SETTINGS)
+
+
+def test_stops_where_validation_is_best(fitted):
+    assert fitted.history.best == np.argmin(fitted.history.validation) + 1
+    assert fitted.booster.num_boosted_rounds() == fitted.history.best
+
+
+def test_without_validation_the_number_of_rounds_is_fixed(periods):
+    assert MEMBER.fit(periods[0], None, SETTINGS).history.best == ROUNDS
+
+
+def test_refit_grows_as_many_trees(fitted, periods):
+    assert fitted.refit(periods[1], SETTINGS).booster.num_boosted_rounds() == fitted.history.best
+
+
+def test_answers_at_the_pooled_level(fitted, periods):
+    train = periods[0]
+    table = xgboost.DMatrix(fitted.tabular.apply(train.features), base_margin=np.zeros(len(train)))
+    margin = fitted.booster.predict(table, output_margin=True).astype(float)
+    level = pooled_level(margin, date_levels(margin, train.label, date_codes(train.anchor_us)))
+    p = fitted.predict_proba(train.features)
+    np.testing.assert_allclose(np.log(p / (1 - p)), margin + level, atol=1e-4)
+
+
+def test_a_week_of_low_demand_does_not_pull_the_others_down(fitted, periods):
+    """The third training week lost 70 % of its purchases; predictions for it are no lower than for its neighbours."""
+    train = periods[0]
+    codes, p = date_codes(train.anchor_us), fitted.predict_proba(train.features)
+    label = [train.label[codes == date].mean() for date in (1, 2, 3)]
+    answer = [p[codes == date].mean() for date in (1, 2, 3)]
+    assert label[1] < 0.6 * label[0]
+    assert answer[1] > 0.8 * answer[0]
