@@ -1,8 +1,10 @@
 """The store in anybody's Feast repository: named by class path, with nothing else of this project imported."""
 
+import shutil
 import subprocess
 import sys
 import textwrap
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,18 @@ def test_the_package_imports_nothing_else_of_this_project() -> None:
         "print(sorted(names & {'feature_repo', 'training', 'services', 'intent_cli', 'tensorflow', 'bentoml', 'ibis'}))"
     )
     assert run(ROOT, sys.executable, "-c", code).strip() == "[]"
+
+
+def test_the_package_is_a_wheel_of_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools", minversion="77")
+    pytest.importorskip("pip")
+    shutil.copytree(ROOT / "intent_stores", tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
+    options = ["--no-build-isolation", "--no-deps", "--no-index", "--quiet", "--wheel-dir", str(tmp_path)]
+    run(tmp_path, sys.executable, "-m", "pip", "wheel", *options, str(tmp_path / "package"))
+    [wheel] = tmp_path.glob("intent_stores-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"intent_stores"}
+    assert {"intent_stores/offline_asof.py", "intent_stores/py.typed"} <= set(names)
 
 
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
