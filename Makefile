@@ -10,7 +10,7 @@ PYTHON ?= python3.11
 
 export BENTOML_HOME ?= $(CURDIR)/artifacts/bentoml
 export BENTOML_DO_NOT_TRACK = True
-export FEAST_USAGE = False
+export TZ = UTC
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 BIN := .venv/bin
 INSTALLED := .venv/.installed

@@ -21,6 +21,8 @@ from training.packaging.bundle import Bundle
 __all__ = ["Bento", "free_port", "published_bento", "running", "wait_for_interrupt"]
 
 _READY_SECONDS = 120.0
+# With uvicorn's own 5 s, a kept connection is now and then closed at the moment its next request arrives.
+_LISTEN = ("--host", "127.0.0.1", "--timeout-keep-alive", "75")
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,14 @@ class Bento:
 
     def command(self, port: int) -> list[str]:
         """The command line that serves it on the loopback address."""
-        return [sys.executable, "-m", "bentoml", "serve", self.tag, "--host", "127.0.0.1", "--port", str(port)]
+        return [sys.executable, "-m", "bentoml", "serve", self.tag, *_LISTEN, "--port", str(port)]
 
     def environment(self, workers: int) -> dict[str, str]:
         """The environment it is served in: where its models are, where its features are, no telemetry."""
         return os.environ | {
             "BENTOML_HOME": str(self.home),
             "BENTOML_DO_NOT_TRACK": "True",
+            "TZ": "UTC",  # Feast's SQLite store keeps local time: the reader needs the writer's zone
             "BENTOML_CONFIG_OPTIONS": f"services.PurchaseIntent.workers={workers}",
             "INTENT_ONLINE_URL": f"sqlite:///{quote(str(self.online.resolve()))}?project={quote(self.project)}",
         }

@@ -1,7 +1,10 @@
 """The `intent` command. Commands import what they need when they run: `--help` answers at once."""
 
 import json
+import os
 import sys
+import time
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -33,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code: 0 ok, 1 input, 2 difference, 3 dependency down."""
+    _settle()
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
@@ -56,6 +60,13 @@ def run(arguments: list[str]) -> int:
         _say(f"Unexpected {type(problem).__name__}: {problem}. Run again with --debug for the traceback.", arguments)
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _settle() -> None:
+    """One time zone for every library (Feast's SQLite store writes local time), and no warning nobody can act on."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")
 
 
 def _say(message: str, arguments: list[str]) -> None:

@@ -54,10 +54,11 @@ class _Line:
         self._shown, self._spoke = time.perf_counter(), True
         elapsed = self._shown - self._begun
         rate = self._done / elapsed if elapsed else 0.0
-        left = (self._total - self._done) / rate if rate else 0.0
-        share = self._done / self._total if self._total else 1.0
-        text = (
-            f"  {self._what}: {self._done:,} of {self._total:,} {self._unit} ({share:.0%}), "
-            f"{rate:,.1f} {self._unit}/s, {left:.0f} s left"
-        )
+        text = f"  {self._what}: {self._done:,} {self._unit}, {rate:,.1f} {self._unit}/s"
+        if self._total:  # some sources do not say beforehand how much there is
+            left = (self._total - self._done) / rate if rate else 0.0
+            text = (
+                f"  {self._what}: {self._done:,} of {self._total:,} {self._unit} ({self._done / self._total:.0%}), "
+                f"{rate:,.1f} {self._unit}/s, {left:.0f} s left"
+            )
         typer.echo(f"\r{text}\033[K" if self._terminal else text, err=True, nl=not self._terminal)

@@ -66,7 +66,7 @@ def customer_features(columns: Columns, at_us: NDArray[np.int64]) -> CustomerFea
         at_us: t for each row, int64 microseconds since 1970, shape (n,). The columns hold only what is known at t.
 
     Raises:
-        FeatureError: a column has another number of rows than `at_us`.
+        FeatureError: a column has another number of rows than `at_us`, or the basket fields' lists differ in length.
 
     A moment of purchase after t never enters: it would give a negative recency, which is refused here as well.
     """
@@ -78,6 +78,7 @@ def customer_features(columns: Columns, at_us: NDArray[np.int64]) -> CustomerFea
                 "Build all columns from the same list of customers."
             )
     baskets = {name: _ragged(columns, name, n) for name in _BASKET_FIELDS}
+    _require_same_lengths(baskets)
     numeric = _history(columns, at_us) | _rhythm(columns, baskets["basket_at"], at_us) | _amounts(baskets, at_us)
     if (numeric["recency_days"] < 0).any():
         raise FeatureError(
@@ -105,6 +106,16 @@ _HISTORY_FIELDS = (
     "distinct_items",
     "distinct_categories",
 )
+
+
+def _require_same_lengths(baskets: dict[str, Ragged]) -> None:
+    expected = baskets["basket_at"].offsets
+    for name, lists in baskets.items():
+        if not np.array_equal(lists.offsets, expected):
+            raise FeatureError(
+                f"Lists of {name!r} have other lengths than those of 'basket_at' ({lists.offsets[-1]} values against "
+                f"{expected[-1]}); expected one value a basket in each. Read all fields of user_baskets together."
+            )
 
 
 def _history(columns: Columns, at_us: NDArray[np.int64]) -> dict[str, Floats]:

@@ -42,3 +42,5 @@ def ingest(
         typer.echo(f"  quarantined, {reason}: {count:,}")
     if not result.quarantined:
         typer.echo("  quarantined: none")
+    for fact in result.odd:
+        typer.echo(f"  odd: {fact}")

@@ -108,6 +108,11 @@ def test_columns_of_another_length_are_refused() -> None:
         customer_features({"lifetime_baskets": np.array([1.0, 2.0])}, np.array([0]))
 
 
+def test_basket_fields_of_different_lengths_are_refused() -> None:
+    with pytest.raises(FeatureError, match="'basket_lines' have other lengths"):
+        customer_features({"basket_at": Ragged(np.array([0]), np.array([0, 1]))}, np.array([DAY_US]))
+
+
 def test_an_unknown_customer_has_missing_features_and_no_sequence() -> None:
     features = customer_features({}, np.array([5 * DAY_US]))
     assert np.isnan(features.numeric["recency_days"]).all()

@@ -120,11 +120,13 @@ def _report(
     whole_demo = settings.data.adapter == "ta_feng" and card.get("sample") is None
     days = settings.task.horizon_days
     return parts.ReportInput(
-        title="Purchase intent",
+        title=str(card.get("title", "Purchase intent")),
         question=f"Will this customer buy within the next {days} days?",
         evaluation=evaluation,
         curves=curves_of(predictions),
-        data={key: card[key] for key in _CARD_FACTS if card.get(key) is not None},
+        data={
+            key: str(card[key])[:10] if key in ("first", "last") else card[key] for key in _CARD_FACTS if card.get(key)
+        },
         splits=tuple(
             parts.SplitCount(name, split["from"], split["to"], split["anchors"], split["base_rate"])
             for name, split in manifest["splits"].items()
