@@ -1,0 +1,90 @@
+"""Spies instead of members: what were they shown, and what were they asked?"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from tests.simulated_examples import DAY_US, HORIZON_DAYS, simulated_examples
+from training.ensemble.combine import Ensemble
+from training.ensemble.forward_predictions import fit_forward
+from training.ensemble.newer_data import compare_newer_data
+from training.models.contract import FitSettings, History
+
+
+@dataclass
+class Spy:
+    name: str = "spy"
+    shown: list = field(default_factory=list)
+
+    def fit(self, train, validation, settings):
+        self.shown.append((dates(train), None if validation is None else dates(validation)))
+        return FittedSpy(self, len(train))
+
+
+@dataclass(frozen=True)
+class FittedSpy:
+    spy: Spy
+    rows: int
+    history: History = field(default_factory=History)
+
+    def predict_proba(self, features):
+        return np.full(features.n, 1 / (1 + self.rows))
+
+    def refit(self, examples, settings):
+        self.spy.shown.append((dates(examples), "refit"))
+        return replace(self, rows=len(examples))
+
+
+def dates(examples):
+    return np.unique(examples.anchor_us // DAY_US).tolist()
+
+
+@pytest.fixture(scope="module")
+def periods():
+    return simulated_examples(customers=60)
+
+
+def run(train, validation, horizon=HORIZON_DAYS):
+    spy = Spy()
+    return spy, fit_forward({"spy": spy}, train, validation, FitSettings(horizon))
+
+
+def test_models_see_labels_only_that_had_ended(periods):
+    spy, _ = run(*periods)
+    assert spy.shown == [([42, 49, 56, 63], [70]), ([42, 49, 56, 63, 70], "refit")]
+
+
+def test_a_longer_horizon_leaves_a_gap(periods):
+    spy, _ = run(*periods, horizon=14)
+    assert spy.shown[0] == ([42, 49, 56], [70])
+
+
+def test_predictions_are_of_later_dates_by_the_fit_before_them(periods):
+    train, validation = periods
+    _, fits = run(train, validation)
+    assert dates(fits.forward) == [70, *dates(validation)]
+    by_date = [fits.forward.probabilities["spy"][fits.forward.anchor_us == day * DAY_US] for day in (70, 77)]
+    early = int((train.anchor_us < 70 * DAY_US).sum())
+    assert by_date[0][0] == 1 / (1 + early)
+    assert by_date[1][0] == 1 / (1 + len(train))
+    np.testing.assert_array_equal(fits.forward.label[-len(validation) :], validation.label)
+
+
+def test_a_short_training_period_has_one_origin(periods):
+    train, validation = periods
+    spy, fits = run(train.take(train.anchor_us == 42 * DAY_US), validation)
+    assert spy.shown == [([42], None)]
+    assert fits.older is None
+    assert len(fits.forward) == len(validation)
+    assert compare_newer_data(fits, Ensemble("mean", ("spy",), (1.0,))) == []
+
+
+def test_newer_data_are_compared_on_validation(periods):
+    _, fits = run(*periods)
+    table = compare_newer_data(fits, Ensemble("mean", ("spy",), (1.0,)))
+    assert [row.who for row in table] == ["ensemble", "spy"]
+    # Both spies answer far too low, the one with more rows the lower: newer data did not help here.
+    assert table[0].difference > 0
+    assert not table[0].helps
+    assert table[0].newer - table[0].older == pytest.approx(table[0].difference)

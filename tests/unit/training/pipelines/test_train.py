@@ -1,0 +1,76 @@
+import json
+
+import numpy as np
+import pytest
+
+from feature_repo.errors import InputError
+from tests.simulated_examples import HORIZON_DAYS, simulated_examples
+from training.ensemble.combine import Ensemble
+from training.pipelines.train import export_members, train
+from training.progress import Silent
+
+MEMBERS = ["constant_rate", "recency", "bg_nbd", "boosted_trees"]
+
+
+@pytest.fixture(scope="module")
+def periods():
+    return simulated_examples()
+
+
+@pytest.fixture(scope="module")
+def trained(periods):
+    return train(*periods, MEMBERS, 4, HORIZON_DAYS, Silent())
+
+
+def test_everything_is_told(trained):
+    assert list(trained.members) == list(trained.ensemble.members) == MEMBERS
+    assert set(trained.validation) == {*MEMBERS, "ensemble"}
+    assert set(trained.histories) == set(trained.seconds) == set(MEMBERS)
+    assert len(trained.choice.candidates) == 16
+    assert [row.who for row in trained.newer_data] == ["ensemble", *MEMBERS]
+
+
+def test_the_ensemble_is_about_as_good_as_its_best_member(trained):
+    losses = {name: figures.log_loss for name, figures in trained.validation.items()}
+    assert losses["ensemble"] <= min(losses.values()) + 0.005
+    assert losses["ensemble"] < losses["constant_rate"]
+
+
+def test_members_are_refitted_only_if_newer_data_helped(trained):
+    assert trained.refitted == trained.newer_data[0].helps
+
+
+def test_predicts_with_every_member_and_the_ensemble(trained, periods):
+    found = trained.predict(periods[1])
+    assert list(found) == [*MEMBERS, "ensemble"]
+    assert all(p.shape == (len(periods[1]),) and p.dtype == np.float64 for p in found.values())
+
+
+def test_the_same_seed_gives_the_same_predictions(trained, periods):
+    again = train(*periods, MEMBERS, 4, HORIZON_DAYS, Silent())
+    assert again.ensemble == trained.ensemble
+    for name, p in again.predict(periods[1]).items():
+        np.testing.assert_allclose(p, trained.predict(periods[1])[name], atol=1e-6)
+
+
+def test_exports_a_folder_for_each_member_in_place_of_what_was_there(trained, tmp_path):
+    (tmp_path / "members" / "old").mkdir(parents=True)
+    export_members(trained, tmp_path / "members")
+    assert sorted(path.name for path in (tmp_path / "members").iterdir()) == sorted(MEMBERS)
+    assert all((tmp_path / "members" / name / "member.json").is_file() for name in MEMBERS)
+
+
+def test_the_record_is_json(trained):
+    record = {
+        "ensemble": trained.ensemble.to_json(),
+        "candidates": [candidate.to_json() for candidate in trained.choice.candidates],
+        "newer_data": [row.to_json() for row in trained.newer_data],
+        "histories": {name: history.to_json() for name, history in trained.histories.items()},
+    }
+    kept = json.loads(json.dumps(record, allow_nan=False))
+    assert Ensemble.from_json(kept["ensemble"]) == trained.ensemble
+
+
+def test_an_unknown_member_is_refused_before_anything_is_fitted(periods):
+    with pytest.raises(InputError, match="'perceptron' is not known"):
+        train(*periods, ["recency", "perceptron"], 4, HORIZON_DAYS, Silent())
