@@ -13,18 +13,25 @@ from training.ensemble.forward_predictions import DAY_US, Forward
 DATES = 5
 
 
-def forward(members, demand=(0.0,) * DATES, rows=2500, seed=0, truth_scale=1.0):
-    """Members see the truth through noise: name → standard deviation of the noise, or a function of the truth."""
+def forward(members, demand=(0.0,) * DATES, rows=2500, seed=0):
+    """Members see the truth through noise, and know how much of it there is: name → its standard deviation.
+
+    A function of the truth instead of a number is the member's log-odds.
+    """
     random = np.random.default_rng(seed)
-    truth = random.normal(-1.5, 1, rows * DATES) * truth_scale
+    truth = random.normal(-1.5, 1, rows * DATES)
     date = np.repeat(np.arange(DATES), rows)
     label = (random.random(len(truth)) < expit(truth + np.asarray(demand)[date])).astype(np.int8)
     users = np.tile(np.array([f"customer {i}" for i in range(rows)], object), DATES)
     probabilities = {
-        name: expit(see(truth) if callable(see) else truth + random.normal(0, see, len(truth)))
-        for name, see in members.items()
+        name: expit(see(truth) if callable(see) else noisy(random, truth, see)) for name, see in members.items()
     }
     return Forward(users, date * 7 * DAY_US, label, probabilities)
+
+
+def noisy(random, truth, deviation):
+    seen = truth + 1.5 + random.normal(0, deviation, len(truth))
+    return -1.5 + seen / (1 + deviation**2)
 
 
 def constant(truth):
