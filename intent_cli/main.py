@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 
 import click
@@ -63,10 +62,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _settle() -> None:
-    """One time zone for every library (Feast's SQLite store writes local time), and no warning nobody can act on."""
+    """One time zone for every library: Feast's SQLite store writes local time."""
     os.environ["TZ"] = "UTC"
     time.tzset()
-    warnings.filterwarnings("ignore", message="On demand feature view is an experimental feature")
 
 
 def _say(message: str, arguments: list[str]) -> None:

@@ -65,7 +65,6 @@ class _Graph:
 
         self._tabular = TabularEncoding.from_json(description["tabular"]) if description["tabular"] else None
         self._sequence = SequenceEncoding.from_json(description["sequence"]) if description["sequence"] else None
-        self._dtype = {"float32": np.float32, "float64": np.float64}[description["dtype"]]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -78,6 +77,12 @@ class _Graph:
         expected |= {"sequence"} if self._sequence else set()
         got = {item.name for item in self._session.get_inputs()}
         outputs = {item.name for item in self._session.get_outputs()}
+        odd = sorted({item.type for item in self._session.get_inputs()} - {"tensor(float)"})
+        if odd:
+            raise BundleError(
+                f"Member {name!r} takes inputs of {odd}; expected tensor(float), which is what the encodings give. "
+                "Publish the bundle again with this release."
+            )
         if got != expected or "probability" not in outputs:
             raise BundleError(
                 f"Member {name!r} takes {sorted(got)} and gives {sorted(outputs)}; expected {sorted(expected)} and "
@@ -85,7 +90,7 @@ class _Graph:
             )
 
     def predict(self, features: CustomerFeatures) -> NDArray[np.float64]:
-        table = self._tabular.apply(features).astype(self._dtype) if self._tabular else None
+        table = self._tabular.apply(features) if self._tabular else None
         if self._sequence is None:
             answer = self._run({} if table is None else {"tabular": table})
             return np.broadcast_to(answer, (features.n,)).copy()  # a graph without inputs gives one number for all
@@ -105,8 +110,8 @@ class _Graph:
     ) -> NDArray[Any]:
         """Return the sequences of customers with equally many steps, unpadded; no step at all is one of zeros."""
         if length == 0:
-            return np.zeros((len(rows), 1, values.shape[1]), self._dtype)
-        return values[offsets[rows][:, None] + np.arange(length)].astype(self._dtype, copy=False)
+            return np.zeros((len(rows), 1, values.shape[1]), np.float32)
+        return values[offsets[rows][:, None] + np.arange(length)]
 
     def _run(self, feeds: dict[str, Any]) -> NDArray[np.float64]:
         (output,) = self._session.run(["probability"], feeds)

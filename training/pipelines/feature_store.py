@@ -2,6 +2,7 @@
 
 import io
 import sqlite3
+import warnings
 from contextlib import closing, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,7 +88,9 @@ def apply(store: Any, out: Path) -> list[str]:
             "Run `intent apply` (it derives them from the log)."
         )
     objects = definitions(str(out.resolve()))
-    store.apply(list(objects.values()))
+    with warnings.catch_warnings():  # that on-demand views are experimental is nothing a reader could act on
+        warnings.simplefilter("ignore", RuntimeWarning)
+        store.apply(list(objects.values()))
     return sorted(view.name for view in store.list_feature_views())
 
 
