@@ -182,6 +182,7 @@ def test_the_join_equals_a_brute_force_loop(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7_200)
 @settings(JOIN, max_examples=100_000)
 @given(case=cases)
 def test_the_join_equals_a_brute_force_loop_at_length(
@@ -272,6 +273,7 @@ def test_feast_over_the_store_equals_a_brute_force_loop(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7_200)
 @settings(JOIN, max_examples=2_000)
 @given(case=cases)
 def test_feast_over_the_store_equals_a_brute_force_loop_at_length(
