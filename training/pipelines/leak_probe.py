@@ -1,8 +1,9 @@
 """Plant what was not known into a copy of some customers' log, join again, and see that nothing changes.
 
-Each of a few hundred customers gets one anchor. Into the copy go, for each, an event a microsecond after t, and one
-before t that became known only after t. The derived tables are computed anew from both logs, so that the probe covers
-the whole way from the log to the features: tables, store, join and transforms.
+Each of a few hundred customers gets one anchor. Into the copy goes, for every other one, an event a microsecond after
+t, and for the rest one before t that became known only after t. (Both for one customer could hide each other in a
+table's running totals.) The derived tables are computed anew from both logs, so that the probe covers the whole way
+from the log to the features: tables, store, join and transforms.
 """
 
 import tempfile
@@ -78,27 +79,27 @@ def _copy_log(out: Path, target: Path, probed: pa.Table, plant: bool = False) ->
 
 
 def _planted(events: pa.Table, probed: pa.Table) -> pa.Table:
-    """An event just after t, and one before t that became known just after it: both dear, both of a new item."""
+    """For every other customer an event just after t, for the rest one before t that became known just after it."""
     kinds = events["event_type"].unique().to_pylist()
     rows: list[dict[str, Any]] = []
-    for anchor in probed.to_pylist():
+    for number, anchor in enumerate(probed.to_pylist()):
         at = anchor["event_timestamp"]
-        for happened, known in ((at + _TICK, at + _TICK), (at - timedelta(seconds=1), at + _TICK)):
-            rows += [
-                {
-                    "event_id": f"planted-{len(rows) + place}",
-                    "user_id": anchor["user_id"],
-                    "item_id": "planted",
-                    "event_type": kind,
-                    "event_timestamp": happened,
-                    "created_timestamp": known,
-                    "quantity": 1e6,
-                    "revenue": 1e9,
-                    "cost": 1.0,
-                    "category": "planted",
-                }
-                for place, kind in enumerate(kinds)
-            ]
+        happened = at + _TICK if number % 2 else at - timedelta(seconds=1)
+        rows += [
+            {
+                "event_id": f"planted-{number}-{kind}",
+                "user_id": anchor["user_id"],
+                "item_id": "planted",
+                "event_type": kind,
+                "event_timestamp": happened,
+                "created_timestamp": at + _TICK,
+                "quantity": 1e6,
+                "revenue": 1e9,
+                "cost": 1.0,
+                "category": "planted",
+            }
+            for kind in kinds
+        ]
     return pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
 
 
