@@ -1,6 +1,6 @@
 # Every target a person or CI needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve bento test test-all check requirements clean
+.PHONY: help setup demo serve bento test test-all check bench-point-in-time requirements clean
 
 OUT ?= artifacts/demo
 CONFIG ?= intent.toml
@@ -64,6 +64,9 @@ check: setup ## ruff, mypy strict, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench-point-in-time: setup ## the offline store beside its floor and its peers, in one run (about five minutes)
+	@$(BIN)/python -m benchmarks.point_in_time --large
 
 requirements: ## compile requirements/*.in into pinned, hashed *.txt without index addresses (needs uv)
 	@for name in platform dev serving; do \
