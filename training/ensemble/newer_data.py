@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from training.ensemble.choose import log_losses
 from training.ensemble.clustered_error import clustered_error
 from training.ensemble.combine import Ensemble, combine
@@ -32,8 +34,9 @@ class NewerData:
         return -self.difference > self.standard_error
 
     def to_json(self) -> dict[str, Any]:
-        """Return the comparison as JSON-able data."""
-        return {**asdict(self), "helps": self.helps}
+        """Return the comparison as JSON-able data; a standard error that is not known (one date only) is null."""
+        known = bool(np.isfinite(self.standard_error))
+        return {**asdict(self), "standard_error": self.standard_error if known else None, "helps": self.helps}
 
 
 def compare_newer_data(fits: ForwardFits, ensemble: Ensemble) -> list[NewerData]:

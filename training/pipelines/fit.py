@@ -59,7 +59,7 @@ def _record(trained: Trained) -> dict[str, Any]:
     return {
         "weights": weights,
         "refitted_on_validation": trained.refitted,
-        "newer_data": [asdict(row) for row in trained.newer_data],
+        "newer_data": [row.to_json() for row in trained.newer_data],
         "candidates": [candidate.to_json() for candidate in trained.choice.candidates],
         "histories": {name: history.to_json() for name, history in trained.histories.items()},
         "validation": {name: asdict(figures) for name, figures in trained.validation.items()},

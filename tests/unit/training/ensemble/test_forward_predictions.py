@@ -1,5 +1,6 @@
 """Spies instead of members: what were they shown, and what were they asked?"""
 
+import json
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -88,3 +89,11 @@ def test_newer_data_are_compared_on_validation(periods):
     assert table[0].difference > 0
     assert not table[0].helps
     assert table[0].newer - table[0].older == pytest.approx(table[0].difference)
+
+
+def test_one_date_leaves_the_error_unknown_and_the_record_json(periods):
+    train, validation = periods
+    _, fits = run(train, validation.take(validation.anchor_us == validation.anchor_us.min()))
+    row = compare_newer_data(fits, Ensemble("mean", ("spy",), (1.0,)))[0]
+    assert not row.helps
+    assert json.loads(json.dumps(row.to_json(), allow_nan=False))["standard_error"] is None
