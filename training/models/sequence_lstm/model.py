@@ -215,6 +215,7 @@ def _set_level(network: Any, inputs: Inputs, label: NDArray[np.int8], codes: NDA
 def _quiet_keras(seed: int) -> Any:
     """Import Keras on TensorFlow without its log lines, and make all that follows repeatable."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its kernels add up in another order on another processor
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
