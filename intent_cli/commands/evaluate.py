@@ -15,7 +15,7 @@ def evaluate(config: Config = DEFAULT_CONFIG, out: Out = DEFAULT_OUT, as_json: A
     from intent_cli.progress import progress
     from intent_cli.reports import report
     from intent_cli.tables import metric_lines
-    from training.pipelines.evaluate import evaluate_run, write_metrics
+    from training.pipelines.evaluate import evaluate_run
     from training.pipelines.stages import measured
     from training.settings import Settings
 
@@ -24,7 +24,6 @@ def evaluate(config: Config = DEFAULT_CONFIG, out: Out = DEFAULT_OUT, as_json: A
         done = evaluate_run(settings, out, progress(as_json))
         stage.rows = done.evaluation.anchors
     judged = done.evaluation.to_metrics_json()
-    write_metrics(out, settings, judged)  # once more, now with what this step itself cost
     report(as_json, judged, stage)
     if not as_json:
         typer.echo("\n".join(metric_lines(done.evaluation)))

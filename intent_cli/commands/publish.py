@@ -1,5 +1,7 @@
 """`intent publish`: the bundle, BentoML's model store, and the bento."""
 
+from pathlib import Path
+
 import typer
 
 from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
@@ -28,4 +30,9 @@ def publish(config: Config = DEFAULT_CONFIG, out: Out = DEFAULT_OUT, as_json: As
     report(as_json, tags, stage)
     if not as_json:
         typer.echo(f"  model {done.model}{'' if done.model_is_new else ' (was there already)'}")
-        typer.echo(f"  bento {done.bento}{'' if done.bento_is_new else ' (was there already)'}, in {done.home}")
+        typer.echo(f"  bento {done.bento}{'' if done.bento_is_new else ' (was there already)'}, in {_shown(done.home)}")
+
+
+def _shown(path: Path) -> Path:
+    """The path from here, where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -29,7 +29,7 @@ from training.pipelines.stages import read_stages
 from training.progress import Progress
 from training.settings import Settings
 
-__all__ = ["LIBRARIES", "Evaluated", "evaluate_run", "write_metrics"]
+__all__ = ["LIBRARIES", "Evaluated", "evaluate_run"]
 
 LIBRARIES = ("feast", "bentoml", "duckdb", "tensorflow-cpu", "keras", "xgboost-cpu", "scikit-learn", "onnxruntime")
 
@@ -57,14 +57,14 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         task.advance()
         write_parquet(out / "test_predictions.parquet", predictions.to_table())
         write_json(out / "slices.json", evaluation.slices_json())
-        write_metrics(out, settings, evaluation.to_metrics_json())
+        _write_metrics(out, settings, evaluation.to_metrics_json())
         task.advance()
         write_report(out / "report.html", _report(settings, out, predictions, evaluation, test))
         task.advance()
     return Evaluated(evaluation, out / "report.html", out / "metrics.json")
 
 
-def write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> None:
+def _write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> None:
     """Write `metrics.json`: data, splits, test, paired, stages, seed."""
     manifest = json.loads((out / "dataset" / "manifest.json").read_text())
     data = {"data": _card(out), "splits": manifest["splits"]}

@@ -31,7 +31,7 @@ class Stage:
 
 @contextmanager
 def measured(name: str, out: Path) -> Iterator[Stage]:
-    """Measure the block and, if it ends well, put its cost into `<out>/stages.json`."""
+    """Measure the block and, if it ends well, put its cost into `<out>/stages.json`, and into metrics.json if there."""
     stage, begun = Stage(name), time.perf_counter()
     yield stage
     stage.seconds = round(time.perf_counter() - begun, 2)
@@ -39,6 +39,8 @@ def measured(name: str, out: Path) -> Iterator[Stage]:
     stages = read_stages(out)
     stages[name] = {key: value for key, value in asdict(stage).items() if key != "name" and value != {}}
     write_json(out / "stages.json", stages)
+    if (out / "metrics.json").exists():  # steps after the evaluation belong to the same record
+        write_json(out / "metrics.json", json.loads((out / "metrics.json").read_text()) | {"stages": stages})
 
 
 def read_stages(out: Path) -> dict[str, dict[str, float]]:
