@@ -17,8 +17,12 @@ __all__ = ["DERIVED_TABLES", "derive_table"]
 # The end of the day on which a line became known; a line that became known at midnight counts at once.
 _KNOWN_AT = "date_trunc('day', created_timestamp + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND)"
 
+# Amounts are added up as decimals: a sum of floats depends on the order, and so on what else is in the log.
+_EXACT = "DECIMAL(38, 6)"
+
 _LINES = f"""
-    SELECT *, event_type = 'purchase' AS bought, {_KNOWN_AT} AS known_at,
+    SELECT * REPLACE (quantity::{_EXACT} AS quantity, revenue::{_EXACT} AS revenue, cost::{_EXACT} AS cost),
+        event_type = 'purchase' AS bought, {_KNOWN_AT} AS known_at,
         coalesce(session_id, strftime(event_timestamp, '%Y-%m-%d')) AS basket
     FROM events WHERE event_type IN ('purchase', 'return')
 """
@@ -27,9 +31,9 @@ USER_BASKETS = f"""
     SELECT user_id, max(event_timestamp) AS event_timestamp, known_at AS created_timestamp,
         epoch_us(max(event_timestamp)) AS basket_at,
         count(*)::DOUBLE AS basket_lines,
-        coalesce(sum(quantity), 0) AS basket_quantity,
-        coalesce(sum(revenue), 0) AS basket_revenue,
-        coalesce(sum(cost), 0) AS basket_cost,
+        coalesce(sum(quantity), 0)::DOUBLE AS basket_quantity,
+        coalesce(sum(revenue), 0)::DOUBLE AS basket_revenue,
+        coalesce(sum(cost), 0)::DOUBLE AS basket_cost,
         count(DISTINCT item_id)::DOUBLE AS basket_items,
         count(DISTINCT category)::DOUBLE AS basket_categories
     FROM ({_LINES}) WHERE bought GROUP BY user_id, basket, known_at ORDER BY user_id, event_timestamp, known_at, basket
@@ -78,9 +82,9 @@ USER_HISTORY = f"""
     SELECT user_id, max(newest) OVER running AS event_timestamp, known_at AS created_timestamp,
         sum(baskets) OVER running::DOUBLE AS lifetime_baskets,
         sum(lines) OVER running::DOUBLE AS lifetime_lines,
-        sum(quantity) OVER running AS lifetime_quantity,
-        sum(revenue) OVER running AS lifetime_revenue,
-        sum(cost) OVER running AS lifetime_cost,
+        sum(quantity) OVER running::DOUBLE AS lifetime_quantity,
+        sum(revenue) OVER running::DOUBLE AS lifetime_revenue,
+        sum(cost) OVER running::DOUBLE AS lifetime_cost,
         sum(returns) OVER running::DOUBLE AS lifetime_returns,
         sum(items) OVER running::DOUBLE AS distinct_items,
         sum(categories) OVER running::DOUBLE AS distinct_categories,
@@ -110,20 +114,22 @@ _SALES = f"""
 
 def _entering(days: int) -> str:
     """Sales count in a window of `days` from when they are known, unless they have left it by then."""
-    inside = f"(event_timestamp + INTERVAL {days} DAYS > known_at)::INT"
-    return ", ".join(f"{inside} * {name} AS {name}_{days}d" for name in ("purchases", "pieces", "revenue"))
+    inside = f"event_timestamp + INTERVAL {days} DAYS > known_at"
+    return ", ".join(
+        f"CASE WHEN {inside} THEN {name} ELSE 0 END AS {name}_{days}d" for name in ("purchases", "pieces", "revenue")
+    )
 
 
 def _leaving(days: int) -> str:
     """Sales leave a window of `days` exactly `days` after they happened: (t - w, t] no longer holds them then."""
     columns = ", ".join(
-        f"{-1 if window == days else 0} * {name} AS {name}_{window}d"
+        f"{f'-{name}' if window == days else '0'} AS {name}_{window}d"
         for window in (7, 30)
         for name in ("purchases", "pieces", "revenue")
     )
     return f"""
         SELECT item_id, event_timestamp + INTERVAL {days} DAYS AS moment,
-            0 AS purchases, 0 AS buyers, 0.0 AS pieces, 0.0 AS revenue, {columns}
+            0 AS purchases, 0 AS buyers, 0 AS pieces, 0 AS revenue, {columns}
         FROM sales WHERE event_timestamp + INTERVAL {days} DAYS > known_at
     """
 
