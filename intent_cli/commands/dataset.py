@@ -1,35 +1,89 @@
 """`intent dataset`: build the point-in-time training set."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
 import typer
 
 from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
 
+if TYPE_CHECKING:
+    from training.pipelines.build_dataset import DatasetReport
+    from training.settings import Settings
+
 __all__ = ["dataset"]
 
+Action = Annotated[Literal["build"], typer.Argument(help="What to do: there is one thing.")]
+Anchors = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Parquet or CSV with user_id[, item_id], event_timestamp[, label][, split] and columns of your own, "
+        "instead of the rule in the settings.",
+    ),
+]
+Service = Annotated[str, typer.Option(metavar="NAME", help="Feature service of the repository.")]
+ChunkRows = Annotated[int, typer.Option(metavar="N", min=1, help="Anchors joined at a time; bounds the memory.")]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="DIR", help="Where to write, instead of the run's dataset/, from which it trains."),
+]
 
-def dataset(config: Config = DEFAULT_CONFIG, out: Out = DEFAULT_OUT, as_json: AsJson = False) -> None:
+
+def dataset(
+    action: Action = "build",
+    anchors: Anchors = None,
+    service: Service = "purchase_within_horizon",
+    chunk_rows: ChunkRows = 50_000,
+    to: To = None,
+    config: Config = DEFAULT_CONFIG,
+    out: Out = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
     """Join every anchor with its features as they were known at the time, row for row, split by time.
 
-    Example: intent dataset --config intent.toml --out artifacts/demo
+    Example: intent dataset build --config intent.toml --out artifacts/demo
+
+    Example: intent dataset build --anchors anchors.csv --to artifacts/mine
+
+    A killed build goes on where it was. A feature that looks past its anchor, or that gives the label away by itself,
+    fails it.
     """
     from intent_cli.progress import progress
     from intent_cli.reports import report
-    from training.pipelines.build_dataset import build_dataset
+    from training.pipelines.build_dataset import BuildOptions, build_dataset
     from training.pipelines.feature_store import open_store
     from training.pipelines.stages import measured
+
+    settings = _settings(config, anchors)
+    with measured("dataset" if to is None else f"dataset {to.name}", out) as stage:
+        options = BuildOptions(anchors, service, chunk_rows, to)
+        built = build_dataset(open_store(out), settings, out, progress(as_json), options)
+        stage.rows = built.rows
+    facts = {
+        name: getattr(built, name) for name in ("splits", "dropped", "dropped_anchors", "null_share", "leak_checks")
+    }
+    report(as_json, facts, stage)
+    if not as_json:
+        _say(built)
+
+
+def _settings(config: Path, anchors: Path | None) -> "Settings | None":
+    """Read the settings; an anchors file needs none, unless they were asked for by name."""
     from training.settings import Settings
 
-    settings = Settings.load(config)
-    with measured("dataset", out) as stage:
-        built = build_dataset(open_store(out), settings, out, progress(as_json))
-        stage.rows = built.rows
-    report(as_json, {"splits": built.splits, "dropped": built.dropped, "null_share": built.null_share}, stage)
-    if as_json:
-        return
+    if anchors is not None and config == DEFAULT_CONFIG and not config.exists():
+        return None
+    return Settings.load(config)
+
+
+def _say(built: "DatasetReport") -> None:
     for name, split in built.splits.items():
-        typer.echo(
-            f"  {name}: {split['from']} to {split['to']}, {split['anchors']:,} anchors, "
-            f"{split['base_rate']:.2%} positive"
-        )
+        rate = "no labels" if split["base_rate"] is None else f"{split['base_rate']:.2%} positive"
+        typer.echo(f"  {name}: {split['from']} to {split['to']}, {split['anchors']:,} anchors, {rate}")
     if built.dropped:
         typer.echo(f"  dropped, because a border cuts their label window: {', '.join(built.dropped)}")
+    elif built.dropped_anchors:
+        typer.echo(f"  dropped, because their label window lies in no split: {built.dropped_anchors:,} anchors")
+    if built.reused_parts:
+        typer.echo(f"  {built.reused_parts} parts were there already, from the same sources and settings")

@@ -3,34 +3,58 @@
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from feature_repo.errors import FeatureError
+from training.dataset.service_definition import ServiceDefinition
 
 __all__ = ["join_features"]
 
+_ENTITY_COLUMNS = ("user_id", "item_id", "event_timestamp")
+_REQUEST_AT = "request_at"
 
-def join_features(store: Any, service: str, anchors: pa.Table) -> pa.Table:
+
+def join_features(store: Any, service: str | ServiceDefinition, anchors: pa.Table) -> pa.Table:
     """Return `anchors` with the columns of the feature service beside them.
 
     Args:
         store: a `feast.FeatureStore`.
-        service: name of the feature service.
-        anchors: `user_id`, `event_timestamp`, and whatever else; it is handed through as it is.
+        service: the feature service, by its name where none of its views asks anything of a request.
+        anchors: `user_id`, perhaps `item_id`, `event_timestamp`, and whatever else; it is handed through as it is.
+            The moment of a request, if a view asks for it, is the anchor's.
 
     Raises:
-        FeatureError: Feast gave back other rows, or other keys in another order, than it was given.
+        FeatureError: Feast gave back other rows, or other keys in another order, than it was given; or a view asks
+            of a request what an anchor does not say.
     """
-    entity_frame = anchors.select(["user_id", "event_timestamp"]).to_pandas()
-    features = store.get_feature_service(service)
-    joined = store.get_historical_features(entity_df=entity_frame, features=features).to_arrow()
-    if joined.num_rows != anchors.num_rows or not pc.all(pc.equal(joined["user_id"], anchors["user_id"])).as_py():
+    name, requested = (service, ()) if isinstance(service, str) else (service.name, service.request_columns)
+    keys = [key for key in _ENTITY_COLUMNS[:2] if key in anchors.column_names]
+    asked = anchors.select([*keys, "event_timestamp"])
+    for column in requested:
+        asked = asked.append_column(column, _of_request(anchors, column, name))
+    features = store.get_feature_service(name)
+    joined = store.get_historical_features(entity_df=asked.to_pandas(), features=features).to_arrow()
+    joined = joined.drop_columns([column for column in requested if column in joined.column_names])
+    if joined.num_rows != anchors.num_rows or not all(_same(joined[key], anchors[key]) for key in keys):
         raise FeatureError(
             f"The point-in-time join returned {joined.num_rows} rows for {anchors.num_rows} anchors, or in another "
             "order; expected exactly the anchors' rows. Use the offline store intent_stores.offline_asof."
         )
-    extra = [name for name in anchors.column_names if name not in joined.column_names]
-    for name in extra:
-        joined = joined.append_column(name, anchors[name])
+    for column in (column for column in anchors.column_names if column not in joined.column_names):
+        joined = joined.append_column(column, anchors[column])
     index = joined.column_names.index("event_timestamp")
     return joined.set_column(index, "event_timestamp", joined["event_timestamp"].cast(pa.timestamp("us", tz="UTC")))
+
+
+def _of_request(anchors: pa.Table, column: str, service: str) -> Any:
+    if column in anchors.column_names:
+        return anchors[column]
+    if column == _REQUEST_AT:
+        return anchors["event_timestamp"].cast(pa.int64())
+    raise FeatureError(
+        f"Feature service {service!r} asks {column!r} of a request; got anchors with {anchors.column_names}; expected "
+        "that column among them. Add it to the anchors, or choose another service."
+    )
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one.cast(pa.string()).combine_chunks().equals(other.cast(pa.string()).combine_chunks()))

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
 
 from feature_repo.errors import SplitError
 from training.settings import Settings, midnight
 
-__all__ = ["SPLITS", "SplitPlan", "plan_splits"]
+__all__ = ["SPLITS", "SplitPlan", "microseconds", "moment", "plan_splits", "split_numbers"]
 
 SPLITS = ("train", "validation", "test")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -30,19 +35,11 @@ def plan_splits(dates: Sequence[datetime], settings: Settings) -> SplitPlan:
     Raises:
         SplitError: a split is left without an anchor date.
     """
-    borders = settings.splits
     found: dict[str, list[datetime]] = {name: [] for name in SPLITS}
-    dropped = []
-    for at in dates:
-        end = at + settings.task.horizon
-        if end <= midnight(borders.train_until):
-            found["train"].append(at)
-        elif at >= midnight(borders.train_until) and end <= midnight(borders.validation_until):
-            found["validation"].append(at)
-        elif at >= midnight(borders.validation_until) and end <= midnight(borders.log_end):
-            found["test"].append(at)
-        else:
-            dropped.append(at)
+    dropped: list[datetime] = []
+    numbers = split_numbers(np.array([microseconds(at) for at in dates], np.int64), settings)
+    for at, number in zip(dates, numbers, strict=True):
+        (found[SPLITS[number]] if number >= 0 else dropped).append(at)
     for name, members in found.items():
         if not members:
             raise SplitError(
@@ -54,5 +51,30 @@ def plan_splits(dates: Sequence[datetime], settings: Settings) -> SplitPlan:
     return SplitPlan({name: tuple(members) for name, members in found.items()}, tuple(dropped))
 
 
-def _day(moment: datetime) -> str:
-    return moment.date().isoformat()
+def split_numbers(at_us: NDArray[np.int64], settings: Settings) -> NDArray[np.int64]:
+    """Return for each anchor the place in `SPLITS` of the split that holds it and its whole label window, or -1.
+
+    Args:
+        at_us: t, int64 microseconds since 1970, shape (n,).
+        settings: its splits and the label's horizon.
+    """
+    borders = settings.splits
+    days = (borders.train_until, borders.validation_until, borders.log_end)
+    ends = np.array([microseconds(midnight(day)) for day in days], np.int64)
+    number = np.searchsorted(ends, at_us, side="right")
+    whole = at_us + settings.task.horizon // _MICROSECOND <= np.append(ends, np.iinfo(np.int64).min)[number]
+    return np.where(whole, number, -1)
+
+
+def microseconds(at: datetime) -> int:
+    """Return an aware moment as whole microseconds since 1970."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def moment(at_us: int) -> datetime:
+    """Return microseconds since 1970 as a moment in UTC."""
+    return _EPOCH + at_us * _MICROSECOND
+
+
+def _day(at: datetime) -> str:
+    return at.date().isoformat()

@@ -1,42 +1,62 @@
-"""Build the point-in-time training set: one Parquet file an anchor date, resumable, with the test labels apart."""
+"""Build the point-in-time training set: chunk by chunk, resumable, with the test labels apart, and leaks refused."""
 
 import hashlib
 import json
-import shutil
+import platform
 from dataclasses import dataclass
-from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from feature_repo.derived_tables import DERIVED_TABLES
-from feature_repo.errors import SourceDataError, SplitError
-from feature_repo.transforms.columns import columns_of
-from feature_repo.transforms.customer import customer_features
-from training.atomic import write_json, write_parquet
-from training.dataset.anchors import anchor_dates, customers_at, open_log
-from training.dataset.leakage_checks import require_gap, require_plausible
+from feature_repo.errors import InputError, SourceDataError
+from training.dataset.anchor_chunks import AnchorChunks, RuleAnchors
+from training.dataset.anchor_file import FileAnchors
+from training.dataset.anchor_survey import Survey, survey
 from training.dataset.point_in_time import join_features
-from training.dataset.time_splits import SPLITS, SplitPlan, plan_splits
-from training.pipelines.feature_store import SERVICE, service_schema
-from training.pipelines.leak_probe import probe_for_leaks
+from training.dataset.service_definition import ServiceDefinition, describe_service, source_files
+from training.dataset.time_splits import SPLITS
+from training.pipelines.dataset_checks import check_for_leaks, check_part
+from training.pipelines.dataset_folder import DatasetFolder, read_split, read_test_labels
+from training.pipelines.feature_store import REPOSITORY, SERVICE, service_schema
 from training.progress import Progress
-from training.settings import Settings, midnight
+from training.settings import Settings
 
-__all__ = ["DatasetReport", "build_dataset", "read_split", "read_test_labels"]
+__all__ = ["CHUNK_ROWS", "BuildOptions", "DatasetReport", "build_dataset", "read_split", "read_test_labels"]
+
+CHUNK_ROWS = 50_000
+"""Anchors that are joined at a time, unless said otherwise: a date of the demo is one chunk."""
+
+_LIBRARIES = ("feast", "duckdb", "pyarrow", "numpy", "pandas")
+_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a build may do otherwise than `intent.toml` says.
+
+    Attributes:
+        anchors: a Parquet or CSV file of anchors instead of the named rule.
+        service: the feature service.
+        chunk_rows: the most anchors that are joined at a time; memory grows with it, not with the data set.
+        folder: where to write; None is `<out>/dataset`, where the other steps look.
+    """
+
+    anchors: Path | None = None
+    service: str = SERVICE
+    chunk_rows: int = CHUNK_ROWS
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What was built: per split the anchor dates, rows and positives; dates dropped; null share by feature."""
+    """What was built: per split the anchor dates, rows and positives; what was dropped; null share by feature."""
 
     splits: dict[str, dict[str, Any]]
     dropped: tuple[str, ...]
+    dropped_anchors: int
     null_share: dict[str, float]
+    leak_checks: dict[str, Any]
+    reused_parts: int
 
     @property
     def rows(self) -> int:
@@ -44,136 +64,155 @@ class DatasetReport:
         return sum(split["anchors"] for split in self.splits.values())
 
 
-def build_dataset(store: Any, settings: Settings, out: Path, progress: Progress) -> DatasetReport:
-    """Join every anchor of every split with its features, into `<out>/dataset/<split>/<date>.parquet`.
+def build_dataset(
+    store: Any, settings: Settings | None, out: Path, progress: Progress, options: BuildOptions | None = None
+) -> DatasetReport:
+    """Join every anchor of every split with its features, into `<out>/dataset/<split>/<part>.parquet`.
 
     A part is written whole or not at all, and a part that is there already is kept if it was made from the same
-    sources and settings: a killed build goes on where it was. The labels of the test period lie apart, in
-    `<out>/dataset/test_labels/`, and only the evaluation opens them.
+    sources, settings and service: a killed build goes on where it was. The labels of the test period lie apart, in
+    `test_labels/`, and only the evaluation opens them. Memory is bounded by the chunk, not by the data set.
+
+    Args:
+        store: the run's `feast.FeatureStore`.
+        settings: of the run; None only with an anchors file, whose rows then need no borders.
+        out: the run's folder.
+        progress: told of every chunk.
+        options: anchors file, service, chunk size, folder.
 
     Raises:
-        SourceDataError: there is no log, or no feature table.
-        SplitError: the dates leave a split without anchors, or with labels of one class.
+        SourceDataError: there is no log, or no feature table, or the anchors cannot be read or used.
+        SplitError: a split is left without anchors, or with labels of one class, or is too close to the next.
         FeatureError: a feature looks past what was known at its anchor, or has seen the label.
     """
-    plan = plan_splits(anchor_dates(settings.anchors, midnight(settings.splits.log_end)), settings)
-    folder = out / "dataset"
-    _begin(folder, _fingerprint(settings, out))
-    with open_log(out) as log:
-        anchors = {at: customers_at(log, at, settings) for _, at in plan.pairs()}
-        _check_labels(plan, anchors)
-        with progress.task("joining features", sum(t.num_rows for t in anchors.values()), "anchors") as task:
-            for split, at in plan.pairs():
-                _write_part(store, folder, split, at, anchors[at])
-                task.advance(anchors[at].num_rows)
-    _check_for_leaks(settings, out, plan, anchors)
-    report = _report(plan, anchors, folder)
-    write_json(folder / "features.json", service_schema(store))
-    write_json(
-        folder / "manifest.json",
-        {
-            "service": SERVICE,
-            "splits": report.splits,
-            "dropped": report.dropped,
-            "null_share": report.null_share,
-            "fingerprint": _fingerprint(settings, out),
-        },
-    )
+    options = options or BuildOptions()
+    if options.chunk_rows < 1:
+        raise InputError(f"--chunk-rows is {options.chunk_rows}; expected 1 or more. Leave it out for {CHUNK_ROWS}.")
+    service = describe_service(store, options.service)
+    source = _anchors(settings, out, options, service)
+    seed = Settings.model_fields["seed"].default if settings is None else settings.seed
+    folder = DatasetFolder(options.folder or out / "dataset")
+    with folder.locked():
+        facts = _facts(service, settings, out, options)
+        found = survey(source, seed, service.keys)
+        folder.begin(facts | {"labelled": found.labelled})
+        reused = _write_parts(store, service, source, found, folder, progress)
+        folder.require_parts(found.parts)
+        checks = check_for_leaks(folder, service, found, out, source.horizon_us, seed)
+        if _facts(service, settings, out, options) != facts:
+            raise SourceDataError(
+                "A source changed while the data set was built from it; expected it to stay as it was. Run the same "
+                "command again: it begins anew."
+            )
+        nulls = {split: folder.null_rates(split) for split in found.splits}
+        report = DatasetReport(
+            {name: count.to_json() for name, count in found.splits.items()},
+            source.dropped_dates,
+            found.dropped,
+            next(iter(nulls.values())),
+            checks,
+            reused,
+        )
+        features = {"views": {}, "defaults": {}} if service.on_demand else service_schema(store, service.name)
+        folder.finish(features, _manifest(facts, service, found, report, nulls))
     return report
 
 
-def read_split(out: Path, split: str) -> pa.Table:
-    """Return the whole split as one table, in order of time and customer; test comes without its labels.
-
-    Raises:
-        SourceDataError: the data set was not built, or not to its end.
-    """
-    folder = out / "dataset"
-    if not (folder / "manifest.json").exists():
-        raise SourceDataError(f"No data set below {folder}; expected a manifest.json. Run `intent dataset`.")
-    return pa.concat_tables([pq.read_table(part) for part in sorted((folder / split).glob("*.parquet"))])
-
-
-def read_test_labels(out: Path) -> pa.Table:
-    """Open the labels of the test period: `user_id`, `event_timestamp`, `label`, in the order of the test split."""
-    folder = out / "dataset" / "test_labels"
-    return pa.concat_tables([pq.read_table(part) for part in sorted(folder.glob("*.parquet"))])
+def _anchors(settings: Settings | None, out: Path, options: BuildOptions, service: ServiceDefinition) -> AnchorChunks:
+    if options.anchors is not None:
+        features = frozenset(service.features)
+        return FileAnchors(options.anchors, settings, options.chunk_rows, service.keys, features)
+    if settings is None:
+        raise InputError("No settings and no anchors file; expected one of them. Run `intent init`, or give --anchors.")
+    if "item_id" in service.keys:
+        raise InputError(
+            f"Feature service {service.name!r} is about items; got the rule of intent.toml, whose anchors are "
+            "customers alone; expected a file with user_id, item_id and event_timestamp. Give one with --anchors."
+        )
+    return RuleAnchors(out, settings, options.chunk_rows)
 
 
-def _write_part(store: Any, folder: Path, split: str, at: datetime, anchors: pa.Table) -> None:
-    target = folder / split / f"{at:%Y-%m-%d}.parquet"
-    if target.exists():
-        return
-    if split == "test":
-        labels = folder / "test_labels" / target.name
-        write_parquet(labels, anchors)
-        anchors = anchors.drop_columns(["label"])
-    write_parquet(target, join_features(store, SERVICE, anchors))
+def _write_parts(
+    store: Any,
+    service: ServiceDefinition,
+    source: AnchorChunks,
+    found: Survey,
+    folder: DatasetFolder,
+    progress: Progress,
+) -> int:
+    """Join and write what is not there yet, and return how many parts were."""
+    missing = {part for part, rows in found.parts.items() if not folder.has(*part, rows)}
+    if not missing:
+        return len(found.parts)
+    with progress.task("joining features", sum(found.parts[part] for part in missing), "anchors") as task:
+        for chunk in source.chunks():
+            if chunk.split is None or (chunk.split, chunk.name) not in missing:
+                continue
+            part = join_features(store, service, chunk.anchors)
+            check_part(part, service)
+            folder.write(chunk.split, chunk.name, part)
+            task.advance(part.num_rows)
+    return len(found.parts) - len(missing)
 
 
-def _check_for_leaks(settings: Settings, out: Path, plan: SplitPlan, anchors: dict[datetime, pa.Table]) -> None:
-    """Refuse the data set if a split is too close, a feature has seen the label, or a planted event moves a value."""
-    ends = [(name, plan.dates[name][0], plan.dates[name][-1]) for name in SPLITS]
-    require_gap(ends, settings.task.horizon)
-    parts = [pq.read_table(path) for path in sorted((out / "dataset" / "train").glob("*.parquet"))]
-    columns = columns_of(pa.concat_tables(parts).drop_columns(["user_id"]))
-    label, at_us = columns.pop("label").astype(np.int8), columns.pop("event_timestamp")
-    require_plausible(columns | customer_features(columns, at_us).numeric, label, settings.seed)
-    probe_for_leaks(out, pa.concat_tables([anchors[at] for _, at in plan.pairs()]), settings.seed)
+def _facts(service: ServiceDefinition, settings: Settings | None, out: Path, options: BuildOptions) -> dict[str, Any]:
+    """Everything that the content of a part depends on."""
+    sources = {name: _digest(path, f"view {name!r}", "intent apply") for name, path in service.sources.items()}
+    if options.anchors is None:
+        sources["events"] = _digest(str(out.resolve() / "events"), "the event log", "intent ingest")
+    else:
+        sources["anchors"] = _digest(str(options.anchors.resolve()), "the anchors", "your export")
+    return {
+        "format": _FORMAT,
+        "service": service.name,
+        "service_hash": service.digest,
+        "sources": sources,
+        "anchors": _rule(settings, options),
+        "horizon_days": None if settings is None else settings.task.horizon_days,
+        "cut_offs": None if settings is None else settings.splits.model_dump(mode="json"),
+        "chunk_rows": options.chunk_rows,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+    }
 
 
-def _begin(folder: Path, fingerprint: str) -> None:
-    """Keep the parts of an interrupted build of the same sources and settings; clear everything else."""
-    mark = folder / "building.json"
-    if not mark.exists() or json.loads(mark.read_text())["fingerprint"] != fingerprint:
-        shutil.rmtree(folder, ignore_errors=True)
-        write_json(mark, {"fingerprint": fingerprint})
-    (folder / "manifest.json").unlink(missing_ok=True)
+def _rule(settings: Settings | None, options: BuildOptions) -> dict[str, Any]:
+    if options.anchors is not None:
+        return {"file": options.anchors.name}
+    return {} if settings is None else {"rule": settings.anchors.model_dump(mode="json")}
 
 
-def _fingerprint(settings: Settings, out: Path) -> str:
-    digest = hashlib.sha256(settings.model_dump_json(exclude={"seed"}).encode())
-    for name in DERIVED_TABLES:
-        path = out / "features" / f"{name}.parquet"
-        if not path.exists():
-            raise SourceDataError(f"No feature table at {path}; expected one a view. Run `intent apply`.")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+def _digest(path: str, what: str, command: str) -> str:
+    """SHA-256 over the names and contents of a source's files."""
+    files = source_files(path, REPOSITORY)
+    if not files:
+        raise SourceDataError(f"No file of {what} at {path}; expected Parquet, or the file named. Run `{command}`.")
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode())
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
 
 
-def _check_labels(plan: SplitPlan, anchors: dict[datetime, pa.Table]) -> None:
-    for split in SPLITS:
-        labels = np.concatenate([anchors[at]["label"].to_numpy() for at in plan.dates[split]])
-        if len(np.unique(labels)) < 2:
-            raise SplitError(
-                f"The split {split!r} has {len(labels)} anchors and {int(labels.sum())} positive labels; expected "
-                "both classes. Check that the log covers the dates of intent.toml, or move them."
-            )
-
-
-def _report(plan: SplitPlan, anchors: dict[datetime, pa.Table], folder: Path) -> DatasetReport:
-    splits = {}
-    for split in SPLITS:
-        labels = np.concatenate([anchors[at]["label"].to_numpy() for at in plan.dates[split]])
-        splits[split] = {
-            "from": f"{plan.dates[split][0]:%Y-%m-%d}",
-            "to": f"{plan.dates[split][-1]:%Y-%m-%d}",
-            "anchors": len(labels),
-            "base_rate": round(float(labels.mean()), 6),
-        }
-    return DatasetReport(splits, tuple(f"{at:%Y-%m-%d}" for at in plan.dropped), _null_share(folder))
-
-
-def _null_share(folder: Path) -> dict[str, float]:
-    """Share of nulls (for lists: of empty lists) by column of the train split."""
-    source = f"read_parquet('{folder}/train/*.parquet')"
-    with duckdb.connect() as connection:
-        types = connection.sql(f"DESCRIBE FROM {source}").fetchall()
-        parts = [f"avg(({_is_empty(name, kind)})::INT)" for name, kind, *_ in types]
-        (row,) = connection.sql(f"SELECT {', '.join(parts)} FROM {source}").fetchall()
-    return {name: round(float(share), 4) for (name, *_), share in zip(types, row, strict=True)}
-
-
-def _is_empty(name: str, kind: str) -> str:
-    return f'coalesce(len("{name}"), 0) = 0' if kind.endswith("[]") else f'"{name}" IS NULL'
+def _manifest(
+    facts: dict[str, Any],
+    service: ServiceDefinition,
+    found: Survey,
+    report: DatasetReport,
+    nulls: dict[str, dict[str, float]],
+) -> dict[str, Any]:
+    """All that a reader may ask of a data set; `fingerprint` is the same for the same content."""
+    content = {name: value for name, value in facts.items() if name not in ("versions", "chunk_rows")}
+    return facts | {
+        "views": service.views,
+        "on_demand": service.on_demand,
+        "splits": {name: report.splits[name] for name in (*SPLITS, *report.splits) if name in report.splits},
+        "chunks": [{"file": f"{split}/{name}.parquet", "rows": rows} for (split, name), rows in found.parts.items()],
+        "dropped": report.dropped,
+        "dropped_anchors": report.dropped_anchors,
+        "labelled": found.labelled,
+        "null_share": report.null_share,
+        "null_rates": nulls,
+        "leak_checks": report.leak_checks,
+        "fingerprint": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(),
+    }

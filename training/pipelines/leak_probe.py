@@ -2,8 +2,10 @@
 
 Each of a few hundred customers gets one anchor. Into the copy goes, for every other one, an event a microsecond after
 t, and for the rest one before t that became known only after t. (Both for one customer could hide each other in a
-table's running totals.) The derived tables are computed anew from both logs, so that the probe covers the whole way
-from the log to the features: tables, store, join and transforms.
+table's running totals.) What is known about the customer, and about the item, changes at the same moments. Half of the
+anchors are moved to the last microsecond of the day before: tables that change once a day would hide there that they
+look ahead by less than a day. The derived tables are computed anew from both logs, so that the probe covers the whole
+way from the log to the features: tables, store, join and transforms.
 """
 
 import tempfile
@@ -14,14 +16,16 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_repo.errors import FeatureError
-from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, USER_SCHEMA
+from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, TIMESTAMP, USER_SCHEMA
 from feature_repo.transforms.columns import columns_of
 from feature_repo.transforms.customer import customer_features
 from training.dataset.leakage_checks import changed_columns
 from training.dataset.point_in_time import join_features
+from training.dataset.service_definition import ServiceDefinition, describe_service
 from training.pipelines.feature_store import SERVICE, apply, derive_features, open_store
 from training.progress import Silent
 
@@ -29,6 +33,8 @@ __all__ = ["probe_for_leaks"]
 
 CUSTOMERS = 300
 _TICK = timedelta(microseconds=1)
+_DAY_US = 86_400_000_000
+_LOG = (("events", EVENT_SCHEMA), ("users", USER_SCHEMA), ("items", ITEM_SCHEMA))
 
 
 def probe_for_leaks(out: Path, anchors: pa.Table, seed: int, service: str = SERVICE) -> int:
@@ -36,17 +42,26 @@ def probe_for_leaks(out: Path, anchors: pa.Table, seed: int, service: str = SERV
 
     Args:
         out: the run's folder, with the canonical log.
-        anchors: `user_id`, `event_timestamp`; one anchor is drawn for each of at most 300 customers.
+        anchors: `user_id`, perhaps `item_id`, `event_timestamp`; one is drawn for each of at most 300 customers.
+        seed: of the draw.
+        service: the feature service, one of the repository's definitions.
 
     Raises:
         FeatureError: a planted event changed a value; the message names the features.
     """
-    probed = _one_anchor_each(anchors, seed)
+    probed = _on_the_eve(_one_anchor_each(anchors, seed))
     with tempfile.TemporaryDirectory(prefix="leak-probe-") as folder:
-        clean, planted = Path(folder) / "clean", Path(folder) / "planted"
-        _copy_log(out, clean, probed)
-        _copy_log(out, planted, probed, plant=True)
-        before, after = (_features(run, probed, service) for run in (clean, planted))
+        run = Path(folder)
+        log = _log_of(out, probed)
+        _write_log(run, log)
+        derive_features(run, Silent())
+        store = open_store(run)
+        apply(store, run)
+        definition = describe_service(store, service)
+        before = _features(store, definition, probed)
+        _write_log(run, {name: pa.concat_tables([log[name], _planted(name, log[name], probed)]) for name in log})
+        derive_features(run, Silent())  # the same store, over other files
+        after = _features(store, definition, probed)
     changed = changed_columns(before, after)
     if changed:
         raise FeatureError(
@@ -61,54 +76,69 @@ def _one_anchor_each(anchors: pa.Table, seed: int) -> pa.Table:
     users = anchors["user_id"].to_numpy(zero_copy_only=False)[order]
     _, first = np.unique(users.astype(str), return_index=True)
     rows = np.sort(order[np.sort(first)[:CUSTOMERS]])
-    return anchors.select(["user_id", "event_timestamp"]).take(pa.array(rows))
+    names = [name for name in ("user_id", "item_id", "event_timestamp") if name in anchors.column_names]
+    return anchors.select(names).take(pa.array(rows))
 
 
-def _copy_log(out: Path, target: Path, probed: pa.Table, plant: bool = False) -> None:
+def _on_the_eve(probed: pa.Table) -> pa.Table:
+    """Move every anchor but the first two of four to the last microsecond of the day before."""
+    at = probed["event_timestamp"].cast(pa.int64()).to_numpy()
+    moved = np.where(np.arange(len(at)) % 4 < 2, at, at // _DAY_US * _DAY_US - 1)
+    index = probed.column_names.index("event_timestamp")
+    return probed.set_column(index, "event_timestamp", pa.array(np.maximum(moved, 0)).cast(TIMESTAMP))
+
+
+def _log_of(out: Path, probed: pa.Table) -> dict[str, pa.Table]:
+    """Read what the log says of the probed customers, and all items."""
+    log = {}
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("probed", probed)
-        for name, schema in (("events", EVENT_SCHEMA), ("users", USER_SCHEMA), ("items", ITEM_SCHEMA)):
+        for name, schema in _LOG:
             of_probed = "" if name == "items" else "WHERE user_id IN (SELECT user_id FROM probed)"
-            table = connection.sql(f"FROM read_parquet('{out}/{name}/*.parquet') {of_probed}").to_arrow_table()
-            table = table.select(schema.names).cast(schema)
-            if plant and name == "events":
-                table = pa.concat_tables([table, _planted(table, probed)])
-            (target / name).mkdir(parents=True)
-            pq.write_table(table, target / name / "part-0.parquet")
+            table = connection.sql(f"FROM read_parquet(?) {of_probed}", params=[f"{out}/{name}/*.parquet"])
+            log[name] = table.to_arrow_table().select(schema.names).cast(schema)
+    return log
 
 
-def _planted(events: pa.Table, probed: pa.Table) -> pa.Table:
-    """For every other customer an event just after t, for the rest one before t that became known just after it."""
-    kinds = events["event_type"].unique().to_pylist()
+def _write_log(run: Path, log: dict[str, pa.Table]) -> None:
+    for name, table in log.items():
+        (run / name).mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, run / name / "part-0.parquet")
+
+
+def _planted(name: str, table: pa.Table, probed: pa.Table) -> pa.Table:
+    """For every other anchor rows just after t, for the rest rows before t that became known just after it."""
+    schema = dict(_LOG)[name]
+    if name == "items" and "item_id" not in probed.column_names:
+        return schema.empty_table()
+    kinds = pc.unique(table["event_type"]).to_pylist() if name == "events" else [""]
     rows: list[dict[str, Any]] = []
     for number, anchor in enumerate(probed.to_pylist()):
         at = anchor["event_timestamp"]
-        happened = at + _TICK if number % 2 else at - timedelta(seconds=1)
+        times = {
+            "event_timestamp": at + _TICK if number % 2 else at - timedelta(seconds=1),
+            "created_timestamp": at + _TICK,
+        }
+        keys = {"user_id": anchor["user_id"], "item_id": anchor.get("item_id") or "planted"}
         rows += [
-            {
-                "event_id": f"planted-{number}-{kind}",
-                "user_id": anchor["user_id"],
-                "item_id": "planted",
-                "event_type": kind,
-                "event_timestamp": happened,
-                "created_timestamp": at + _TICK,
-                "quantity": 1e6,
-                "revenue": 1e9,
-                "cost": 1.0,
-                "category": "planted",
-            }
-            for kind in kinds
+            _row(schema, keys | times | {"event_id": f"planted-{number}-{kind}", "event_type": kind}) for kind in kinds
         ]
-    return pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
-def _features(run: Path, probed: pa.Table, service: str) -> dict[str, Any]:
+def _row(schema: pa.Schema, given: dict[str, Any]) -> dict[str, Any]:
+    """Fill what is not given with values that no shop has."""
+    strange = {field.name: "planted" if pa.types.is_string(field.type) else 1e9 for field in schema}
+    strange |= {field.name: given["created_timestamp"] for field in schema if pa.types.is_timestamp(field.type)}
+    # Each on a day of its own, as purchases without a session are.
+    return {name: value for name, value in (strange | given).items() if name in schema.names and name != "session_id"}
+
+
+def _features(store: Any, service: ServiceDefinition, probed: pa.Table) -> dict[str, Any]:
     """Every column of the join, and every feature computed from them."""
-    derive_features(run, Silent())
-    store = open_store(run)
-    apply(store, run)
     columns = columns_of(join_features(store, service, probed))
-    columns.pop("user_id")
-    computed = customer_features(columns, columns.pop("event_timestamp"))
+    at_us = columns.pop("event_timestamp")
+    columns = {name: column for name, column in columns.items() if name in service.features}
+    computed = customer_features(columns, at_us)
     return {**columns, **computed.numeric, **computed.categorical, **computed.sequences}

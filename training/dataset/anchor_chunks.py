@@ -1,0 +1,112 @@
+"""Anchors as chunks of bounded size, each within one split: from the named rule of the settings, or from a file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from feature_repo.errors import SplitError
+from training.dataset.anchors import anchor_dates, customers_at, open_log
+from training.dataset.time_splits import SPLITS, SplitPlan, plan_splits
+from training.settings import Settings, midnight
+
+__all__ = ["AnchorChunks", "Chunk", "RuleAnchors"]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Anchors that are joined and written together, as `<split>/<name>.parquet`.
+
+    `anchors` has `user_id`, perhaps `item_id`, `event_timestamp` (t, µs, UTC), perhaps `label` (int8), and whatever
+    else its source brings. A chunk whose `split` is None belongs to no split: it is counted, and not written.
+    """
+
+    split: str | None
+    name: str
+    anchors: pa.Table
+
+
+class AnchorChunks(Protocol):
+    """Where anchors come from. Every call of `chunks` gives the same chunks, in the same order."""
+
+    @property
+    def horizon_us(self) -> int | None:
+        """The label's horizon in microseconds; None where nobody said."""
+
+    @property
+    def dropped_dates(self) -> tuple[str, ...]:
+        """Anchor dates of the rule that belong to no split; a file has none."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the chunks one after the other, holding one at a time."""
+
+    def check(self, splits: dict[str, tuple[int, int]]) -> None:
+        """Refuse what was found: split → (anchors, positive labels)."""
+
+
+@dataclass(frozen=True)
+class RuleAnchors:
+    """Every customer who bought before, at every date of the rule in `intent.toml`; one chunk a date, or several.
+
+    Attributes:
+        log: the run's folder, with the canonical log.
+        settings: rule, horizon, borders.
+        chunk_rows: the most anchors in one chunk.
+    """
+
+    log: Path
+    settings: Settings
+    chunk_rows: int
+
+    @property
+    def horizon_us(self) -> int:
+        """The label's horizon in microseconds."""
+        return self.settings.task.horizon_days * 86_400_000_000
+
+    @cached_property
+    def plan(self) -> SplitPlan:
+        """Which dates are in which split.
+
+        Raises:
+            SplitError: a split has no date.
+        """
+        until = midnight(self.settings.splits.log_end)
+        return plan_splits(anchor_dates(self.settings.anchors, until), self.settings)
+
+    @property
+    def dropped_dates(self) -> tuple[str, ...]:
+        """Dates whose label window is cut by a border."""
+        return tuple(f"{at:%Y-%m-%d}" for at in self.plan.dropped)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield each date's customers in order of `user_id`, dates in order of time, those of no split last.
+
+        Raises:
+            SourceDataError: there is no log.
+        """
+        dates = [*self.plan.pairs(), *((None, at) for at in self.plan.dropped)]
+        with open_log(self.log) as log:
+            for split, at in dates:
+                anchors, day = customers_at(log, at, self.settings), f"{at:%Y-%m-%d}"
+                if anchors.num_rows <= self.chunk_rows:
+                    yield Chunk(split, day, anchors)
+                    continue
+                for number, first in enumerate(range(0, anchors.num_rows, self.chunk_rows)):
+                    yield Chunk(split, f"{day}-{number:05d}", anchors.slice(first, self.chunk_rows))
+
+    def check(self, splits: dict[str, tuple[int, int]]) -> None:
+        """Refuse a split with labels of one class.
+
+        Raises:
+            SplitError: nothing could be learnt from it, or measured on it.
+        """
+        for name in SPLITS:
+            anchors, positives = splits.get(name, (0, 0))
+            if not 0 < positives < anchors:
+                raise SplitError(
+                    f"The split {name!r} has {anchors} anchors and {positives} positive labels; expected "
+                    "both classes. Check that the log covers the dates of intent.toml, or move them."
+                )
