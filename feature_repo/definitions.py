@@ -7,7 +7,7 @@ to this folder.
 import os
 from typing import Any
 
-from feature_repo import context_views, entities, feature_services, item_views, user_views
+from feature_repo import activity_views, context_views, entities, feature_services, item_views, user_views
 
 __all__ = ["definitions"]
 
@@ -30,12 +30,17 @@ def definitions(root: str) -> dict[str, Any]:
     service = feature_services.purchase_within_horizon(
         views["user_profile"], views["user_history"], views["user_baskets"]
     )
+    user_activity = activity_views.user_activity(views["user_events"])
+    user_item_affinity = activity_views.user_item_affinity(views["user_events"], views["item_catalogue"])
     return {
         "user": entities.user,
         "item": entities.item,
         **views,
         "request_context": context_views.request_context(),
+        "user_activity": user_activity,
+        "user_item_affinity": user_item_affinity,
         "purchase_within_horizon": service,
+        "customer_activity": feature_services.customer_activity(user_activity, user_item_affinity),
     }
 
 

@@ -1,10 +1,15 @@
 """Which views a model uses: the contract between a training set and the service."""
 
-from feast import FeatureService, FeatureView
+from feast import FeatureService, FeatureView, OnDemandFeatureView
 
-__all__ = ["purchase_within_horizon"]
+__all__ = ["customer_activity", "purchase_within_horizon"]
 
 
 def purchase_within_horizon(profile: FeatureView, history: FeatureView, baskets: FeatureView) -> FeatureService:
     """Will this customer buy in the coming days? Needs no item, and no event but purchases."""
     return FeatureService(name="purchase_within_horizon", features=[profile, history, baskets])
+
+
+def customer_activity(activity: OnDemandFeatureView, affinity: OnDemandFeatureView) -> FeatureService:
+    """What a customer did lately, and how close to an item: for models that rank items or see more than purchases."""
+    return FeatureService(name="customer_activity", features=[activity, affinity])

@@ -16,6 +16,7 @@ QUARANTINE = {
     "keras": ("training/models/",),
     "tf2onnx": ("training/models/",),
     "feast": (
+        "feature_repo/activity_views.py",
         "feature_repo/context_views.py",
         "feature_repo/data_sources.py",
         "feature_repo/entities.py",
