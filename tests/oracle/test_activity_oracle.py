@@ -1,8 +1,6 @@
 """Every feature of a customer's last events at t against a plain loop over the same events."""
 
 import math
-from collections import Counter
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +12,12 @@ from feature_repo.errors import FeatureError
 from feature_repo.events import EVENT_TYPES
 from feature_repo.transforms import event_lists as lists_module
 from feature_repo.transforms.activity import ACTIVITY_NAMES, WINDOWS, activity_features
-from feature_repo.transforms.affinity import AFFINITY_NAMES, HALF_LIFE_DAYS, affinity_features
+from feature_repo.transforms.affinity import AFFINITY_NAMES, affinity_features
 from feature_repo.transforms.ragged import Ragged
 from feature_repo.transforms.session import PAUSE_US
 from feature_repo.transforms.words import shared_codes
+from tests.activity_loop import DAY, SECOND, expected
 
-SECOND, DAY = 10**6, 86_400 * 10**6
 FIELDS = ("event_at", "event_type", "event_item", "event_category", "event_revenue")
 EDGES = [0, 1, SECOND, PAUSE_US - 1, PAUSE_US, *(w + d for w in WINDOWS.values() for d in (-1, 0, 1))]
 
@@ -89,60 +87,6 @@ def as_dictionaries(found):
 def compute(columns, found):
     at = np.array([case[1] for case in found], np.int64)
     return activity_features(columns, at) | affinity_features(columns, at)
-
-
-def share(part, whole):
-    return part / whole if whole else math.nan
-
-
-def expected(rows, at, item, category):
-    """The features of one customer and item, by the definitions, one event at a time."""
-    rows = [row for row in rows if row[0] <= at]
-    found = {}
-    for name, length in WINDOWS.items():
-        inside = [row for row in rows if at - length < row[0] <= at]
-        found[f"event_count_{name}"] = len(inside)
-        for kind in EVENT_TYPES:
-            found[f"{kind}_count_{name}"] = sum(row[1] == kind for row in inside)
-        paid = [row[4] for row in inside if row[1] == "purchase" and not math.isnan(row[4])]
-        found[f"purchase_revenue_{name}"] = math.fsum(paid)
-    session = []
-    for row in reversed(rows):
-        if (session[-1][0] if session else at) - row[0] >= PAUSE_US:
-            break
-        session.append(row)
-    moments = [row[0] for row in reversed(session)]
-    steps = [(b - a) / SECOND for a, b in pairwise(moments)]
-    categories = Counter(row[3] for row in rows if row[3])
-    return found | {
-        "session_events": len(session),
-        "session_seconds": (at - moments[0]) / SECOND if session else math.nan,
-        "session_pace_seconds": sum(steps) / len(steps) if steps else math.nan,
-        "seconds_since_event": (at - rows[-1][0]) / SECOND if rows else math.nan,
-        "recent_events": len(rows),
-        "recent_categories": len(categories),
-        "top_category_share": share(max(categories.values(), default=0), len(rows)),
-        **near("item", rows, 2, item, at),
-        **near("category", rows, 3, category, at),
-    }
-
-
-def near(what, rows, column, wanted, at):
-    if not wanted:
-        return {name: math.nan for name in AFFINITY_NAMES if name.startswith(what)}
-    about = [row for row in rows if row[column] == wanted]
-    bought = [row for row in about if row[1] == "purchase"]
-
-    def weight(row):
-        return 0.5 ** ((rows[-1][0] - row[0]) / DAY / HALF_LIFE_DAYS)
-
-    return {
-        f"{what}_event_share": share(len(about), len(rows)),
-        f"{what}_purchase_share": share(len(bought), sum(row[1] == "purchase" for row in rows)),
-        f"{what}_affinity": share(math.fsum(map(weight, about)), math.fsum(map(weight, rows))),
-        f"{what}_days_since_event": (at - about[-1][0]) / DAY if about else math.nan,
-        f"{what}_days_since_purchase": (at - bought[-1][0]) / DAY if bought else math.nan,
-    }
 
 
 @given(customers)
