@@ -47,3 +47,15 @@ class QueryError(IntentStoreError, RuntimeError):
 
 class WriteError(IntentStoreError, RuntimeError):
     """Rows could not be written; the destination is as it was before."""
+
+
+class FeatureValueError(IntentStoreError, ValueError):
+    """A value cannot be held by its feature's type, or names a feature that the view does not have."""
+
+
+class OnlineKeyError(IntentStoreError, ValueError):
+    """Entity keys cannot be looked up: a join key is missing, null or of a type that cannot be a key."""
+
+
+class OnlineStoreUnavailableError(IntentStoreError, RuntimeError):
+    """An online store could not take what was written; what it held before is as it was."""

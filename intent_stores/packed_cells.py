@@ -1,0 +1,128 @@
+"""Texts and lists as bytes, and back: the part of a packed row whose length differs from row to row."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intent_stores.errors import FeatureValueError
+from intent_stores.packed_schema import FIXED, element_kind
+from intent_stores.ragged_column import ByteRuns, Column, Ragged
+
+Mask = NDArray[np.bool_]
+
+
+def variable_pieces(name: str, kind: str, column: Any, mask: Mask) -> list[bytes]:
+    """Return the bytes of each row of a text or list column; nulls are empty.
+
+    Raises:
+        FeatureValueError: the values are not of the kind.
+    """
+    if column is None:
+        return [b""] * len(mask)
+    inner = element_kind(kind)
+    try:
+        if inner is None:
+            pieces = _text_pieces(kind, column)
+        elif inner in FIXED:
+            pieces = _number_pieces(inner, column)
+        else:
+            pieces = _text_list_pieces(inner, column)
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise FeatureValueError(f"Feature {name!r} is {kind}, but its values cannot be read so: {error}.") from error
+    return pieces if mask.all() else [p if there else b"" for p, there in zip(pieces, mask.tolist(), strict=True)]
+
+
+def read_variable(kind: str, pieces: list[bytes], mask: Mask) -> Column:
+    """Return a text or list column from the bytes of each row: object of shape (n,) with None, or `Ragged`."""
+    inner = element_kind(kind)
+    if inner is None:
+        texts = [_text(kind, piece) if there else None for piece, there in zip(pieces, mask.tolist(), strict=True)]
+        return _objects(texts)
+    if inner in FIXED:
+        return _number_lists(inner, pieces)
+    lists = [_text_list(inner, piece) for piece in pieces]
+    return Ragged(_objects([text for row in lists for text in row]), _offsets([len(row) for row in lists]))
+
+
+def _text_pieces(kind: str, column: Any) -> list[bytes]:
+    if isinstance(column, ByteRuns):
+        return _sliced(column.data, column.offsets)
+    return [b"" if cell is None else _bytes(kind, cell) for cell in column]
+
+
+def _number_pieces(inner: str, column: Ragged) -> list[bytes]:
+    given = np.asarray(column.values)
+    if given.dtype.kind == "M":
+        given = given.astype("datetime64[us]").view(np.int64)
+    target = np.dtype(bool) if inner == "Bool" else FIXED[inner]
+    packed = given.astype(target)
+    if target.kind != "f" and not (packed == given).all():
+        raise ValueError(f"elements ({given.dtype}) do not fit")
+    return _sliced(packed.tobytes(), np.asarray(column.offsets) * packed.itemsize)
+
+
+def _text_list_pieces(inner: str, column: Ragged) -> list[bytes]:
+    values = column.values
+    encoded = _text_pieces(inner, values)
+    bounds = np.asarray(column.offsets).tolist()
+    return [_packed_texts(encoded[start:stop]) for start, stop in pairwise(bounds)]
+
+
+def _packed_texts(texts: list[bytes]) -> bytes:
+    ends = np.cumsum([len(texts), *map(len, texts)], dtype=np.int64)
+    ends[1:] -= len(texts)
+    return ends.astype("<u4").tobytes() + b"".join(texts)
+
+
+def _text_list(inner: str, piece: bytes) -> list[Any]:
+    count = int.from_bytes(piece[:4], "little")
+    start = 4 + 4 * count
+    if len(piece) < start:
+        return []
+    data = piece[start:]
+    ends = np.frombuffer(piece, "<u4", count, 4).tolist() if count else []
+    return [_text(inner, data[a:b]) for a, b in pairwise([0, *ends])]
+
+
+def _number_lists(inner: str, pieces: list[bytes]) -> Ragged:
+    dtype = FIXED[inner]
+    counts = [len(piece) // dtype.itemsize for piece in pieces]
+    if any(len(piece) % dtype.itemsize for piece in pieces):
+        pieces = [piece[: count * dtype.itemsize] for piece, count in zip(pieces, counts, strict=True)]
+    values: NDArray[Any] = np.frombuffer(bytearray().join(pieces), dtype)
+    if inner == "Bool":
+        values = values != 0
+    elif inner == "UnixTimestamp":
+        values = values.view("datetime64[us]")
+    return Ragged(values, _offsets(counts))
+
+
+def _bytes(kind: str, cell: Any) -> bytes:
+    if kind == "String":
+        if not isinstance(cell, str):
+            raise TypeError(f"expected text, received {type(cell).__name__}")
+        return cell.encode()
+    return bytes(memoryview(cell))
+
+
+def _text(kind: str, piece: bytes) -> Any:
+    return piece.decode("utf-8", "replace") if kind == "String" else piece
+
+
+def _sliced(data: bytes, offsets: NDArray[np.int64]) -> list[bytes]:
+    bounds = offsets.tolist()
+    return [data[start:stop] for start, stop in pairwise(bounds)]
+
+
+def _offsets(counts: list[int]) -> NDArray[np.int64]:
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+def _objects(cells: list[Any]) -> NDArray[Any]:
+    column = np.empty(len(cells), object)
+    column[:] = cells
+    return column

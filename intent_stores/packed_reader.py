@@ -1,0 +1,120 @@
+"""Reading packed rows straight into NumPy columns, from any store that can fetch many values in one round trip."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from intent_stores.packed_keys import entity_keys
+from intent_stores.packed_view import PackedView, ViewColumns, unanswered, view_columns
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Wanted = Sequence[tuple[str, Sequence[bytes]]]
+"""(name of a view, canonical keys) for each view of a request."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a store found: for each view its values in the order of the keys, None where there is none.
+
+    `trouble` says why the store gave no answer at all (down, slow, …): then every value is None.
+    """
+
+    values: list[list[bytes | None]]
+    trouble: str | None = None
+
+
+class PackedStore(Protocol):
+    """A store of packed values. May be called from several threads."""
+
+    def fetch(self, wanted: Wanted) -> Fetched:
+        """Return the values of all views in one round trip; never raises because the store is away."""
+        ...
+
+    def write(self, view: str, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Store values, each unless a newer one is there (by version), atomically for each key.
+
+        Raises:
+            OnlineStoreUnavailableError: they could not be stored.
+        """
+        ...
+
+    def drop(self, view: str) -> None:
+        """Remove all values of a view."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
+        ...
+
+
+class PackedReader:
+    """The columnar read: keys in, NumPy columns and the state of every row out.
+
+    `counts` adds up, for each (view, reason), the rows that were not fresh.
+    """
+
+    def __init__(self, store: PackedStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    def read_columns(
+        self,
+        views: Sequence[PackedView],
+        keys: Mapping[str, Any],
+        at: datetime | int | None = None,
+        keep_stale: bool = False,
+    ) -> dict[str, ViewColumns]:
+        """Return the rows of every view for these keys, in one round trip.
+
+        Arguments:
+            keys: join key → values. Each view takes the columns it is keyed by, so one user and 200 items make one
+                row of a user's view, 200 of an item's, and 200 of a view keyed by both.
+            at: the moment of the question: a time (naive: UTC), or microseconds since 1970. Default: now.
+            keep_stale: whether values older than the view's time to live are returned beside their status; else null.
+
+        Returns:
+            View → its columns. A store that does not answer gives missing rows with the reason.
+
+        Raises:
+            OnlineKeyError: keys are missing, or cannot be keys.
+        """
+        wanted = [(view.name, entity_keys(view.join_keys, keys)) for view in views]
+        fetched = self._store.fetch(wanted)
+        at_us = microseconds(at)
+        found: dict[str, ViewColumns] = {}
+        for view, values in zip(views, fetched.values, strict=True):
+            if fetched.trouble is None:
+                found[view.name] = view_columns(view, values, at_us, keep_stale)
+            else:
+                found[view.name] = unanswered(view, len(values), fetched.trouble)
+        self._count(found)
+        return found
+
+    def trouble(self) -> str | None:
+        """Return why the store cannot be read just now, or None if it answers."""
+        return self._store.fetch([]).trouble
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        self._store.close()
+
+    def _count(self, found: Mapping[str, ViewColumns]) -> None:
+        seen = [(n, r) for n, columns in found.items() for r in columns.reason.tolist() if r is not None]
+        if seen:
+            with self._lock:
+                self.counts.update(seen)
+
+
+def microseconds(at: datetime | int | None) -> int:
+    """Return a moment in microseconds since 1970; None is now, a naive time is UTC."""
+    if at is None:
+        return time.time_ns() // 1000
+    if isinstance(at, datetime):
+        return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+    return at

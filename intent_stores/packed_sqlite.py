@@ -1,0 +1,148 @@
+"""Packed values in one SQLite file: a table for each (project, view), readers that never wait for a writer."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from intent_stores.errors import OnlineStoreUnavailableError
+from intent_stores.packed_reader import Fetched, PackedReader, Wanted
+from intent_stores.packed_schema import VERSION_BYTES
+from intent_stores.sql_text import identifier
+
+_KEYS_AT_ONCE = 1000  # in one statement; SQLite takes 32,766
+_READ_WAIT_SECONDS = 0.025  # only a damaged journal makes a reader wait at all
+
+
+class PackedSqliteFile:
+    """A `PackedStore` (see `packed_reader`) in one file, in write-ahead mode.
+
+    Every thread has a connection of its own; a file that was replaced is opened anew. Reading makes no file.
+    """
+
+    def __init__(self, path: str | Path, project: str, busy_timeout_seconds: float = 10.0) -> None:
+        """Prepare; nothing is opened before the first call.
+
+        Arguments:
+            busy_timeout_seconds: how long a writer waits for another.
+        """
+        self._path = Path(path)
+        self._project = project
+        self._busy = busy_timeout_seconds
+        self._open = threading.local()
+
+    def fetch(self, wanted: Wanted) -> Fetched:
+        """Return the values of all views, from one snapshot of the file."""
+        nothing: list[list[bytes | None]] = [[None] * len(keys) for _, keys in wanted]
+        if not self._path.exists():
+            return Fetched(nothing, f"no file at {self._path}")
+        try:
+            connection = self._reading()
+            connection.execute("BEGIN")
+            try:
+                return Fetched([_select(connection, self._table(view), keys) for view, keys in wanted])
+            finally:
+                connection.rollback()
+        except (sqlite3.Error, OSError) as error:
+            return Fetched(nothing, f"SQLite: {error}")
+
+    def write(self, view: str, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Store values in one transaction; the table is made if it is not there.
+
+        Raises:
+            OnlineStoreUnavailableError: read-only, full, locked for too long, or no database. Nothing was stored.
+        """
+        table, version = identifier(self._table(view)), f"1, {VERSION_BYTES}"
+        upsert = (
+            f"INSERT INTO {table} VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value "
+            f"WHERE substr(excluded.value, {version}) >= substr(value, {version})"
+        )
+
+        def store(connection: sqlite3.Connection) -> None:
+            connection.execute(_create(table))
+            connection.executemany(upsert, zip(keys, values, strict=True))
+
+        self._change(store)
+
+    def create(self, view: str) -> None:
+        """Make the table of a view, so that readers find it empty."""
+        self._change(lambda connection: connection.execute(_create(identifier(self._table(view)))))
+
+    def drop(self, view: str) -> None:
+        """Remove all values of a view."""
+        if self._path.exists():
+            statement = f"DROP TABLE IF EXISTS {identifier(self._table(view))}"
+            self._change(lambda connection: connection.execute(statement))
+
+    def close(self) -> None:
+        """Close this thread's connection; the others close with their threads."""
+        connection = getattr(self._open, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._open.connection = self._open.identity = None
+
+    def _table(self, view: str) -> str:
+        return f"packed:{quote(self._project, safe='')}:{quote(view, safe='')}"
+
+    def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=self._busy, isolation_level=None)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    change(connection)
+                    connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:
+                        connection.rollback()
+        except (sqlite3.Error, OSError) as error:
+            raise OnlineStoreUnavailableError(
+                f"The online store {self._path} cannot be written ({error}); nothing was stored. Expected a writable "
+                "SQLite file with free space, in a writable folder."
+            ) from error
+
+    def _reading(self) -> sqlite3.Connection:
+        status = self._path.stat()
+        identity = (os.getpid(), status.st_dev, status.st_ino)
+        if getattr(self._open, "identity", None) != identity:
+            self._open.connection = _read_only(self._path)
+            self._open.identity = identity
+        connection: sqlite3.Connection = self._open.connection
+        return connection
+
+
+def sqlite_reader(path: str | Path, project: str) -> PackedReader:
+    """Return a columnar reader of the file that `PackedSqliteOnlineStore` writes for a Feast project."""
+    return PackedReader(PackedSqliteFile(path, project))
+
+
+def _create(table: str) -> str:
+    return f"CREATE TABLE IF NOT EXISTS {table} (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    address = f"file:{quote(str(path))}?mode=ro"
+    wal = path.with_name(path.name + "-wal")
+    if not wal.exists() and not os.access(path.parent, os.W_OK):
+        address += "&immutable=1"  # nobody can write beside it, and a journal's index cannot be made here
+    return sqlite3.connect(address, uri=True, timeout=_READ_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _select(connection: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
+    found: dict[bytes, bytes] = {}
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        part = keys[start : start + _KEYS_AT_ONCE]
+        marks = ("?," * len(part))[:-1]
+        query = f"SELECT key, value FROM {identifier(table)} WHERE key IN ({marks})"
+        try:
+            found.update(connection.execute(query, part).fetchall())
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):  # nothing was ever written for this view
+                return [None] * len(keys)
+            raise
+    return [found.get(key) for key in keys]

@@ -1,0 +1,144 @@
+"""What a reader must know of a view, and what it answers: columns, and whether each row may be used.
+
+Time rule: ages are measured at the reader's `at`, never at the wall clock, so that a replay of the past sees what the
+past saw. A row that happened, or became known, after `at` is missing; one older than the view's time to live is stale.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intent_stores.errors import ConfigurationError
+from intent_stores.packed_codec import ABSENT, CORRUPT, NEVER, OK, OTHER_SCHEMA, DecodedRows, decode_rows
+from intent_stores.packed_schema import PackedSchema
+from intent_stores.ragged_column import Column, Ragged
+
+FRESH, STALE, MISSING = "fresh", "stale", "missing"
+
+EXPIRED, NOT_YET = 4, 5
+REASONS = {
+    OK: None,
+    ABSENT: "absent",
+    CORRUPT: "corrupt",
+    OTHER_SCHEMA: "other schema",
+    EXPIRED: "expired",
+    NOT_YET: "newer than at",
+}
+_REASON_TEXTS = np.array([REASONS[code] for code in range(len(REASONS))], object)
+_STATUS_TEXTS = np.array([STALE if c == EXPIRED else MISSING if c else FRESH for c in range(len(REASONS))], object)
+
+
+@dataclass(frozen=True)
+class PackedView:
+    """A view as a reader sees it. Everything is plain data, so that it fits into a model's manifest.
+
+    Attributes:
+        name: the view's name (with `_v2` where Feast's versioning is on).
+        fields: feature → kind, as `PackedSchema`.
+        join_keys: names of the entity's columns; none for a view without entities.
+        ttl_us: time to live in microseconds; 0 means for ever.
+    """
+
+    name: str
+    fields: Mapping[str, str]
+    join_keys: Sequence[str] = ()
+    ttl_us: int = 0
+
+    @cached_property
+    def schema(self) -> PackedSchema:
+        """The layout of the view's rows."""
+        return PackedSchema(dict(self.fields))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the view as JSON can hold it."""
+        return {
+            "name": self.name,
+            "fields": dict(self.fields),
+            "join_keys": list(self.join_keys),
+            "ttl_us": self.ttl_us,
+        }
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "PackedView":
+        """Return the view that `as_dict` described.
+
+        Raises:
+            ConfigurationError: a part is missing or a kind is unknown.
+        """
+        try:
+            view = cls(str(given["name"]), dict(given["fields"]), tuple(given["join_keys"]), int(given["ttl_us"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"A packed view is described by {given!r}; expected as_dict's.") from error
+        _ = view.schema
+        return view
+
+
+@dataclass(frozen=True)
+class ViewColumns:
+    """n rows of one view, in the order of the keys asked for.
+
+    Attributes:
+        values: feature → (n,) array in the kind's dtype, or a `Ragged` of n lists (see `DecodedRows`). Rows that are
+            not fresh are null, unless stale ones were asked for.
+        valid: feature → (n,) bool, False where null.
+        status: (n,) object: "fresh", "stale" or "missing".
+        reason: (n,) object: None if fresh, else "expired", "absent", "newer than at", "other schema", "corrupt", or
+            why the store gave no answer.
+        age_us: (n,) int64, `at - event time`; -1 where the row is missing.
+        event_us: (n,) int64, microseconds since 1970; `NEVER` where the row is missing.
+    """
+
+    values: dict[str, Column]
+    valid: dict[str, NDArray[np.bool_]]
+    status: NDArray[np.object_]
+    reason: NDArray[np.object_]
+    age_us: NDArray[np.int64]
+    event_us: NDArray[np.int64]
+
+
+def view_columns(view: PackedView, packed: Sequence[bytes | None], at_us: int, keep_stale: bool = False) -> ViewColumns:
+    """Unpack what a store returned for n keys, as it counts at `at_us`."""
+    rows = decode_rows(view.schema, packed)
+    codes = _codes_at(view, rows, at_us)
+    unusable = (codes != rows.reason) & ((codes != EXPIRED) | (not keep_stale))
+    if unusable.any():
+        kept = [None if drop else value for value, drop in zip(packed, unusable.tolist(), strict=True)]
+        event = rows.times.event_us
+        rows = decode_rows(view.schema, kept)
+    else:
+        event = rows.times.event_us
+    there = (codes == OK) | (codes == EXPIRED)
+    event_us = event if there.all() else np.where(there, event, NEVER)
+    age = np.where(there, at_us - event, -1)
+    return ViewColumns(rows.values, rows.valid, _STATUS_TEXTS[codes], _REASON_TEXTS[codes], age, event_us)
+
+
+def unanswered(view: PackedView, count: int, why: str) -> ViewColumns:
+    """Return n missing rows with one reason: the store gave no answer."""
+    found = view_columns(view, [None] * count, 0)
+    found.reason[:] = why
+    return found
+
+
+def take_rows(column: Column, rows: NDArray[np.int64]) -> Column:
+    """Return the rows of a column at these places; a `Ragged` keeps being one."""
+    if not isinstance(column, Ragged):
+        return column[rows]
+    lengths = np.diff(column.offsets)[rows]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    places = np.repeat(column.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    return Ragged(column.values[places], offsets)
+
+
+def _codes_at(view: PackedView, rows: DecodedRows, at_us: int) -> NDArray[np.uint8]:
+    event, created = rows.times.event_us, rows.times.created_us
+    codes = rows.reason.copy()
+    there = codes == OK
+    if view.ttl_us:
+        codes[there & (event < at_us - view.ttl_us)] = EXPIRED
+    codes[there & ((event > at_us) | (created > at_us))] = NOT_YET
+    return codes
