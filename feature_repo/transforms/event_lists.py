@@ -160,7 +160,8 @@ def _flat(column: Any, field: str) -> Ragged:
         return column
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if not isinstance(array, pa.Array):
-        array = pa.array(array, pa.list_(_TYPES[field]), from_pandas=True)
+        # `from_pandas` also takes NaN for null, which an amount need not become: it would only be turned back.
+        array = pa.array(array, pa.list_(_TYPES[field]), from_pandas=_TYPES[field] == pa.string())
     lengths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     return Ragged(array.flatten(), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
