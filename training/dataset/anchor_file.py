@@ -113,8 +113,6 @@ class FileAnchors:
     @contextmanager
     def _reader(self) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
         try:
-            if not self.path.is_file():
-                raise SourceDataError(f"No anchors at {self.path}; expected a Parquet or CSV file. Check --anchors.")
             open_reader = _csv if self.path.suffix.lower() == ".csv" else _parquet
             with open_reader(self.path) as reader:
                 yield reader
@@ -141,16 +139,34 @@ def _csv(path: Path) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
         raise SourceDataError(_empty(path))
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        source = "read_csv(?, header = true, sample_size = -1"
+        # Nothing is skipped and nothing is a comment: every line is a row, or an error.
+        source = "read_csv(?, header = true, sample_size = -1, skip = 0, comment = ''"
         names = [row[0] for row in connection.execute(f"DESCRIBE FROM {source})", [str(path)]).fetchall()]
-        texts = [name for name in (*KEYS, "event_timestamp", "label", "split") if name in names]
+        texts = [name for name in (*KEYS, *_CASTS, "split") if name in names]
         types = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in texts) + "}"
-        casts = {"event_timestamp": "TIMESTAMPTZ", "label": "DOUBLE"}
-        parts = [f"TRY_CAST({name} AS {kind}) AS {name}" for name, kind in casts.items() if name in names]
-        replaced = f"REPLACE ({', '.join(parts)})" if parts else ""
         typed = f"{source}, types = {types})" if texts else f"{source})"
-        reader = connection.sql(f"SELECT * {replaced} FROM {typed}", params=[str(path)]).to_arrow_reader(_BATCH_ROWS)
-        yield reader.schema, _some(reader, path)
+        reader = connection.sql(f"FROM {typed}", params=[str(path)]).to_arrow_reader(_BATCH_ROWS)
+        with duckdb.connect() as other:
+            other.execute("SET TimeZone = 'UTC'")
+            schema = _cast(other, reader.schema.empty_table()).schema
+            yield schema, (part for batch in _some(reader, path) for part in _cast(other, batch).to_batches())
+
+
+_CASTS = {"event_timestamp": "TIMESTAMPTZ", "label": "DOUBLE"}
+
+
+def _cast(connection: duckdb.DuckDBPyConnection, rows: Any) -> pa.Table:
+    """Return text as moments and labels, null where it is none.
+
+    Not in the query that reads the file: DuckDB would hand the casts to its reader, which refuses the whole file.
+    """
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+    for name, kind in _CASTS.items():
+        if name in table.column_names:
+            connection.register("texts", table.select([name]))
+            column = connection.sql(f"SELECT TRY_CAST({name} AS {kind}) AS {name} FROM texts").to_arrow_table()
+            table = table.set_column(table.column_names.index(name), name, column[name])
+    return table
 
 
 def _some(batches: Any, path: Path) -> Iterator[pa.RecordBatch]:

@@ -19,6 +19,7 @@ from feature_repo.errors import FeatureError, SplitError
 from feature_repo.transforms.ragged import Ragged
 
 __all__ = [
+    "FEWEST_OF_EACH",
     "IMPLAUSIBLE_AUC",
     "PAST_MOMENTS",
     "changed_columns",
@@ -37,6 +38,9 @@ Honest single features of purchase data stay far below: on the demo's data the b
 
 PAST_MOMENTS = ("first_purchase_at", "last_purchase_at", "basket_at", "event_at")
 """Features that say when something happened, in microseconds since 1970; a moment after t gives the future away."""
+
+FEWEST_OF_EACH = 30
+"""With fewer buyers, or fewer others, chance alone can make a feature look that good."""
 
 _MOST_ROWS = 50_000
 
@@ -83,13 +87,16 @@ def require_plausible(columns: Mapping[str, Any], label: NDArray[np.int8], seed:
     """Return each feature's own AUC, and refuse features that have seen the label.
 
     Numbers count as they are, lists by their length and by their last value, text by the share of buyers among the
-    rows with the same text (learnt on one half of the rows, measured on the other).
+    rows with the same text (learnt on one half of the rows, measured on the other). Where there are fewer than
+    `FEWEST_OF_EACH` buyers or others, nothing can be said: the result is empty.
 
     Raises:
         FeatureError: a feature's AUC is `IMPLAUSIBLE_AUC` or more; the message names it.
     """
     rows = np.random.default_rng(seed).permutation(len(label))[:_MOST_ROWS]
     label = label[rows]
+    if min(label.sum(), len(label) - label.sum()) < FEWEST_OF_EACH:
+        return {}
     found = {name: single_feature_auc(values[rows], label) for name, values in _plain(columns).items()}
     found |= {
         name: _text_auc(values[rows], label)

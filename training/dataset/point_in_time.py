@@ -18,7 +18,8 @@ def join_features(store: Any, service: str | ServiceDefinition, anchors: pa.Tabl
 
     Args:
         store: a `feast.FeatureStore`.
-        service: the feature service, by its name where none of its views asks anything of a request.
+        service: the feature service, by its name if it has no on-demand view. Else only its own features are
+            returned, not the columns that they are computed from.
         anchors: `user_id`, perhaps `item_id`, `event_timestamp`, and whatever else; it is handed through as it is.
             The moment of a request, if a view asks for it, is the anchor's.
 
@@ -33,7 +34,10 @@ def join_features(store: Any, service: str | ServiceDefinition, anchors: pa.Tabl
         asked = asked.append_column(column, _of_request(anchors, column, name))
     features = store.get_feature_service(name)
     joined = store.get_historical_features(entity_df=asked.to_pandas(), features=features).to_arrow()
-    joined = joined.drop_columns([column for column in requested if column in joined.column_names])
+    if not isinstance(service, str):
+        joined = joined.select(
+            [column for column in joined.column_names if column in (*_ENTITY_COLUMNS, *service.features)]
+        )
     if joined.num_rows != anchors.num_rows or not all(_same(joined[key], anchors[key]) for key in keys):
         raise FeatureError(
             f"The point-in-time join returned {joined.num_rows} rows for {anchors.num_rows} anchors, or in another "

@@ -120,6 +120,8 @@ def build_dataset(
 
 def _anchors(settings: Settings | None, out: Path, options: BuildOptions, service: ServiceDefinition) -> AnchorChunks:
     if options.anchors is not None:
+        if not options.anchors.is_file():
+            raise SourceDataError(f"No anchors at {options.anchors}; expected a Parquet or CSV file. Check --anchors.")
         features = frozenset(service.features)
         return FileAnchors(options.anchors, settings, options.chunk_rows, service.keys, features)
     if settings is None:

@@ -68,6 +68,8 @@ def _single_features(folder: DatasetFolder, service: ServiceDefinition, found: S
     label, at_us = columns.pop("label").astype(np.int8), columns.pop("event_timestamp")
     computed = customer_features(columns, at_us)
     auc = require_plausible(columns | _ages(columns, at_us) | computed.numeric, label, seed)
+    if not auc:
+        return result | {"checked": False, "split": split, "rows": table.num_rows}
     best = max(auc, key=lambda name: abs(auc[name] - 0.5))
     return result | {"split": split, "rows": table.num_rows, "strongest": best, "auc": round(auc[best], 4)}
 

@@ -81,7 +81,8 @@ class DatasetFolder:
         target = self.path / split / f"{name}.parquet"
         if split == "test" and "label" in part.column_names:
             labels = part.select([column for column in _LABEL_COLUMNS if column in part.column_names])
-            write_parquet(self.path / TEST_LABELS / target.name, labels)
+            if _rows(self.path / TEST_LABELS / target.name) != labels.num_rows:  # else written before a kill
+                write_parquet(self.path / TEST_LABELS / target.name, labels)
             part = part.drop_columns(["label"])
         write_parquet(target, part)
 

@@ -10,7 +10,13 @@ from sklearn.metrics import roc_auc_score
 
 from feature_repo.errors import FeatureError, SplitError
 from feature_repo.transforms.ragged import Ragged
-from training.dataset.leakage_checks import changed_columns, require_gap, require_plausible, single_feature_auc
+from training.dataset.leakage_checks import (
+    changed_columns,
+    require_gap,
+    require_past,
+    require_plausible,
+    single_feature_auc,
+)
 
 MONDAY = datetime(2001, 1, 8, tzinfo=UTC)
 
@@ -36,9 +42,41 @@ def test_a_feature_that_has_seen_the_label_is_named(sign) -> None:
 
 def test_the_length_of_a_list_can_give_the_label_away() -> None:
     label = np.array([0, 1] * 50, np.int8)
+    assert require_plausible({"few": label[:59].astype(float)}, label[:59]) == {}
     offsets = np.concatenate([[0], np.cumsum(label + 1)]).astype(np.int64)
     with pytest.raises(FeatureError, match="length of session"):
         require_plausible({"session": Ragged(np.zeros(offsets[-1]), offsets)}, label)
+    values = np.zeros(offsets[-1])
+    values[offsets[1:] - 1] = label
+    with pytest.raises(FeatureError, match="last of session"):
+        require_plausible({"session": Ragged(values, offsets)}, label)
+
+
+def test_a_text_can_give_the_label_away_and_rare_texts_do_not_learn_their_own() -> None:
+    label = np.array([0, 1] * 200, np.int8)
+    towns = np.array(["north" if bought else None for bought in label], object)
+    with pytest.raises(FeatureError, match="town"):
+        require_plausible({"town": towns}, label)
+    unique = np.array([f"street {number}" for number in range(400)], object)
+    assert require_plausible({"street": unique}, label) == {"street": 0.5}
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_moment_after_the_anchor_is_named(late) -> None:
+    at = np.array([100, 200], np.int64)
+    lists = Ragged(np.array([10, 100 + late, 200]), np.array([0, 2, 3]))
+    columns = {
+        "basket_at": lists,
+        "first_purchase_at": np.array([np.nan, 200.0]),
+        "renewed_at": np.array([900.0, 900.0]),
+    }
+    if not late:
+        require_past(columns, at)
+        return
+    with pytest.raises(FeatureError, match="'basket_at' holds 1 moments after"):
+        require_past(columns, at)
+    with pytest.raises(FeatureError, match="first_purchase_at"):
+        require_past({"first_purchase_at": np.array([np.nan, 201.0])}, at)
 
 
 def test_columns_that_changed_are_named_and_equal_ones_are_not() -> None:
