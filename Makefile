@@ -65,8 +65,9 @@ check: setup ## ruff, mypy strict, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench-point-in-time: setup ## the offline store beside its floor and its peers, in one run (about five minutes)
+bench-point-in-time: setup ## joins, sequences and activity beside their floor and peers, in one run (about eight minutes)
 	@$(BIN)/python -m benchmarks.point_in_time --large
+	@$(BIN)/python -m benchmarks.activity
 
 requirements: ## compile requirements/*.in into pinned, hashed *.txt without index addresses (needs uv)
 	@for name in platform dev serving; do \

@@ -3,7 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["request_hour", "request_is_weekend", "request_month", "request_weekday"]
+__all__ = [
+    "CONTEXT_NAMES",
+    "context_features",
+    "request_hour",
+    "request_is_weekend",
+    "request_month",
+    "request_weekday",
+]
+
+CONTEXT_NAMES = ("request_hour", "request_weekday", "request_is_weekend", "request_month")
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -32,3 +41,13 @@ def request_month(at_us: NDArray[np.int64]) -> NDArray[np.int64]:
     """Month of the year, January 1 to December 12."""
     months = at_us.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
     return months % 12 + 1
+
+
+def context_features(at_us: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """Return every context feature of requests at `at_us`, int64 microseconds since 1970, by name.
+
+    >>> {name: int(value[0]) for name, value in context_features(np.array([0])).items()}
+    {'request_hour': 0, 'request_weekday': 3, 'request_is_weekend': 0, 'request_month': 1}
+    """
+    functions = (request_hour, request_weekday, request_is_weekend, request_month)
+    return {function.__name__: function(at_us) for function in functions}
