@@ -48,7 +48,7 @@ def read_variable(kind: str, pieces: list[bytes], mask: Mask) -> Column:
 
 def _text_pieces(kind: str, column: Any) -> list[bytes]:
     if isinstance(column, ByteRuns):
-        return _sliced(column.data, column.offsets)
+        return column.cells()
     return [b"" if cell is None else _bytes(kind, cell) for cell in column]
 
 

@@ -43,6 +43,8 @@ class PackedSqliteFile:
             connection = self._reading()
             connection.execute("BEGIN")
             try:
+                if not wanted:
+                    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 return Fetched([_select(connection, self._table(view), keys) for view, keys in wanted])
             finally:
                 connection.rollback()

@@ -1,6 +1,7 @@
 """List features as ragged columns: all elements in one array, and where each row's begin."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,10 @@ class ByteRuns:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def cells(self) -> list[bytes]:
+        """Return each text's bytes."""
+        return [self.data[start:stop] for start, stop in pairwise(self.offsets.tolist())]
 
 
 Column = NDArray[Any] | Ragged
