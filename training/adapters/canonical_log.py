@@ -28,7 +28,8 @@ def write_log(staged: Staging, out: Path, delay_us: int) -> dict[str, int]:
     """Write the four tables under `out` and return their numbers of rows.
 
     `created_timestamp` is the event's time plus `delay_us` microseconds. Events are ordered by time, then by their
-    place in the source. All four are written beside their targets first, and take their places together at the end.
+    place in the source. All four are written beside their targets first, and at the end take their places one after
+    another: only the log's manifest, written after them, says that they belong together.
     """
     queries = {
         "events": "SELECT * FROM staged ORDER BY moment, source_row",

@@ -9,7 +9,6 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from training.adapters.canonical_log import PART, TABLES
 from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, Description
 from training.adapters.oddities import odd_facts
 from training.adapters.staging import Staging
@@ -87,9 +86,8 @@ def describe(
     )
 
 
-def write_card(card: DataCard, out: Path) -> None:
-    """Write data_card.json and data_card.md under `out`, with the SHA-256 of the log's files beside them."""
-    files = {f"{name}/{PART}": _sha256(out / name / PART) for name in TABLES}
+def write_card(card: DataCard, out: Path, files: dict[str, str]) -> None:
+    """Write data_card.json and data_card.md under `out`; `files` is the SHA-256 of each file of the log."""
     write_json(out / "data_card.json", asdict(card) | {"files": files})
     write_text(out / "data_card.md", _page(card))
 

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from training.adapters.data_card import DataCard, describe, write_card
 from training.adapters.registry import adapter_named
 from training.adapters.staging import Staging, staging
 from training.adapters.validation import verdicts
+from training.dataset.log_manifest import hash_log, write_log_manifest
 from training.progress import Progress, Silent
 
 __all__ = ["ingest"]
@@ -58,7 +60,9 @@ def ingest(
         _require_events(staged, file, rows_in)
         card = describe(staged, chosen.description, file, rows_in, delay, sample)
         counts = write_log(staged, out, round(delay * HOUR_US))
-        write_card(card, out)
+        files = hash_log(out)
+        write_card(card, out, files)
+        write_log_manifest(out, files, _told(card, data))  # last: from here on the log is whole
     return _report(card, counts, time.perf_counter() - began)
 
 
@@ -79,6 +83,12 @@ def _report(card: DataCard, counts: dict[str, int], seconds: float) -> IngestRep
         quarantined=card.quarantined,
         odd=tuple(card.odd),
     )
+
+
+def _told(card: DataCard, data: DataSettings) -> dict[str, Any]:
+    """What the log was made with; the path is left out, which differs between machines."""
+    told = {name: getattr(card, name) for name in ("adapter", "source", "source_sha256", "sample", "delay_hours")}
+    return told | {"columns": dict(data.columns), "constants": dict(data.constants), "timezone": data.timezone}
 
 
 def _stage(

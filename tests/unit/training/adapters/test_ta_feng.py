@@ -183,5 +183,5 @@ def test_a_zip_damaged_in_the_middle_leaves_the_previous_log(tmp_path):
         ingest(SETTINGS, tmp_path / "out", path=tmp_path / "bad.zip")
     assert (tmp_path / "out" / "events" / "part-0.parquet").read_bytes() == before
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "data_card.json", "data_card.md", "events", "items", "quarantine", "users",
+        "data_card.json", "data_card.md", "events", "items", "log.json", "quarantine", "users",
     ]  # fmt: skip
