@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class DatasetFolder:
         Raises:
             InputError: another build is at work, or the folder holds something else than a data set.
         """
+        created = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_RDONLY)
         try:
@@ -57,6 +58,9 @@ class DatasetFolder:
             ) from None
         finally:
             os.close(handle)
+            if created:
+                with suppress(OSError):  # something was written: it stays
+                    self.path.rmdir()
 
     def begin(self, facts: dict[str, Any]) -> None:
         """Keep the parts of an interrupted build from the same `facts`; remove everything else."""
