@@ -1,7 +1,7 @@
 """The only module that Feast imports (`.feastignore` lists the rest): every object, by name, for one run's folder.
 
 The run's folder is `artifacts/demo` unless the environment variable `INTENT_OUT` names another, absolute or relative
-to this folder.
+to the folder above this one.
 """
 
 import os
@@ -11,7 +11,8 @@ from feature_repo import activity_views, context_views, entities, feature_servic
 
 __all__ = ["definitions"]
 
-_DEFAULT_ROOT = "../artifacts/demo"
+# Feast resolves relative paths against this folder, whose parent is the project's.
+_ROOT = os.path.join("..", os.environ.get("INTENT_OUT", "artifacts/demo"))  # noqa: PTH118  keeps an absolute one
 
 
 def definitions(root: str) -> dict[str, Any]:
@@ -45,4 +46,4 @@ def definitions(root: str) -> dict[str, Any]:
 
 
 # Feast collects what it finds by name in this module.
-globals().update(definitions(os.environ.get("INTENT_OUT", _DEFAULT_ROOT)))
+globals().update(definitions(_ROOT))

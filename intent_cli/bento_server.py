@@ -1,26 +1,21 @@
-"""Start the built bento in a process of its own, wait until it is ready, and stop it."""
+"""Which bento to serve, in which environment, on which port; `server_process.py` runs it."""
 
 import json
 import os
-import signal
 import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from feature_repo.errors import DependencyDown, InputError, SourceDataError
+from feature_repo.errors import InputError, SourceDataError
+from intent_cli.server_process import ServerProcess, stopping_signals
 from training.packaging.bundle import Bundle
 
-__all__ = ["Bento", "free_port", "published_bento", "running", "wait_for_interrupt"]
+__all__ = ["Bento", "free_port", "published_bento", "running"]
 
-_READY_SECONDS = 120.0
 # With uvicorn's own 5 s, a kept connection is now and then closed at the moment its next request arrives.
 _LISTEN = ("--host", "127.0.0.1", "--timeout-keep-alive", "75")
 
@@ -101,69 +96,18 @@ def require_free(port: int) -> None:
 
 
 @contextmanager
-def running(bento: Bento, port: int, workers: int = 1, log: Path | None = None) -> Iterator[str]:
-    """Serve the bento while the block runs, and yield its address once it is ready.
+def running(bento: Bento, port: int, workers: int = 1, log: Path | None = None) -> Iterator[ServerProcess]:
+    """Serve the bento while the block runs, and yield its process once it is ready.
 
     Raises:
         InputError: the port is in use.
         DependencyDown: the server ends or is not ready within two minutes; the message tells why.
     """
     require_free(port)
-    sink = (log or Path(os.devnull)).open("w")
-    server = subprocess.Popen(  # noqa: S603  our own command
-        bento.command(port),
-        env=bento.environment(workers),
-        stdout=sink,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        _wait(server, address)
-        yield address
-    finally:
-        _stop(server)
-        sink.close()
-
-
-def wait_for_interrupt() -> None:
-    """Sleep until Ctrl-C or SIGTERM, and return quietly."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt):
-        signal.pause()
-
-
-def _wait(server: subprocess.Popen[bytes], address: str) -> None:
-    deadline, reason = time.monotonic() + _READY_SECONDS, "it did not answer"
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise DependencyDown(
-                f"The service ended with {server.returncode} before it was ready; expected it to serve. "
-                "Run `intent serve` to see what it says."
-            )
+    with (log or Path(os.devnull)).open("w") as sink, stopping_signals():
+        server = ServerProcess(bento.command(port), bento.environment(workers), f"http://127.0.0.1:{port}", sink)
         try:
-            with urllib.request.urlopen(f"{address}/readyz", timeout=5):  # noqa: S310  always http on loopback
-                return
-        except urllib.error.HTTPError as answer:
-            reason = answer.read().decode(errors="replace")[:500]
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise DependencyDown(
-        f"The service is not ready after {_READY_SECONDS:.0f} s: {reason}. Expected /readyz to answer 200. "
-        "Materialise the online store, or look at what `intent serve` prints."
-    )
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    """End the server and the workers it started: they are one process group."""
-    for sign, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
-        try:
-            os.killpg(server.pid, sign)
-            server.wait(seconds)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        else:
-            return
+            server.wait_until_ready()
+            yield server
+        finally:
+            server.stop()

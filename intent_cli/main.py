@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Sequence
 
-import click
 import typer
 
 from feature_repo.errors import IntentError
@@ -37,15 +36,17 @@ def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code: 0 ok, 1 input, 2 difference, 3 dependency down."""
     _settle()
     debug = "--debug" in arguments
+    if not arguments:
+        arguments = ["--help"]
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         result = app(args=arguments, standalone_mode=False)
-    except click.exceptions.Exit as leaving:
+    except typer.Exit as leaving:
         return leaving.exit_code
-    except click.ClickException as problem:
-        problem.show()
+    except typer.TyperException as problem:
+        _say(_usage(problem), arguments)
         return 1
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _say("Stopped. What was finished is kept; run the same command to go on.", arguments)
         return 130
     except IntentError as problem:
@@ -59,6 +60,13 @@ def run(arguments: list[str]) -> int:
         _say(f"Unexpected {type(problem).__name__}: {problem}. Run again with --debug for the traceback.", arguments)
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _usage(problem: typer.TyperException) -> str:
+    """What was wrong with the command line, and where its help is."""
+    context = getattr(problem, "ctx", None)
+    message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
+    return f"{message.rstrip('.')}. Run `{context.command_path if context else 'intent'} --help` for what is expected."
 
 
 def _settle() -> None:

@@ -3,9 +3,12 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from training.evaluation.evaluate import Evaluation
+    from collections.abc import Sequence
 
-__all__ = ["metric_lines"]
+    from training.evaluation.evaluate import Evaluation
+    from training.evaluation.targets import CheckedTarget
+
+__all__ = ["metric_lines", "target_lines"]
 
 _METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10")
 
@@ -19,9 +22,20 @@ def metric_lines(evaluation: "Evaluation") -> list[str]:
         figures = "".join(f"{values[metric]:12.4f}" for metric in _METRICS)
         lines.append(f"  {name:<{width}}{figures}   {ends.low:.4f} to {ends.high:.4f}")
     if evaluation.paired is not None:
-        difference = evaluation.paired.differences["roc_auc"]
-        lines.append(
-            f"  ensemble minus {evaluation.paired.member}: AUC {difference.estimate:+.4f} "
-            f"({difference.interval.low:+.4f} to {difference.interval.high:+.4f}), {difference.verdict}"
-        )
+        lines.append(f"  ensemble minus {evaluation.paired.member}, the best member in hindsight:")
+        for metric in ("roc_auc", "log_loss", "ece"):
+            found = evaluation.paired.differences[metric]
+            low, high = found.interval.low, found.interval.high
+            lines.append(f"    {metric} {found.estimate:+.4f} ({low:+.4f} to {high:+.4f}), {found.verdict}")
+    return lines
+
+
+def target_lines(targets: "Sequence[CheckedTarget]") -> list[str]:
+    """How many targets were met, and each that was not."""
+    missed = [checked for checked in targets if not checked.met]
+    lines = [f"  targets: {len(targets) - len(missed)} of {len(targets)} met"] if targets else []
+    for checked in missed:
+        target = checked.target
+        expected = f"expected {target.relation} {target.bound}"
+        lines.append(f"    missed: {target.subject} {target.figure} {checked.value:.4f}, {expected}")
     return lines

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+from pydantic import ValidationError
 
 from feature_repo.errors import DependencyDown, RequestError
 from services.contracts import RequestContext, ScoreRequest, ScoreResponse
@@ -39,7 +40,11 @@ class IntentClient:
 
     def score(self, user_id: str, at: datetime | None = None, context: RequestContext | None = None) -> ScoreResponse:
         """Return the score of one customer at `at` (with a zone; None: now)."""
-        request = ScoreRequest(user_id=user_id, at=at, context=context)
+        try:
+            request = ScoreRequest(user_id=user_id, at=at, context=context)
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+            raise RequestError(f"Request cannot be sent: {wrong}. Correct these fields.") from None
         answer = self._send("POST", "/score", request.model_dump(mode="json", exclude_none=True))
         return ScoreResponse.model_validate_json(answer.content)
 

@@ -1,17 +1,14 @@
 """`intent materialize`: put what is known at a moment into the online store."""
 
-from datetime import datetime
-from typing import Annotated
-
 import typer
 
-from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
+from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, At, Config, Out
 
 __all__ = ["materialize"]
 
 
 def materialize(
-    at: Annotated[datetime | None, typer.Option(help="The moment (UTC); the end of the log unless given.")] = None,
+    at: At = None,
     config: Config = DEFAULT_CONFIG,
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,
@@ -20,8 +17,7 @@ def materialize(
 
     Example: intent materialize --at 2001-03-01 --out artifacts/demo
     """
-    from datetime import UTC
-
+    from intent_cli.moments import moment_of
     from intent_cli.progress import progress
     from intent_cli.reports import report
     from training.pipelines.feature_store import materialise, online_path
@@ -29,7 +25,7 @@ def materialize(
     from training.settings import Settings, midnight
 
     settings = Settings.load(config)
-    moment = at.replace(tzinfo=UTC) if at else midnight(settings.splits.log_end)
+    moment = moment_of(at) or midnight(settings.splits.log_end)
     with measured("materialize", out) as stage:
         keys = materialise(out, moment, progress(as_json), online=online_path(out))
         stage.rows = sum(keys.values())

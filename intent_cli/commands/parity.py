@@ -44,8 +44,8 @@ def parity(
         expected = _predictions(out, at, customers, settings.seed)
         materialise(out, at, progress(as_json), online=online, project=project, views=list(SERVICE_VIEWS))
         bento = bento_server.published_bento(out, online, project)
-        server = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
-        with server as address, IntentClient(address) as client:
+        serving = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
+        with serving as server, IntentClient(server.address) as client:
             differences = [abs(client.score(user_id, at).probability - p) for user_id, p in expected.items()]
         stage.rows = len(differences)
     largest, agrees = max(differences), max(differences) <= TOLERANCE

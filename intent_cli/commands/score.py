@@ -1,12 +1,11 @@
 """`intent score`: every customer, in a batch."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config
+from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, At, Config
 
 __all__ = ["score"]
 
@@ -14,7 +13,7 @@ __all__ = ["score"]
 def score(
     out: Annotated[Path, typer.Option("--out", help="Parquet or CSV file to write.", metavar="FILE")],
     everyone: Annotated[bool, typer.Option("--all", help="Every customer who bought before.")] = False,
-    at: Annotated[datetime | None, typer.Option(help="The moment (UTC); the end of the log unless given.")] = None,
+    at: At = None,
     run: Annotated[Path, typer.Option("--run", help="Folder of the run.", metavar="DIR", envvar="INTENT_OUT")] = (
         DEFAULT_OUT
     ),
@@ -25,10 +24,9 @@ def score(
 
     Example: intent score --all --at 2001-02-19 --out artifacts/scores.parquet
     """
-    from datetime import UTC
-
     from feature_repo.errors import RequestError
     from intent_cli.batch_scoring import score_everyone
+    from intent_cli.moments import moment_of
     from intent_cli.progress import progress
     from intent_cli.reports import report
     from training.pipelines.stages import measured
@@ -39,7 +37,7 @@ def score(
     if out.suffix not in (".parquet", ".csv"):
         raise RequestError(f"Cannot write {out.name}; expected a name that ends in .parquet or .csv. Rename it.")
     settings = Settings.load(config)
-    moment = at.replace(tzinfo=UTC) if at else midnight(settings.splits.log_end)
+    moment = moment_of(at) or midnight(settings.splits.log_end)
     with measured("score", run) as stage:
         table = score_everyone(settings, run, moment, progress(as_json))
         _write(out, table)

@@ -38,9 +38,9 @@ def serve(
     if check:
         _check(bento, settings, out, as_json)
         return
-    with bento_server.running(bento, port, workers, out / "serve.log") as address:
-        typer.echo(f"{bento.tag} is ready on {address}; its log is {out / 'serve.log'}. Ctrl-C stops it.")
-        bento_server.wait_for_interrupt()
+    with bento_server.running(bento, port, workers, out / "serve.log") as server:
+        typer.echo(f"{bento.tag} is ready on {server.address}; its log is {out / 'serve.log'}. Ctrl-C stops it.")
+        server.wait_for_interrupt()
     typer.echo("Stopped.")
 
 
@@ -55,8 +55,8 @@ def _check(bento: "Bento", settings: "Settings", out: "Path", as_json: bool) -> 
     at = midnight(settings.splits.log_end)
     with measured("serve", out) as stage:
         user_ids = [*some_customers(out, _SHOWN - 1, settings.seed), "nobody-we-know"]
-        server = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
-        with server as address, IntentClient(address) as client:
+        serving = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
+        with serving as server, IntentClient(server.address) as client:
             answers = [client.score(user_id, at).model_dump(mode="json") for user_id in user_ids]
         stage.rows = len(answers)
     report(as_json, {"bento": bento.tag, "at": at.isoformat(), "answers": answers}, stage)

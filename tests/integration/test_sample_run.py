@@ -111,6 +111,17 @@ def test_the_same_seed_gives_the_same_predictions(sample_run) -> None:
             assert np.abs(before[name].to_numpy() - after[name].to_numpy()).max() <= 1e-6, name
 
 
+def test_figures_of_another_training_are_not_published(sample_run, tmp_path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(sample_run.out, out)
+    sample_run.run(["intent", "train", "--member", "recency", "--member", "constant_rate", "--out", str(out)])
+    done = sample_run.run(["intent", "publish", "--out", str(out)], expect=1)
+    assert "judges another training" in done.stderr
+    (out / "ensemble.json").write_text((out / "ensemble.json").read_text().replace("mean", "log_odds"))
+    done = sample_run.run(["intent", "evaluate", "--out", str(out)], expect=1)
+    assert "not whole" in done.stderr
+
+
 def test_ingesting_again_changes_nothing(sample_run) -> None:
     parts = [next((sample_run.out / name).glob("*.parquet")) for name in ("events", "items", "users", "quarantine")]
     before = [part.read_bytes() for part in parts]

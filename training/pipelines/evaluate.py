@@ -21,10 +21,10 @@ from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.predictions import PREFIX, Predictions
 from training.evaluation.report import write_report
 from training.evaluation.slices import customer_slices
-from training.evaluation.targets import TA_FENG_TARGETS, check_targets
+from training.evaluation.targets import TA_FENG_TARGETS, CheckedTarget, check_targets
 from training.evaluation.tree_contributions import tree_contributions
 from training.pipelines.build_dataset import read_split, read_test_labels
-from training.pipelines.fit import TEST_SCORES, TRAINING
+from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
 from training.pipelines.stages import read_stages
 from training.progress import Progress
 from training.settings import Settings
@@ -36,11 +36,11 @@ LIBRARIES = ("feast", "bentoml", "duckdb", "tensorflow-cpu", "keras", "xgboost-c
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The evaluation, and where its page lies."""
+    """The evaluation, the targets that the run is held to (none but for the whole demo), and where its page lies."""
 
     evaluation: Evaluation
+    targets: tuple[CheckedTarget, ...]
     report: Path
-    metrics: Path
 
 
 def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated:
@@ -50,6 +50,7 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         SourceDataError: the members were not trained on the data set that is there.
     """
     test = read_split(out, "test")
+    training = require_whole_training(out)
     with progress.task("evaluating", 4, "steps") as task:
         predictions = _predictions(test, read_test_labels(out), out)
         task.advance()
@@ -57,15 +58,15 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         task.advance()
         write_parquet(out / "test_predictions.parquet", predictions.to_table())
         write_json(out / "slices.json", evaluation.slices_json())
-        _write_metrics(out, settings, evaluation.to_metrics_json())
+        _write_metrics(out, settings, evaluation.to_metrics_json() | {"training": training})
         task.advance()
         write_report(out / "report.html", _report(settings, out, predictions, evaluation, test))
         task.advance()
-    return Evaluated(evaluation, out / "report.html", out / "metrics.json")
+    return Evaluated(evaluation, _targets(settings, out, evaluation), out / "report.html")
 
 
 def _write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> None:
-    """Write `metrics.json`: data, splits, test, paired, stages, seed."""
+    """Write `metrics.json`: data, splits, test, paired, training (the digest of what was judged), stages, seed."""
     manifest = json.loads((out / "dataset" / "manifest.json").read_text())
     data = {"data": _card(out), "splits": manifest["splits"]}
     write_json(out / "metrics.json", data | judged | {"stages": read_stages(out), "seed": settings.seed})
@@ -105,6 +106,11 @@ def _predictions(test: pa.Table, labels: pa.Table, out: Path) -> Predictions:
     )
 
 
+def _targets(settings: Settings, out: Path, evaluation: Evaluation) -> tuple[CheckedTarget, ...]:
+    whole_demo = settings.data.adapter == "ta_feng" and _card(out).get("sample") is None
+    return check_targets(evaluation, TA_FENG_TARGETS) if whole_demo else ()
+
+
 def _card(out: Path) -> dict[str, Any]:
     path = out / "data_card.json"
     return json.loads(path.read_text()) if path.exists() else {}
@@ -117,7 +123,6 @@ def _report(
     training, card = json.loads((out / TRAINING).read_text()), _card(out)
     columns = columns_of(test.drop_columns(["user_id"]))
     features = customer_features(columns, columns.pop("event_timestamp"))
-    whole_demo = settings.data.adapter == "ta_feng" and card.get("sample") is None
     days = settings.task.horizon_days
     return parts.ReportInput(
         title=str(card.get("title", "Purchase intent")),
@@ -140,7 +145,7 @@ def _report(
             parts.Stage(name, stage["seconds"], stage["peak_rss_mb"], int(stage["rows"]))
             for name, stage in read_stages(out).items()
         ),
-        targets=check_targets(evaluation, TA_FENG_TARGETS) if whole_demo else (),
+        targets=_targets(settings, out, evaluation),
         versions={name: version(name) for name in LIBRARIES},
         seed=settings.seed,
     )

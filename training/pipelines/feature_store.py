@@ -97,9 +97,10 @@ def apply(store: Any, out: Path) -> list[str]:
 def service_schema(store: Any, service: str = SERVICE) -> dict[str, Any]:
     """Return the views of a feature service as data: join keys, time to live (0 means for ever), fields and types.
 
+    `defaults` is what a model sees of a field where the store has no row: nothing, or an empty list.
     It goes into the bundle: the service reads the online store by it, without a registry.
     """
-    views = {}
+    views: dict[str, dict[str, Any]] = {}
     for projection in store.get_feature_service(service).feature_view_projections:
         view = store.get_feature_view(projection.name)
         views[view.name] = {
@@ -107,7 +108,8 @@ def service_schema(store: Any, service: str = SERVICE) -> dict[str, Any]:
             "ttl_seconds": int(view.ttl.total_seconds()) if view.ttl else 0,
             "fields": {field.name: str(field.dtype) for field in view.features},
         }
-    return {"views": views, "defaults": {}}
+    kinds = {field: kind for view in views.values() for field, kind in view["fields"].items()}
+    return {"views": views, "defaults": {field: [] if "Array" in kind else None for field, kind in kinds.items()}}
 
 
 def materialise(

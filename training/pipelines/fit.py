@@ -1,11 +1,14 @@
 """The step `train` on a run's folder: read the splits, fit, export, and score the test period without its labels."""
 
+import hashlib
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from feature_repo.errors import SourceDataError
 from feature_repo.events import TIMESTAMP
 from training.atomic import write_json, write_parquet
 from training.dataset.examples import Examples
@@ -16,7 +19,7 @@ from training.pipelines.train import Trained, export_members, train
 from training.progress import Progress
 from training.settings import Settings
 
-__all__ = ["ENSEMBLE_FILE", "TEST_SCORES", "TRAINING", "fit_run"]
+__all__ = ["ENSEMBLE_FILE", "TEST_SCORES", "TRAINING", "fit_run", "require_whole_training"]
 
 TEST_SCORES = "test_scores.parquet"
 TRAINING = "training.json"
@@ -38,12 +41,38 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     trained = train(
         train_set, validation, members or member_names(), settings.seed, settings.task.horizon_days, progress
     )
+    test = Examples.from_table(read_split(out, "test"))
     export_members(trained, out / "members")
     write_json(out / ENSEMBLE_FILE, trained.ensemble.to_json())
-    write_json(out / TRAINING, _record(trained))
-    test = Examples.from_table(read_split(out, "test"))
     write_parquet(out / TEST_SCORES, _scores(trained, test))
+    write_json(out / TRAINING, _record(trained) | {"digest": _digest(out)})  # last: with it the training is whole
     return trained, len(train_set) + len(validation) + len(test)
+
+
+def require_whole_training(out: Path) -> str:
+    """Return the digest of what was trained: the members, how they are combined, their scores, and on which data.
+
+    Raises:
+        SourceDataError: nothing was trained, training was interrupted, or the data set was built anew since.
+    """
+    path = out / TRAINING
+    recorded = json.loads(path.read_text()).get("digest") if path.exists() else None
+    if recorded is None or recorded != _digest(out):
+        raise SourceDataError(
+            f"What is trained below {out} is {'not there' if recorded is None else 'not whole, or of other data'}; "
+            "expected members, ensemble and scores of one training on the data set that is there. Run `intent train`."
+        )
+    return str(recorded)
+
+
+def _digest(out: Path) -> str:
+    names = [path.relative_to(out) for path in (out / "members").rglob("*") if path.is_file()]
+    total = hashlib.sha256()
+    for name in sorted([*names, Path(ENSEMBLE_FILE), Path(TEST_SCORES), Path("dataset/features.json")]):
+        content = (out / name).read_bytes() if (out / name).exists() else b"missing"
+        total.update(f"{name.as_posix()} {hashlib.sha256(content).hexdigest()}\n".encode())
+    total.update(str(json.loads((out / "dataset" / "manifest.json").read_text())["fingerprint"]).encode())
+    return total.hexdigest()
 
 
 def _scores(trained: Trained, test: Examples) -> pa.Table:

@@ -19,7 +19,7 @@ from training.packaging.publish import Published, publish
 from training.packaging.write_bundle import BundleFacts, write_bundle
 from training.pipelines.build_dataset import read_split
 from training.pipelines.evaluate import LIBRARIES
-from training.pipelines.fit import TEST_SCORES
+from training.pipelines.fit import TEST_SCORES, require_whole_training
 from training.settings import Settings
 
 __all__ = ["bundle_path", "make_bundle", "publish_run"]
@@ -46,6 +46,11 @@ def make_bundle(settings: Settings, out: Path) -> Bundle:
     """
     manifest, metrics = _json(out, "dataset/manifest.json"), _json(out, "metrics.json")
     ensemble = _json(out, "ensemble.json")
+    if metrics.get("training") != require_whole_training(out):
+        raise SourceDataError(
+            f"{out / 'metrics.json'} judges another training than the one that is there; expected the figures of what "
+            "is published. Run `intent evaluate` again."
+        )
     return write_bundle(
         bundle_path(out),
         members=out / "members",

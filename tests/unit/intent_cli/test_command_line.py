@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-import click
 import pytest
+import typer
 
 from intent_cli.commands import COMMANDS
 from intent_cli.main import run
@@ -36,9 +36,23 @@ def test_the_example_uses_options_that_exist(name, capsys) -> None:
 
 
 def test_unknown_commands_and_options_are_the_users_input(capsys) -> None:
-    assert run(["nonsense"]) == 1
-    assert run(["ingest", "--nonsense"]) == 1
-    assert "nonsense" in capsys.readouterr().err
+    for arguments, named in (
+        (["nonsense"], "nonsense"),
+        (["ingest", "--nonsense"], "--nonsense"),
+        (["serve", "--port", "abc"], "--port"),
+        (["serve", "--workers", "0"], "--workers"),
+        (["score"], "--out"),
+    ):
+        assert run(arguments) == 1
+        error = capsys.readouterr().err
+        assert named in error
+        assert "--help" in error
+        assert "Unexpected" not in error
+
+
+def test_the_bare_command_shows_its_help(capsys) -> None:
+    assert run([]) == 0
+    assert "Commands:" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -163,7 +177,7 @@ def test_errors_are_json_when_reports_are(tmp_path, capsys) -> None:
 def test_exit_codes_say_whose_turn_it_is(monkeypatch) -> None:
     from feature_repo.errors import DependencyDown, DifferenceFound
 
-    for error, code in ((DependencyDown("x"), 3), (DifferenceFound("x"), 2), (click.Abort(), 130)):
+    for error, code in ((DependencyDown("x"), 3), (DifferenceFound("x"), 2), (typer.Abort(), 130)):
 
         def fail(path, error=error):
             raise error
