@@ -3,6 +3,9 @@
 Batch features change once a day: what became known during a day (UTC) counts from its end on. A row is made of exactly
 the lines that were known at its `created_timestamp`, so that a line that comes late changes no value of the time before
 it came: not even by making a row disappear.
+
+A total of amounts adds up what is known; where there are lines and the shop knows none of their amounts, it is null
+(NaN in a list), never 0. No lines are worth 0.
 """
 
 from pathlib import Path
@@ -31,9 +34,9 @@ USER_BASKETS = f"""
     SELECT user_id, max(event_timestamp) AS event_timestamp, known_at AS created_timestamp,
         epoch_us(max(event_timestamp)) AS basket_at,
         count(*)::DOUBLE AS basket_lines,
-        coalesce(sum(quantity), 0)::DOUBLE AS basket_quantity,
-        coalesce(sum(revenue), 0)::DOUBLE AS basket_revenue,
-        coalesce(sum(cost), 0)::DOUBLE AS basket_cost,
+        coalesce(sum(quantity)::DOUBLE, 'nan') AS basket_quantity,
+        coalesce(sum(revenue)::DOUBLE, 'nan') AS basket_revenue,
+        coalesce(sum(cost)::DOUBLE, 'nan') AS basket_cost,
         count(DISTINCT item_id)::DOUBLE AS basket_items,
         count(DISTINCT category)::DOUBLE AS basket_categories
     FROM ({_LINES}) WHERE bought GROUP BY user_id, basket, known_at ORDER BY user_id, event_timestamp, known_at, basket
@@ -68,9 +71,8 @@ _DAYS = f"""
     SELECT user_id, known_at, max(event_timestamp) AS newest,
         count(*) FILTER (new_basket) AS baskets, count(*) FILTER (bought) AS lines,
         count(*) FILTER (NOT bought) AS returns,
-        coalesce(sum(quantity) FILTER (bought), 0) AS quantity,
-        coalesce(sum(revenue) FILTER (bought), 0) AS revenue,
-        coalesce(sum(cost) FILTER (bought), 0) AS cost,
+        sum(quantity) FILTER (bought) AS quantity, sum(revenue) FILTER (bought) AS revenue,
+        sum(cost) FILTER (bought) AS cost,
         count(*) FILTER (new_item) AS items, count(*) FILTER (new_category) AS categories,
         min(event_timestamp) FILTER (bought) AS first_bought, max(event_timestamp) FILTER (bought) AS last_bought
     FROM (SELECT *, {_first("basket")} AS new_basket, {_first("item_id")} AS new_item,
@@ -78,13 +80,17 @@ _DAYS = f"""
     GROUP BY user_id, known_at
 """
 
+
+def _spent(amount: str) -> str:
+    nothing_bought = "CASE WHEN sum(lines) OVER running = 0 THEN 0 END"
+    return f"coalesce(sum({amount}) OVER running, {nothing_bought})::DOUBLE AS lifetime_{amount}"
+
+
 USER_HISTORY = f"""
     SELECT user_id, max(newest) OVER running AS event_timestamp, known_at AS created_timestamp,
         sum(baskets) OVER running::DOUBLE AS lifetime_baskets,
         sum(lines) OVER running::DOUBLE AS lifetime_lines,
-        sum(quantity) OVER running::DOUBLE AS lifetime_quantity,
-        sum(revenue) OVER running::DOUBLE AS lifetime_revenue,
-        sum(cost) OVER running::DOUBLE AS lifetime_cost,
+        {_spent("quantity")}, {_spent("revenue")}, {_spent("cost")},
         sum(returns) OVER running::DOUBLE AS lifetime_returns,
         sum(items) OVER running::DOUBLE AS distinct_items,
         sum(categories) OVER running::DOUBLE AS distinct_categories,
@@ -107,50 +113,62 @@ ITEM_CATALOGUE = """
 
 _SALES = f"""
     SELECT item_id, known_at, event_timestamp, count(*) AS purchases, count(DISTINCT user_id) AS buyers,
-        coalesce(sum(quantity), 0) AS pieces, coalesce(sum(revenue), 0) AS revenue
+        coalesce(sum(quantity), 0) AS pieces, coalesce(sum(revenue), 0) AS revenue,
+        count(quantity) AS pieces_known, count(revenue) AS revenue_known
     FROM ({_LINES}) WHERE bought AND item_id IS NOT NULL GROUP BY item_id, known_at, event_timestamp
 """
+
+
+# What is added up: figures, and for each amount in how many sales it was known.
+_ADDED = ("purchases", "pieces", "revenue", "pieces_known", "revenue_known")
+_TOTALS = (*_ADDED, "buyers")
+_WINDOWS = (7, 30)
 
 
 def _entering(days: int) -> str:
     """Sales count in a window of `days` from when they are known, unless they have left it by then."""
     inside = f"event_timestamp + INTERVAL {days} DAYS > known_at"
-    return ", ".join(
-        f"CASE WHEN {inside} THEN {name} ELSE 0 END AS {name}_{days}d" for name in ("purchases", "pieces", "revenue")
-    )
+    return ", ".join(f"CASE WHEN {inside} THEN {name} ELSE 0 END AS {name}_{days}d" for name in _ADDED)
 
 
 def _leaving(days: int) -> str:
     """Sales leave a window of `days` exactly `days` after they happened: (t - w, t] no longer holds them then."""
     columns = ", ".join(
-        f"{f'-{name}' if window == days else '0'} AS {name}_{window}d"
-        for window in (7, 30)
-        for name in ("purchases", "pieces", "revenue")
+        f"{f'-{name}' if window == days else '0'} AS {name}_{window}d" for window in _WINDOWS for name in _ADDED
     )
     return f"""
         SELECT item_id, event_timestamp + INTERVAL {days} DAYS AS moment,
-            0 AS purchases, 0 AS buyers, 0 AS pieces, 0 AS revenue, {columns}
+            {", ".join(f"0 AS {name}" for name in _TOTALS)}, {columns}
         FROM sales WHERE event_timestamp + INTERVAL {days} DAYS > known_at
     """
 
 
 _CHANGES = f"""
-    SELECT item_id, known_at AS moment, purchases, buyers, pieces, revenue, {_entering(7)}, {_entering(30)}
+    SELECT item_id, known_at AS moment, {", ".join(_TOTALS)}, {_entering(7)}, {_entering(30)}
     FROM sales UNION ALL {_leaving(7)} UNION ALL {_leaving(30)}
 """
 
-_DEMAND_TOTALS = ("purchases", "buyers", "pieces", "revenue")
-_DEMAND_WINDOWS = tuple(f"{name}_{days}d" for days in (7, 30) for name in ("purchases", "pieces", "revenue"))
+_SUMMED = (*_TOTALS, *(f"{name}_{days}d" for days in _WINDOWS for name in _ADDED))
+
+
+def _sold(name: str, window: str = "", column: str = "") -> str:
+    """The running sum of a figure; of an amount, null while sales are in the window and none of theirs is known."""
+    total = f"sum({name}{window}) OVER running"
+    if name in ("pieces", "revenue"):
+        unknown = f"sum(purchases{window}) OVER running > 0 AND sum({name}_known{window}) OVER running = 0"
+        total = f"CASE WHEN {unknown} THEN NULL ELSE {total} END"
+    return f"({total})::DOUBLE AS item_{name}{column or window}"
+
 
 ITEM_DEMAND = f"""
     WITH sales AS ({_SALES}),
     moments AS (
-        SELECT item_id, moment, {", ".join(f"sum({name}) AS {name}" for name in (*_DEMAND_TOTALS, *_DEMAND_WINDOWS))}
+        SELECT item_id, moment, {", ".join(f"sum({name}) AS {name}" for name in _SUMMED)}
         FROM ({_CHANGES}) GROUP BY item_id, moment
     )
     SELECT item_id, moment AS event_timestamp, moment AS created_timestamp,
-        {", ".join(f"sum({name}) OVER running::DOUBLE AS item_{name}_total" for name in _DEMAND_TOTALS)},
-        {", ".join(f"sum({name}) OVER running::DOUBLE AS item_{name}" for name in _DEMAND_WINDOWS)}
+        {", ".join(_sold(name, column="_total") for name in ("purchases", "buyers", "pieces", "revenue"))},
+        {", ".join(_sold(name, f"_{days}d") for days in _WINDOWS for name in ("purchases", "pieces", "revenue"))}
     FROM moments
     WINDOW running AS (PARTITION BY item_id ORDER BY moment ROWS UNBOUNDED PRECEDING)
     ORDER BY item_id, event_timestamp

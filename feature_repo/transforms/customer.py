@@ -159,13 +159,18 @@ def _amounts(baskets: dict[str, Ragged], at_us: NDArray[np.int64]) -> dict[str, 
         "revenue_last_basket": baskets["basket_revenue"].last(),
         "lines_last_basket": baskets["basket_lines"].last(),
         "lines_per_basket": baskets["basket_lines"].mean(),
-        "revenue_spread": baskets["basket_revenue"].std(),
+        "revenue_spread": _known(baskets["basket_revenue"]).std(),
         "categories_per_basket": baskets["basket_categories"].mean(),
     }
     for days in WINDOW_DAYS:
         features[f"revenue_{days}d"] = win.sum_in_window(baskets["basket_revenue"], moments, at_us, days)
     features["lines_28d"] = win.sum_in_window(baskets["basket_lines"], moments, at_us, 28)
     return features
+
+
+def _known(amounts: Ragged) -> Ragged:
+    known = ~np.isnan(amounts.values)
+    return amounts if known.all() else amounts.where(known)
 
 
 def _sequence(baskets: dict[str, Ragged], at_us: NDArray[np.int64]) -> dict[str, Ragged]:

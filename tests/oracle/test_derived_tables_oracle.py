@@ -3,6 +3,7 @@
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from feature_repo.derived_tables import derive_table
 from feature_repo.errors import SourceDataError
 from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, USER_SCHEMA
+from feature_repo.transforms.customer import customer_features
+from feature_repo.transforms.ragged import Ragged
 
 START = datetime(2001, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -25,6 +28,7 @@ event = st.fixed_dictionaries(
         "late": st.sampled_from([0, 0, 0, 5, 400]),
         "quantity": st.sampled_from([1.0, 2.0, None]),
         "revenue": st.sampled_from([10.0, 2.5, None]),
+        "cost": st.sampled_from([None, None, 0.1]),
         "category": st.sampled_from(["x", "y", None]),
         "session_id": st.sampled_from([None, "s1", "s2"]),
     }
@@ -41,7 +45,6 @@ def write_log(folder, rows) -> list[dict]:
                 "event_id": f"{number:06d}",
                 "event_timestamp": happened,
                 "created_timestamp": happened + row["late"] * HOUR,
-                "cost": None,
                 "currency": "EUR",
             }
         )
@@ -53,6 +56,12 @@ def write_log(folder, rows) -> list[dict]:
         (folder / name).mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(content, schema=schema), folder / name / "part-0.parquet")
     return events
+
+
+def total(lines, name) -> float | None:
+    """What is known of an amount; None where there are lines and nothing is known, 0 where there are none."""
+    known = [e[name] for e in lines if e[name] is not None]
+    return pytest.approx(sum(known), abs=1e-9) if known or not lines else None
 
 
 def basket_of(e) -> str:
@@ -92,7 +101,8 @@ def test_history_is_what_was_known(tmp_path, rows, day) -> None:
         assert row["lifetime_baskets"] == len({basket_of(e) for e in bought})
         assert row["distinct_items"] == len({e["item_id"] for e in bought} - {None})
         assert row["distinct_categories"] == len({e["category"] for e in bought} - {None})
-        assert row["lifetime_revenue"] == pytest.approx(sum(e["revenue"] or 0 for e in bought))
+        for name in ("quantity", "revenue", "cost"):
+            assert row[f"lifetime_{name}"] == total(bought, name)
         moments = [round(e["event_timestamp"].timestamp() * 1e6) for e in bought]
         assert row["first_purchase_at"] == (min(moments) if moments else None)
         assert row["last_purchase_at"] == (max(moments) if moments else None)
@@ -111,10 +121,13 @@ def test_demand_windows_are_exact_at_every_moment(tmp_path, rows, hour) -> None:
         if row is None:
             continue
         assert row["item_purchases_total"] == len(sold)
+        assert row["item_pieces_total"] == total(sold, "quantity")
+        assert row["item_revenue_total"] == total(sold, "revenue")
         for days in (7, 30):
             inside = [e for e in sold if e["event_timestamp"] > at - timedelta(days=days)]
             assert row[f"item_purchases_{days}d"] == len(inside)
-            assert row[f"item_revenue_{days}d"] == pytest.approx(sum(e["revenue"] or 0 for e in inside), abs=1e-9)
+            assert row[f"item_pieces_{days}d"] == total(inside, "quantity")
+            assert row[f"item_revenue_{days}d"] == total(inside, "revenue")
 
 
 @given(st.lists(event, min_size=1, max_size=25))
@@ -125,20 +138,76 @@ def test_baskets_equal_a_loop_over_the_events(tmp_path, rows) -> None:
     for e in events:
         if e["event_type"] == "purchase":
             grouped[e["user_id"], basket_of(e), known_at(e)].append(e)
+    amounts = ("quantity", "revenue", "cost")
     wanted = sorted(
-        (user, max(e["event_timestamp"] for e in lines), known, len(lines))
+        (user, max(e["event_timestamp"] for e in lines), known, len(lines), *(told(lines, name) for name in amounts))
         for (user, _, known), lines in grouped.items()
     )
     found = sorted(
-        (r["user_id"], r["event_timestamp"], r["created_timestamp"], r["basket_lines"])
+        (
+            r["user_id"],
+            r["event_timestamp"],
+            r["created_timestamp"],
+            r["basket_lines"],
+            *(written(r, n) for n in amounts),
+        )
         for r in derive_table("user_baskets", tmp_path).to_pylist()
     )
     assert found == wanted
 
 
+def told(lines, name) -> str:
+    known = [e[name] for e in lines if e[name] is not None]
+    return f"{sum(known):.6f}" if known else "nan"
+
+
+def written(row, name) -> str:
+    assert row[f"basket_{name}"] is not None  # lists hold no nulls
+    return f"{row[f'basket_{name}']:.6f}"
+
+
+def line(**change) -> dict:
+    return {"user_id": "1", "item_id": "a", "event_type": "purchase", "hour": 0, "late": 0, "quantity": 1.0,
+            "revenue": 10.0, "cost": None, "category": None, "session_id": None} | change  # fmt: skip
+
+
+def features_of(folder) -> dict:
+    """The features of the only customer, three months later."""
+    history = derive_table("user_history", folder)
+    baskets = derive_table("user_baskets", folder)
+    offsets = np.array([0, baskets.num_rows])
+    columns = {name: history[name].to_numpy()[-1:] for name in history.column_names if name.startswith("lifetime_")}
+    columns |= {
+        name: Ragged(baskets[name].to_numpy(), offsets) for name in baskets.column_names if name.startswith("basket_")
+    }
+    at = np.array([round((START + timedelta(days=90)).timestamp() * 1e6)])
+    return customer_features(columns, at).numeric
+
+
+def test_a_shop_without_costs_earns_no_margin_of_one(tmp_path) -> None:
+    write_log(tmp_path, [line(), line(hour=48)])
+    assert derive_table("user_history", tmp_path)["lifetime_cost"].to_pylist() == [None, None]
+    assert np.isnan(features_of(tmp_path)["margin_share"]).all()
+
+
+def test_one_unknown_basket_leaves_the_rest_of_a_customers_numbers_known(tmp_path) -> None:
+    write_log(tmp_path, [line(), line(hour=48, revenue=None), line(hour=96, revenue=20.0), line(hour=96, revenue=None)])
+    found = features_of(tmp_path)
+    assert found["revenue_spread"] == [5.0]
+    assert found["revenue_last_basket"] == [20.0]
+    assert found["lines_per_basket"] == [pytest.approx(4 / 3)]
+    assert found["lifetime_revenue"] == [30.0]
+
+
+def test_amounts_are_added_up_exactly(tmp_path) -> None:
+    write_log(tmp_path, [line(hour=n % 3, revenue=0.1, cost=0.1 if n else None) for n in range(1001)])
+    row = derive_table("user_history", tmp_path).to_pylist()[-1]
+    assert (row["lifetime_revenue"], row["lifetime_cost"]) == (100.1, 100.0)
+
+
 def test_sequences_hold_no_nulls(tmp_path) -> None:
     write_log(tmp_path, [{"user_id": "1", "item_id": None, "event_type": "view", "hour": 0, "late": 0, "quantity": None,
-                          "revenue": None, "category": None, "session_id": None}])  # fmt: skip
+                          "revenue": None, "cost": None, "category": None, "session_id": None}])  # fmt: skip
     table = derive_table("user_events", tmp_path)
     assert all(table[name].null_count == 0 for name in table.column_names)
 
