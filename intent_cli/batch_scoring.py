@@ -12,7 +12,7 @@ from services.scoring import Scorer
 from training.dataset.anchors import customers_at, open_log
 from training.dataset.point_in_time import join_features
 from training.packaging.bundle import Bundle
-from training.pipelines.feature_store import SERVICE, open_store
+from training.pipelines.feature_store import SERVICE, open_store, require_current_features
 from training.pipelines.publish import bundle_path
 from training.progress import Progress
 from training.settings import Settings
@@ -29,6 +29,7 @@ def score_everyone(settings: Settings, run: Path, at: datetime, progress: Progre
         SourceDataError: nobody bought before `at`.
         BundleError: the run has no whole bundle.
     """
+    require_current_features(run)
     scorer = Scorer(Bundle.load(bundle_path(run)), threads=2)
     with open_log(run) as log:
         anchors = customers_at(log, at, settings).drop_columns(["label"])

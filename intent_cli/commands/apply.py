@@ -18,7 +18,7 @@ def apply(out: Out = DEFAULT_OUT, as_json: AsJson = False) -> None:
     from training.pipelines.stages import measured
 
     with measured("apply", out) as stage:
-        rows = feature_store.derive_features(out, progress(as_json))
+        rows = feature_store.derive_from_log(out, progress(as_json))
         views = feature_store.apply(feature_store.open_store(out), out)
         stage.rows = sum(rows.values())
     report(as_json, {"views": views, "rows": rows}, stage)

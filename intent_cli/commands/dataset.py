@@ -52,11 +52,12 @@ def dataset(
     from intent_cli.progress import progress
     from intent_cli.reports import report
     from training.pipelines.build_dataset import BuildOptions, build_dataset
-    from training.pipelines.feature_store import open_store
+    from training.pipelines.feature_store import open_store, require_current_features
     from training.pipelines.stages import measured
 
     settings = _settings(config, anchors)
     with measured("dataset" if to is None else f"dataset {to.name}", out) as stage:
+        require_current_features(out)
         options = BuildOptions(anchors, service, chunk_rows, to)
         built = build_dataset(open_store(out), settings, out, progress(as_json), options)
         stage.rows = built.rows

@@ -20,13 +20,14 @@ def materialize(
     from intent_cli.moments import moment_of
     from intent_cli.progress import progress
     from intent_cli.reports import report
-    from training.pipelines.feature_store import materialise, online_path
+    from training.pipelines.feature_store import materialise, online_path, require_current_features
     from training.pipelines.stages import measured
     from training.settings import Settings, midnight
 
     settings = Settings.load(config)
     moment = moment_of(at) or midnight(settings.splits.log_end)
     with measured("materialize", out) as stage:
+        require_current_features(out)
         keys = materialise(out, moment, progress(as_json), online=online_path(out))
         stage.rows = sum(keys.values())
     report(as_json, {"at": moment.isoformat(), "keys": keys}, stage)

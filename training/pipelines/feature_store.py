@@ -1,6 +1,7 @@
 """A run's own Feast store: the repository's definitions over the run's folder, with registry and online store in it."""
 
 import io
+import json
 import sqlite3
 import warnings
 from contextlib import closing, redirect_stdout
@@ -12,7 +13,8 @@ import yaml
 
 from feature_repo.derived_tables import DERIVED_TABLES, derive_table
 from feature_repo.errors import SourceDataError
-from training.atomic import write_parquet
+from training.atomic import write_json, write_parquet
+from training.dataset.log_manifest import require_whole_log
 from training.progress import Progress
 
 __all__ = [
@@ -21,15 +23,18 @@ __all__ = [
     "SERVICE_VIEWS",
     "apply",
     "derive_features",
+    "derive_from_log",
     "materialise",
     "online_path",
     "open_store",
+    "require_current_features",
     "service_schema",
 ]
 
 PROJECT = "purchase_intent"
 SERVICE = "purchase_within_horizon"
 SERVICE_VIEWS = ("user_profile", "user_history", "user_baskets")
+_MADE_FROM = Path("features") / "made_from.json"
 _BEGINNING = datetime(1970, 1, 2, tzinfo=UTC)
 REPOSITORY = Path(__file__).resolve().parents[2] / "feature_repo"
 
@@ -44,6 +49,33 @@ def derive_features(out: Path, progress: Progress) -> dict[str, int]:
             rows[name] = table.num_rows
             task.advance()
     return rows
+
+
+def derive_from_log(out: Path, progress: Progress) -> dict[str, int]:
+    """Write the tables behind the views, note from which log, and return their row counts.
+
+    Raises:
+        SourceDataError: the log is not whole.
+    """
+    log = require_whole_log(out)
+    (out / _MADE_FROM).unlink(missing_ok=True)
+    rows = derive_features(out, progress)
+    write_json(out / _MADE_FROM, {"log": log})
+    return rows
+
+
+def require_current_features(out: Path) -> None:
+    """Refuse feature tables that were not derived from the log that is there: joins would find old rows, or none.
+
+    Raises:
+        SourceDataError: there are none, they are of another log, or the log is not whole.
+    """
+    log, path = require_whole_log(out), out / _MADE_FROM
+    if not path.is_file() or json.loads(path.read_text())["log"] != log:
+        raise SourceDataError(
+            f"The feature tables below {out / 'features'} are {'of another log' if path.is_file() else 'not there'}; "
+            "expected tables derived from the log that is there. Run `intent apply`."
+        )
 
 
 def open_store(out: Path, online: Path | None = None, project: str | None = None) -> Any:

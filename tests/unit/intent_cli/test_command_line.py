@@ -149,6 +149,21 @@ def test_dates_outside_any_split_are_refused(shop, capsys) -> None:
     assert "expected both classes" in capsys.readouterr().err
 
 
+def test_features_of_another_log_are_refused(shop, capsys) -> None:
+    config = str(shop / "intent.toml")
+    assert intent(shop, "ingest", "--config", config) == 0
+    assert intent(shop, "apply") == 0
+    with (shop / "purchases.csv").open("a") as lines:
+        lines.write("008,2000-12-09T10:00:00,item1,1,9.50\n")
+    assert intent(shop, "ingest", "--config", config) == 0
+    before = snapshot(shop / "run")
+    for command in ("dataset", "materialize"):
+        capsys.readouterr()
+        assert intent(shop, command, "--config", config) == 1
+        assert "of another log" in capsys.readouterr().err
+    assert snapshot(shop / "run") == before
+
+
 def test_init_refuses_to_replace_and_knows_its_adapters(tmp_path, capsys) -> None:
     path = tmp_path / "intent.toml"
     assert run(["init", "--adapter", "ta_feng", "--config", str(path)]) == 0
