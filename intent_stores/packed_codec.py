@@ -108,18 +108,16 @@ def decode_rows(schema: PackedSchema, packed: Sequence[bytes | None]) -> Decoded
     """Unpack n values; whatever cannot be read as this schema's is a missing row with its reason, never an error."""
     reason = np.fromiter((_checked(schema, value) for value in packed), np.uint8, len(packed))
     rows, tails = _rows(schema, packed, reason)
-    if schema.variable and len(rows):
-        broken = (reason == OK) & ~_ends_fit(rows["ends"], tails)
-        if broken.any():
-            reason[broken] = CORRUPT
-            rows, tails = _rows(schema, packed, reason)
+    if schema.variable and not _ends_fit(rows["ends"], tails).all():
+        reason[(reason == OK) & ~_ends_fit(rows["ends"], tails)] = CORRUPT
+        rows, tails = _rows(schema, packed, reason)
     masks = _valid(schema, rows)
     values: dict[str, Column] = {}
     for kind, names in schema.blocks.items():
         values.update(zip(names, _typed(kind, np.ascontiguousarray(rows[kind].T)), strict=True))
     for place, name in enumerate(schema.variable):
         values[name] = read_variable(schema.fields[name], _pieces(rows, tails, place), masks[name])
-    version = (rows["version"].astype(np.uint64) ^ _BIAS).view(np.int64).T
+    version = (rows["version"].T ^ _BIAS).view(np.int64)
     return DecodedRows(values, masks, RowTimes(version[0], version[1], version[2]), reason)
 
 
@@ -152,9 +150,8 @@ def _rows(
 
 
 def _ends_fit(ends: NDArray[np.uint32], tails: list[bytes]) -> Mask:
-    lengths = np.fromiter(map(len, tails), np.int64, len(tails))
-    rising = np.asarray((ends[:, 1:] >= ends[:, :-1]).all(axis=1))
-    return rising & (ends[:, -1] == lengths)
+    whole: Mask = ends[:, -1] == np.fromiter(map(len, tails), np.int64, len(tails))
+    return whole if ends.shape[1] == 1 else whole & (ends[:, 1:] >= ends[:, :-1]).all(axis=1)
 
 
 def _pieces(rows: NDArray[Any], tails: list[bytes], place: int) -> list[bytes]:
@@ -169,8 +166,8 @@ def _pieces(rows: NDArray[Any], tails: list[bytes], place: int) -> list[bytes]:
 def _valid(schema: PackedSchema, rows: NDArray[Any]) -> dict[str, Mask]:
     if not schema.fields:
         return {}
-    bits = np.unpackbits(rows["nulls"], axis=1, count=len(schema.order))
-    return dict(zip(schema.order, np.ascontiguousarray(bits.T) == 0, strict=True))
+    bits = np.unpackbits(rows["nulls"].T, axis=0, count=len(schema.order))
+    return dict(zip(schema.order, bits == 0, strict=True))
 
 
 def _typed(kind: str, block: NDArray[Any]) -> NDArray[Any]:

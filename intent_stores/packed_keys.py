@@ -6,6 +6,7 @@ one type, so that an Int32 finds what an Int64 wrote. A view without entities ha
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -44,9 +45,15 @@ def entity_keys(join_keys: Sequence[str], columns: Mapping[str, Any]) -> list[by
     return [b";".join(row) for row in zip(*(p * count if len(p) == 1 else p for p in parts), strict=True)]
 
 
+@lru_cache(4096)
+def quoted(name: str) -> str:
+    """Return a name without any character that has a meaning in keys, patterns or tables."""
+    return quote(name, safe="")
+
+
 def _parts(name: str, values: Any, last: bool) -> list[bytes]:
     letter, cells = _typed(name, values)
-    head = f"{quote(name, safe='')}:{letter}".encode()
+    head = f"{quoted(name)}:{letter}".encode()
     if last:
         head += b"="
         return [head + cell for cell in cells]

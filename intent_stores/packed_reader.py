@@ -84,7 +84,8 @@ class PackedReader:
         Raises:
             OnlineKeyError: keys are missing, or cannot be keys.
         """
-        wanted = [(view.name, entity_keys(view.join_keys, keys)) for view in views]
+        canonical = {names: entity_keys(names, keys) for names in {tuple(view.join_keys) for view in views}}
+        wanted = [(view.name, canonical[tuple(view.join_keys)]) for view in views]
         fetched = self._store.fetch(wanted)
         at_us = microseconds(at)
         found: dict[str, ViewColumns] = {}

@@ -6,7 +6,6 @@ entity live in one slot; every script touches one slot if it is given one key.
 
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
@@ -15,6 +14,7 @@ from redis.retry import Retry
 
 from intent_stores.circuit_breaker import CircuitBreaker
 from intent_stores.errors import ConfigurationError, OnlineStoreUnavailableError
+from intent_stores.packed_keys import quoted
 from intent_stores.packed_reader import Fetched, PackedReader, Wanted
 from intent_stores.packed_schema import VERSION_BYTES
 from intent_stores.redis_exchange import NoAnswerError, RedisExchange
@@ -151,7 +151,7 @@ class PackedRedisServer:
             yield part
 
     def _prefix(self, view: str) -> bytes:
-        return f"intent:{quote(self._project, safe='')}:{quote(view, safe='')}:{{".encode()
+        return f"intent:{quoted(self._project)}:{quoted(view)}:{{".encode()
 
     def _keys(self, view: str, keys: Sequence[bytes]) -> list[bytes]:
         prefix = self._prefix(view)

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from intent_stores.errors import OnlineStoreUnavailableError
+from intent_stores.packed_keys import quoted
 from intent_stores.packed_reader import Fetched, PackedReader, Wanted
 from intent_stores.packed_schema import VERSION_BYTES
 from intent_stores.sql_text import identifier
@@ -87,7 +88,7 @@ class PackedSqliteFile:
             self._open.connection = self._open.identity = None
 
     def _table(self, view: str) -> str:
-        return f"packed:{quote(self._project, safe='')}:{quote(view, safe='')}"
+        return f"packed:{quoted(self._project)}:{quoted(view)}"
 
     def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
         try:

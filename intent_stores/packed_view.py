@@ -103,17 +103,17 @@ class ViewColumns:
 def view_columns(view: PackedView, packed: Sequence[bytes | None], at_us: int, keep_stale: bool = False) -> ViewColumns:
     """Unpack what a store returned for n keys, as it counts at `at_us`."""
     rows = decode_rows(view.schema, packed)
+    event = rows.times.event_us
+    if _all_fresh(view, rows, at_us):
+        fresh, nothing = np.full(len(packed), FRESH, object), np.full(len(packed), None, object)
+        return ViewColumns(rows.values, rows.valid, fresh, nothing, at_us - event, event)
     codes = _codes_at(view, rows, at_us)
     unusable = (codes != rows.reason) & ((codes != EXPIRED) | (not keep_stale))
     if unusable.any():
         kept = [None if drop else value for value, drop in zip(packed, unusable.tolist(), strict=True)]
-        event = rows.times.event_us
         rows = decode_rows(view.schema, kept)
-    else:
-        event = rows.times.event_us
     there = (codes == OK) | (codes == EXPIRED)
-    event_us = event if there.all() else np.where(there, event, NEVER)
-    age = np.where(there, at_us - event, -1)
+    age, event_us = np.where(there, at_us - event, -1), np.where(there, event, NEVER)
     return ViewColumns(rows.values, rows.valid, _STATUS_TEXTS[codes], _REASON_TEXTS[codes], age, event_us)
 
 
@@ -132,6 +132,16 @@ def take_rows(column: Column, rows: NDArray[np.int64]) -> Column:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     places = np.repeat(column.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
     return Ragged(column.values[places], offsets)
+
+
+def _all_fresh(view: PackedView, rows: DecodedRows, at_us: int) -> bool:
+    """Answer for the usual case what `_codes_at` would say of each row."""
+    if not len(rows.reason) or any(rows.reason.tolist()):
+        return False
+    event, created = rows.times.event_us.tolist(), rows.times.created_us.tolist()
+    if max(event) > at_us or max(created) > at_us:
+        return False
+    return not view.ttl_us or min(event) >= at_us - view.ttl_us
 
 
 def _codes_at(view: PackedView, rows: DecodedRows, at_us: int) -> NDArray[np.uint8]:
