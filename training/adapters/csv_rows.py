@@ -14,6 +14,7 @@ import pyarrow.csv
 
 from feature_repo.errors import SourceDataError
 from training.adapters.contract import Problem, UnreadableRow
+from training.adapters.utf8_stream import MARK, marked, shown, without_marks
 
 __all__ = ["SourceRows", "csv_columns", "read_csv", "refuse_twins"]
 
@@ -36,8 +37,13 @@ def csv_columns(path: Path) -> list[str]:
     Raises:
         SourceDataError: the file is missing, empty, damaged, not UTF-8, or names a column twice.
     """
+    reading = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
     with _opened(path) as handle, _explained(path):
-        names = list(pyarrow.csv.open_csv(handle, parse_options=_parsing([])).schema.names)
+        names = list(pyarrow.csv.open_csv(handle, reading, _parsing([])).schema.names)
+    if any(MARK in name for name in names):
+        raise SourceDataError(
+            f"The header of {path.name} is not UTF-8; expected UTF-8 text with commas. Export the file as UTF-8."
+        )
     refuse_twins(path, names)
     return names
 
@@ -69,7 +75,7 @@ def read_csv(path: Path) -> Iterator[SourceRows]:
     names = csv_columns(path)
     bad: list[Any] = []
     converting = pyarrow.csv.ConvertOptions(
-        column_types={name: pa.binary() for name in names}, strings_can_be_null=True, null_values=[""]
+        column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=[""]
     )
     # Threads would parse ahead, and rows that do not fit would come without their number.
     reading = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
@@ -95,27 +101,17 @@ def _numbered(table: pa.Table, good: int, bad: list[Any], told: int) -> SourceRo
 
 def _unreadable(row: Any) -> UnreadableRow:
     detail = f"{row.actual_columns} cells instead of {row.expected_columns}"
-    return UnreadableRow(row.number - 1, "wrong_column_count", detail, {"line": row.text})
+    return UnreadableRow(row.number - 1, "wrong_column_count", detail, {"line": shown(row.text)})
 
 
 def _as_text(table: pa.Table) -> tuple[pa.Table, tuple[Problem, ...]]:
     columns, problems = [], []
     for name in table.column_names:
-        raw = table[name].combine_chunks()
-        try:
-            columns.append(raw.cast(pa.string()))
-        except pa.ArrowInvalid:
-            text, broken = _decoded(raw)
-            columns.append(text)
+        text, broken = without_marks(table[name].combine_chunks())
+        columns.append(text)
+        if broken.any():
             problems.append(Problem("not_utf8", f"column {name}", broken))
     return pa.table(columns, names=table.column_names), tuple(problems)
-
-
-def _decoded(raw: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-    cells = raw.to_pylist()
-    texts = [None if cell is None else cell.decode("utf-8", errors="replace") for cell in cells]
-    broken = [text is not None and text.encode() != cell for text, cell in zip(texts, cells, strict=True)]
-    return pa.array(texts, pa.string()), np.array(broken, dtype=bool)
 
 
 def _parsing(bad: list[Any]) -> pyarrow.csv.ParseOptions:
@@ -132,11 +128,11 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         raise SourceDataError(f"There is no file {path}; expected a CSV file or a zip that holds one. Check the path.")
     if path.suffix.lower() != ".zip":
         with path.open("rb") as handle:
-            yield handle
+            yield marked(handle)
         return
     try:
         with zipfile.ZipFile(path) as archive, archive.open(_only_csv(archive, path)) as handle:
-            yield handle
+            yield marked(handle)
     except (zipfile.BadZipFile, EOFError, OSError) as problem:
         raise SourceDataError(
             f"{path.name} is not a whole zip file ({problem}); it is cut off or damaged. Copy it again."
@@ -154,17 +150,15 @@ def _only_csv(archive: zipfile.ZipFile, path: Path) -> str:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
+    """Say what is wrong without the parser's own words: they may quote a row, and so a customer."""
     try:
         yield
     except pa.ArrowInvalid as problem:
         if "Empty CSV" in str(problem):
             raise SourceDataError(
                 f"{path.name} is empty; expected a header and at least one row. Check that the export ended."
-            ) from problem
+            ) from None
         raise SourceDataError(
-            f"{path.name} cannot be read as CSV ({problem}); expected UTF-8 text with commas and a header."
-        ) from problem
-    except UnicodeDecodeError as problem:
-        raise SourceDataError(
-            f"The header of {path.name} is not UTF-8; expected UTF-8 text with commas. Export the file as UTF-8."
-        ) from problem
+            f"{path.name} cannot be read as CSV: got a row longer than {BLOCK_BYTES:,} bytes, as after a quotation "
+            "mark that is never closed; expected a header, and cells apart by commas. Export the file again."
+        ) from None
