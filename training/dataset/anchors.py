@@ -6,10 +6,13 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from feature_repo.errors import SourceDataError
+from feature_repo.errors import SourceDataError, SplitError
 from training.settings import WEEKDAYS, Anchors, Settings, midnight
 
-__all__ = ["anchor_dates", "customers_at", "open_log", "some_customers"]
+__all__ = ["anchor_dates", "customers_at", "open_log", "require_log_covers", "some_customers"]
+
+
+_QUIET = timedelta(days=2)
 
 
 def anchor_dates(rule: Anchors, until: datetime) -> list[datetime]:
@@ -42,6 +45,30 @@ def open_log(log: Path) -> duckdb.DuckDBPyConnection:
             f"No event log below {log}: {problem}. Expected events/*.parquet. Run `intent ingest` first."
         ) from problem
     return connection
+
+
+def require_log_covers(log: Path, settings: Settings) -> None:
+    """Refuse a `log_end` that the log does not reach: every label after its last event would be a wrong 0.
+
+    A shop may be quiet: the log may end before `log_end` by as long as it was ever silent before, or by two days.
+
+    Raises:
+        SplitError: the log ends earlier; the message says when.
+    """
+    query = """
+        SELECT max(event_timestamp), coalesce(max(event_timestamp - before), INTERVAL 0 DAYS)
+        FROM (SELECT event_timestamp, lag(event_timestamp) OVER (ORDER BY event_timestamp) AS before
+            FROM (SELECT DISTINCT event_timestamp FROM events WHERE event_type = 'purchase'))
+    """
+    with open_log(log) as connection:
+        ((last, silence),) = connection.execute(query).fetchall()
+    end = midnight(settings.splits.log_end)
+    if last is not None and end - last > max(silence, _QUIET):
+        raise SplitError(
+            f"log_end is {end:%Y-%m-%d}, but the log's last purchase is of {last:%Y-%m-%d %H:%M} UTC, and it was never "
+            f"silent for longer than {silence / timedelta(days=1):.1f} days before; expected a log that reaches "
+            "log_end. Set log_end to the day after its last purchase, or ingest the rest."
+        )
 
 
 def customers_at(connection: duckdb.DuckDBPyConnection, at: datetime, settings: Settings) -> pa.Table:

@@ -12,6 +12,7 @@ from feature_repo.errors import InputError, SourceDataError
 from training.dataset.anchor_chunks import AnchorChunks, RuleAnchors
 from training.dataset.anchor_file import FileAnchors
 from training.dataset.anchor_survey import Survey, survey
+from training.dataset.anchors import require_log_covers
 from training.dataset.point_in_time import join_features
 from training.dataset.service_definition import ServiceDefinition, describe_service, source_files
 from training.dataset.time_splits import SPLITS
@@ -131,6 +132,7 @@ def _anchors(settings: Settings | None, out: Path, options: BuildOptions, servic
             f"Feature service {service.name!r} is about items; got the rule of intent.toml, whose anchors are "
             "customers alone; expected a file with user_id, item_id and event_timestamp. Give one with --anchors."
         )
+    require_log_covers(out, settings)
     return RuleAnchors(out, settings, options.chunk_rows)
 
 

@@ -141,12 +141,17 @@ def test_dates_outside_any_split_are_refused(shop, capsys) -> None:
     config = shop / "intent.toml"
     assert intent(shop, "ingest", "--config", str(config)) == 0
     assert intent(shop, "apply") == 0
-    config.write_text(config.read_text().replace("2000-12-04", "2001-02-12"))
+    short = (("2000-12-04", "2000-11-20"), ("2001-01-15", "2000-11-13"), ("2001-02-05", "2000-11-20"))
+    for old, new in (*short, ("2001-03-01", "2000-11-29")):
+        config.write_text(config.read_text().replace(old, new))
     assert intent(shop, "dataset", "--config", str(config)) == 1
     assert "split 'train' has no anchor date" in capsys.readouterr().err
     config.write_text(template("table").replace("2000-12-04", "1999-12-06").replace("2001-", "2000-"))
     assert intent(shop, "dataset", "--config", str(config)) == 1
     assert "expected both classes" in capsys.readouterr().err
+    config.write_text(template("table"))
+    assert intent(shop, "dataset", "--config", str(config)) == 1
+    assert "the log's last purchase is of 2000-11-28" in capsys.readouterr().err
 
 
 def test_features_of_another_log_are_refused(shop, capsys) -> None:

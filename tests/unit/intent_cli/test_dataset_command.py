@@ -60,5 +60,5 @@ def test_anchors_that_are_not_there_are_named_before_anything_is_written(tmp_pat
     words = ["--config", str(tmp_path / "intent.toml"), "--out", str(tmp_path / "run"), "--to", str(tmp_path / "mine")]
     assert run(["dataset", "build", "--anchors", str(tmp_path / "none.csv"), *words]) == 1
     error = capsys.readouterr().err
-    assert "intent apply" in error or "none.csv" in error
+    assert "intent ingest" in error or "none.csv" in error
     assert not (tmp_path / "mine").exists()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feature_repo.errors import SettingsError, SourceDataError, SplitError
 from feature_repo.events import EVENT_SCHEMA
-from training.dataset.anchors import anchor_dates, customers_at, open_log
+from training.dataset.anchors import anchor_dates, customers_at, open_log, require_log_covers
 from training.dataset.time_splits import plan_splits
 from training.settings import Settings, midnight, template
 
@@ -95,6 +95,20 @@ def test_a_label_looks_at_the_half_open_window_after_t(tmp_path) -> None:
 def test_a_missing_log_says_what_to_run(tmp_path) -> None:
     with pytest.raises(SourceDataError, match="Run `intent ingest` first"):
         open_log(tmp_path)
+
+
+@pytest.mark.parametrize(("days", "refused"), [(2, False), (3, False), (4, True), (40, True)])
+def test_a_log_that_ends_before_log_end_is_refused(tmp_path, days, refused) -> None:
+    last = datetime(2001, 2, 26, tzinfo=UTC)
+    rows = [("u", "purchase", at, at) for at in (last - timedelta(days=4), last - timedelta(days=1), last)]
+    write_events(tmp_path, rows)  # silent for three days once
+    end = str((last + timedelta(days=days)).date())
+    settings = make(splits={**DEMO["splits"], "log_end": end})
+    if refused:
+        with pytest.raises(SplitError, match="last purchase is of 2001-02-26 00:00"):
+            require_log_covers(tmp_path, settings)
+    else:
+        require_log_covers(tmp_path, settings)
 
 
 @pytest.mark.parametrize(
