@@ -16,12 +16,17 @@ import pyarrow.compute as pc
 from feature_repo.events import EVENT_TYPES
 from training.adapters.contract import CanonicalChunk, Problem
 
-__all__ = ["EARLIEST", "LATEST", "REASONS", "verdicts"]
+__all__ = ["EARLIEST", "LATEST", "REASONS", "is_servable", "verdicts"]
+
+# The rule of `services/contracts.py` for the `user_id` of a request, which this layer may not import: whoever has
+# another id could be trained on, but never be scored.
+ID_CHARACTERS = 128
 
 REASONS = {
     "wrong_column_count": "the row has more or fewer cells than the header",
     "not_utf8": "a cell holds bytes that are not UTF-8",
     "missing_user_id": "nobody is named",
+    "id_not_servable": f"the customer's id is longer than {ID_CHARACTERS} characters, or holds control characters",
     "unreadable_timestamp": "the time is not one that the adapter can read",
     "missing_timestamp": "no time is given",
     "timestamp_out_of_range": "the time is before 1990 or after 2099",
@@ -39,6 +44,11 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """Times in [EARLIEST, LATEST) are taken; what lies outside is a wrong unit or a slip. Never today's clock."""
 
 CHECKED = ("user_id", "event_type", "event_timestamp", "quantity", "currency")
+
+
+def is_servable(user_id: str) -> bool:
+    """Return whether the service answers for this id: 1 to 128 printable characters."""
+    return 0 < len(user_id) <= ID_CHARACTERS and user_id.isprintable()
 
 
 def verdicts(chunk: CanonicalChunk) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
@@ -107,6 +117,14 @@ def _pandera() -> Any:
     return pandera
 
 
+def _servable(users: Any) -> Any:
+    """Return bool[n] for a pandas series of ids, each different one looked at once; null counts as servable."""
+    encoded = pa.array(users, pa.string()).dictionary_encode()
+    holds = pa.array([is_servable(user) for user in encoded.dictionary.to_pylist()], pa.bool_())
+    mask = holds.take(encoded.indices).fill_null(True).to_numpy(zero_copy_only=False)
+    return type(users)(mask, index=users.index)
+
+
 @cache
 def _schema() -> Any:
     pandera = _pandera().pandas
@@ -117,7 +135,7 @@ def _schema() -> Any:
     column = pandera.Column
     return pandera.DataFrameSchema(
         {
-            "user_id": column(nullable=False),
+            "user_id": column(nullable=False, checks=rule("id_not_servable", _servable)),
             "event_timestamp": column(
                 nullable=False, checks=rule("timestamp_out_of_range", lambda at: (at >= EARLIEST) & (at < LATEST))
             ),

@@ -6,11 +6,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from feature_repo.errors import SettingsError, SourceDataError
+from services.contracts import ScoreRequest
 from tests.sources import TABLE_COLUMNS, TABLE_HEADER, log_of, quarantined, settings_of, write_csv, write_rows
 from training.adapters import ingest
-from training.adapters.validation import EARLIEST, LATEST, REASONS
+from training.adapters.validation import EARLIEST, LATEST, REASONS, is_servable
 
 SETTINGS = settings_of("table", columns=TABLE_COLUMNS)
 ROW = {
@@ -122,6 +124,11 @@ def test_times_of_every_unit(tmp_path, unit):
         ({"when": None}, "missing_timestamp"),
         ({"who": None}, "missing_user_id"),
         ({"who": "  "}, "missing_user_id"),
+        ({"who": "\u00a0\t\u3000"}, "missing_user_id"),
+        ({"who": "x" * 129}, "id_not_servable"),
+        ({"who": "a\nb"}, "id_not_servable"),
+        ({"who": "a\u200b"}, "id_not_servable"),
+        ({"who": ""}, "missing_user_id"),
         ({"pieces": "1,5"}, "not_a_number"),
         ({"pieces": "nan"}, "not_a_number"),
         ({"total": "1e999"}, "not_a_number"),
@@ -147,6 +154,28 @@ def test_each_reason_for_quarantine(tmp_path, change, reason):
     assert report.quarantined == {reason: 1}
     assert reason in REASONS
     assert quarantined(tmp_path / "out")[0][:2] == (2, reason)
+
+
+ids = st.one_of(
+    st.text(max_size=4),
+    st.integers(120, 135).map("é".__mul__),
+    st.sampled_from([" ", "\x00", "\x7f", "李 🎁", "\u00ad"]),
+)
+
+
+@given(ids)
+def test_an_id_is_servable_if_and_only_if_the_service_takes_it(user_id):
+    try:
+        ScoreRequest(user_id=user_id)
+        taken = True
+    except ValidationError:
+        taken = False
+    assert is_servable(user_id) == taken
+
+
+def test_an_id_of_128_characters_of_any_script_is_taken(tmp_path):
+    report = ingest(SETTINGS, tmp_path / "out", path=parquet(tmp_path, {"who": "李" * 128}, {"who": "李" * 129}))
+    assert (report.events, report.quarantined) == (1, {"id_not_servable": 1})
 
 
 def test_of_several_reasons_the_first_counts(tmp_path):
