@@ -33,6 +33,23 @@ def test_every_page_is_known_to_have_commands() -> None:
         assert len(commands(page)) >= 3, page
 
 
+def kinds(lines: list[str]) -> set[str]:
+    """The first words of each line, numbers masked: what kind of line it is."""
+    return {" ".join(re.sub(r"[\d.,]+", "#", line).split()[:2]) for line in lines if line.strip()}
+
+
+def test_the_readme_shows_what_the_demo_prints(sample_run) -> None:
+    """Figures differ on a sample; the kinds of lines do not."""
+    block = re.search(
+        r"^```text\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert block
+    shown, printed = kinds(block[1].splitlines()), kinds(sample_run.demo_output.splitlines())
+    customers, targets = {"#: probability", "nobody-we-know: probability"}, {"targets: #"}  # targets: the whole demo's
+    assert shown - targets <= printed | customers
+    assert {kind for kind in printed if not kind.startswith(("odd:", "installing", "make"))} <= shown | customers
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_the_page_run(page: str, sample_run) -> None:
     serving = None
