@@ -3,7 +3,9 @@
 What needs all rows at once (repetitions, order, what changed) is done here, out of core; the file is removed after.
 """
 
+import fcntl
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from feature_repo.errors import InputError
 from feature_repo.events import QUARANTINE_SCHEMA
 from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, CanonicalChunk
 from training.adapters.row_text import row_texts, row_values
@@ -23,6 +26,7 @@ from training.adapters.row_text import row_texts, row_values
 __all__ = ["Staging", "staging"]
 
 MEMORY = "512MB"
+WRITTEN = ("ingest", "events", "users", "items", "quarantine", "data_card.json", "data_card.md", "log.json")
 SPILL = "100GB"  # a limit, because DuckDB would otherwise take the whole disk for one sort
 
 
@@ -112,10 +116,52 @@ class Staging:
 def staging(out: Path) -> Iterator[Staging]:
     """Yield an empty staging place under `out`, and remove it at the end, whatever happened.
 
-    A folder `out` that was made for it and stays empty is removed too.
+    What a killed ingest left is removed first. A folder `out` that was made for it and stays empty is removed too.
+
+    Raises:
+        InputError: another ingest is at work under `out`.
     """
     made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
+    try:
+        with _alone(out):
+            _sweep(out)
+            yield from _staged(out)
+    finally:
+        if made and not any(out.iterdir()):
+            out.rmdir()
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the lock of `out`; the system takes it back from a process that dies."""
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        _lock(handle, out)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, out: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"Another ingest is writing {out}; expected to be alone. Wait for it, or choose another folder with --out."
+        ) from None
+
+
+def _sweep(out: Path) -> None:
+    """Remove half-written folders and files of an ingest that was killed; nobody else writes such names here."""
+    for left in [path for name in WRITTEN for path in out.glob(f".{name}.{'?' * 8}")]:
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _staged(out: Path) -> Iterator[Staging]:
     folder = Path(tempfile.mkdtemp(prefix=".ingest.", dir=out))
     connection = duckdb.connect(
         folder / "staging.duckdb",
@@ -126,5 +172,3 @@ def staging(out: Path) -> Iterator[Staging]:
     finally:
         connection.close()
         shutil.rmtree(folder, ignore_errors=True)
-        if made and not any(out.iterdir()):
-            out.rmdir()
