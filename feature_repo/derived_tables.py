@@ -198,16 +198,24 @@ def derive_table(name: str, log: Path) -> pa.Table:
     Raises:
         SourceDataError: the log is not there, or holds something else than canonical Parquet.
     """
+    files = {source: sorted(map(str, (log / source).glob("*.parquet"))) for source in ("events", "users", "items")}
+    missing = [f"{source}/*.parquet" for source, found in files.items() if not found]
+    if missing:
+        raise SourceDataError(
+            f"There is no whole log below {log}: {', '.join(missing)} missing; expected events/, users/ and items/ "
+            "with Parquet files. Run `intent ingest` first."
+        )
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         try:
-            for source in ("events", "users", "items"):
-                connection.execute(f"CREATE VIEW {source} AS FROM read_parquet('{log}/{source}/*.parquet')")
+            for source, found in files.items():
+                connection.read_parquet(found).create_view(source)
             return connection.sql(DERIVED_TABLES[name]).to_arrow_table().cast(_schema(connection, name))
         except duckdb.Error as problem:
+            cause = str(problem).splitlines()[0].rstrip(".!")  # the rest points into a query that nobody typed
             raise SourceDataError(
-                f"The log below {log} cannot be read: {problem}. Expected events/, users/ and items/ with canonical "
-                "Parquet files. Run `intent ingest` first."
+                f"The log below {log} cannot be read: {cause}. Expected events/, users/ and items/ with canonical "
+                "Parquet files. Run `intent ingest` again."
             ) from problem
 
 

@@ -212,6 +212,34 @@ def test_sequences_hold_no_nulls(tmp_path) -> None:
     assert all(table[name].null_count == 0 for name in table.column_names)
 
 
-def test_a_missing_log_says_what_to_run(tmp_path) -> None:
-    with pytest.raises(SourceDataError, match="Run `intent ingest` first"):
-        derive_table("user_history", tmp_path)
+def refusal(folder) -> str:
+    with pytest.raises(SourceDataError) as refused:
+        derive_table("user_history", folder)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_a_missing_log_says_in_one_line_what_is_missing_and_what_to_run(tmp_path) -> None:
+    message = refusal(tmp_path)
+    assert "events/*.parquet, users/*.parquet, items/*.parquet missing" in message
+    assert "Run `intent ingest` first" in message
+    write_log(tmp_path, [line()])
+    (tmp_path / "users" / "part-0.parquet").unlink()
+    assert "below" in refusal(tmp_path)
+    assert ": users/*.parquet missing" in refusal(tmp_path)
+
+
+def test_a_damaged_log_says_so_in_one_line(tmp_path) -> None:
+    write_log(tmp_path, [line()])
+    part = tmp_path / "events" / "part-0.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(whole[:-8])
+    assert "cannot be read" in refusal(tmp_path)
+    pq.write_table(pq.read_table(tmp_path / "items" / "part-0.parquet"), part)
+    assert "quantity" in refusal(tmp_path)
+
+
+def test_a_folder_may_have_any_name(tmp_path) -> None:
+    folder = tmp_path / "o'shop"
+    write_log(folder, [line()])
+    assert derive_table("user_history", folder).num_rows == 1
