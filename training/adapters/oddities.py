@@ -107,6 +107,20 @@ def _lines(count: int) -> str:
     return "One line has" if count == 1 else f"{count:,} lines have"
 
 
+def _several_currencies(connection: Any) -> str | None:
+    """Amounts without a currency count as one more, unless no event has one."""
+    query = """SELECT coalesce(currency, 'no currency') AS money, count(*) AS n FROM staged
+        WHERE revenue IS NOT NULL OR cost IS NOT NULL GROUP BY money ORDER BY n DESC, money"""
+    found = connection.execute(query).fetchall()
+    if len(found) < 2:
+        return None
+    told = [f"{money} ({count:,})" for money, count in found]
+    return (
+        f"Amounts in {_joined(told)} are added up as they are: a sum over several currencies means little. "
+        "Convert them to one before the ingest."
+    )
+
+
 def _missing_attributes(connection: Any) -> str | None:
     asked = ", ".join(f"count(DISTINCT user_id) FILTER ({name} IS NULL), count({name})" for name in USER_ATTRIBUTES)
     customers, *counts = connection.execute(f"SELECT count(DISTINCT user_id), {asked} FROM staged").fetchone()
@@ -142,6 +156,7 @@ RULES: tuple[Callable[[Any], str | None], ...] = (
     _extreme_lines,
     _free,
     _costless,
+    _several_currencies,
     _missing_attributes,
     _changing_customers,
     _changing_categories,
@@ -150,6 +165,12 @@ RULES: tuple[Callable[[Any], str | None], ...] = (
 
 def _span(first: date, last: date) -> str:
     return str(first) if first == last else f"{first} to {last}"
+
+
+def _joined(texts: list[str]) -> str:
+    if len(texts) > 5:
+        return _listed(texts)
+    return f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
 def _listed(texts: list[str], most: int = 5) -> str:

@@ -91,6 +91,27 @@ def test_unusual_days_are_found_by_their_neighbours(tmp_path):
     assert heavy.endswith("on 2024-05-20 (1000%).")
 
 
+def odd_of(folder, *money):
+    rows = [{"who": f"{n}", "when": f"2024-05-01T{n:02d}:00", "total": 5.0, "money": m} for n, m in enumerate(money)]
+    columns = WHO_AND_WHEN | {"revenue": "total", "currency": "money"}
+    settings = settings_of("table", columns=columns)
+    report = ingest(settings, folder / "out", path=write_rows(folder / "x.parquet", rows))
+    return [fact for fact in report.odd if "added up" in fact]
+
+
+def test_several_currencies_are_told(tmp_path):
+    (told,) = odd_of(tmp_path, "EUR", "JPY", "EUR", None)
+    assert told.startswith("Amounts in EUR (2), JPY (1) and no currency (1) are added up as they are: ")
+    assert told in (tmp_path / "out" / "data_card.md").read_text()
+    (told,) = odd_of(tmp_path, *("AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "FFF"))
+    assert told.startswith("Amounts in FFF (2), AAA (1), BBB (1), CCC (1), DDD (1) and 1 more are added up")
+
+
+def test_one_currency_is_nothing_odd(tmp_path):
+    assert odd_of(tmp_path, "EUR", "EUR") == []
+    assert odd_of(tmp_path, "", "") == []
+
+
 def test_the_report_is_json(tmp_path):
     file = write_rows(tmp_path / "x.parquet", [{"who": "1", "when": "2024-05-01"}])
     report = ingest(settings_of("table", columns=WHO_AND_WHEN), tmp_path / "out", path=file)
