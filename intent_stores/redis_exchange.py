@@ -8,6 +8,7 @@ left of the budget. A connection that failed once is closed, so that no late ans
 import os
 import select
 import socket
+import ssl
 import threading
 import time
 from typing import Any
@@ -127,10 +128,14 @@ class _Link:
         self._buffer = bytearray(_CHUNK)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
+        self._encrypted = isinstance(self._socket, ssl.SSLSocket)
 
     def is_quiet(self) -> bool:
-        """Whether nothing came since the last reply; the end of the connection would have."""
-        return not self._poll.poll(0)
+        """Whether nothing came since the last reply; the end of the connection would have.
+
+        TLS sends records of its own at any time, so there it says nothing.
+        """
+        return self._encrypted or not self._poll.poll(0)
 
     def exchange(self, command: tuple[bytes, ...], deadline: float) -> Any:
         self._socket.settimeout(_left(deadline))

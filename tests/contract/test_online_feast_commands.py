@@ -77,9 +77,11 @@ def test_feast_serve_reads_and_takes_pushes(kind: str, tmp_path: Path) -> None:
     store = FeatureStore(str(tmp_path))
     found = runpy.run_path(str(tmp_path / "definitions.py"))
     store.apply([found["user"], found["clicks"], found["stats"]])
-    store.materialize_incremental(NOW + timedelta(seconds=1))
-    served(repository)
-    store.teardown()
+    try:
+        store.materialize_incremental(NOW + timedelta(seconds=1))
+        served(repository)
+    finally:
+        store.teardown()
 
 
 @pytest.mark.slow

@@ -220,6 +220,35 @@ def test_wrong_or_no_password(tmp_path: Path, address: str) -> None:
         server.kill()
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
+def test_tls_with_user_and_password_by_url(tmp_path: Path) -> None:
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    server = Server(tmp_path, "--user", "reader", "on", ">se:cret", "~intent:*", "+@all")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    certificates = ["--tls-cert-file", str(tmp_path / "cert.pem"), "--tls-key-file", str(tmp_path / "key.pem")]
+    server.start("--tls-port", str(port), *certificates, "--tls-auth-clients", "no")
+    try:
+        server.url = f"rediss://reader:se%3Acret@127.0.0.1:{port}/1?ssl_ca_certs={tmp_path}/cert.pem"
+        fill(server)
+        reader = redis_reader(server.url, "p", BUDGET)
+        until_fresh(reader)
+        assert read_many(reader, 50)[0] == {"fresh"}
+        stranger = redis_reader(f"rediss://127.0.0.1:{port}/1", "p", BUDGET)
+        assert read_many(stranger, 10, 0.02)[0] == {"missing"}
+        server.kill()
+        assert read_many(reader, 10)[0] == {"missing"}
+        server.start("--tls-port", str(port), *certificates, "--tls-auth-clients", "no")
+        fill(server)
+        assert until_fresh(reader) < 5
+    finally:
+        server.kill()
+
+
 def test_a_server_that_drips_one_byte_at_a_time() -> None:
     """Each wait is short, all together are not: only a total deadline ends it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
