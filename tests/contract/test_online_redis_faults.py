@@ -32,7 +32,8 @@ from intent_stores.packed_redis import PackedRedisServer, redis_reader
 from intent_stores.packed_view import PackedView
 
 BUDGET = 0.025
-SLACK = 0.05  # what a machine that other work shares may hold a thread up by
+SLACK = 0.02  # what a busy machine may hold a thread up by, nine times in ten …
+STALL = 0.5  # … and the tenth time; a client that waits for a timeout or tries again takes seconds
 VIEW = PackedView("stats", {"score": "Float64"}, ("user",))
 USERS = [f"u{place}" for place in range(20)]
 
@@ -106,7 +107,8 @@ def read_many(reader: PackedReader, count: int, pause: float = 0.0) -> tuple[set
         time.sleep(pause)
     took = np.array([seconds for _, _, seconds in answers])
     print(f"{count} reads: slowest {took.max() * 1e3:.1f} ms, median {np.median(took) * 1e3:.2f} ms")  # noqa: T201
-    assert took.max() < BUDGET + SLACK
+    assert np.quantile(took, 0.9, method="lower") < BUDGET + SLACK
+    assert took.max() < STALL
     return {status for status, _, _ in answers}, {reason for _, reason, _ in answers}
 
 
@@ -282,7 +284,7 @@ def test_many_threads_in_and_out_of_trouble(server: Server) -> None:
     def ask() -> None:
         for _ in range(60):
             status, reason, took = read(reader)
-            if took > BUDGET + 4 * SLACK or (status == "missing") == (reason is None):
+            if took > STALL or (status == "missing") == (reason is None):
                 wrong.append((status, reason, took))
             time.sleep(0.005)
 
