@@ -13,7 +13,7 @@ import yaml
 
 from feature_repo.derived_tables import DERIVED_TABLES, derive_table
 from feature_repo.errors import SourceDataError
-from training.atomic import write_json, write_parquet
+from training.atomic import replace_file, write_json, write_parquet
 from training.dataset.log_manifest import require_whole_log
 from training.progress import Progress
 
@@ -176,7 +176,7 @@ def materialise(
                 store.materialize(start_date=_BEGINNING, end_date=at, feature_views=[name])
             task.advance()
     keys = _keys(building, store.project, names)
-    building.replace(online)
+    replace_file(building, online)
     return keys
 
 
