@@ -1,6 +1,6 @@
 # Every target a person or CI needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve bento test test-all check bench-point-in-time requirements clean
+.PHONY: help setup demo serve bento test test-all check bench-point-in-time bench-online requirements clean
 
 OUT ?= artifacts/demo
 CONFIG ?= intent.toml
@@ -68,6 +68,9 @@ check: setup ## ruff, mypy strict, import contracts
 bench-point-in-time: setup ## joins, sequences and activity beside their floor and peers, in one run (about eight minutes)
 	@$(BIN)/python -m benchmarks.point_in_time --large
 	@$(BIN)/python -m benchmarks.activity
+
+bench-online: setup ## the packed online stores beside raw reads and Feast's own, in one run
+	@$(BIN)/python -m benchmarks.online_read
 
 requirements: ## compile requirements/*.in into pinned, hashed *.txt without index addresses (needs uv)
 	@for name in platform dev serving; do \
