@@ -102,8 +102,9 @@ def test_killed_at_points_in_time(processes, shop, whole, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_every_point_of_its_work_on_the_disk(processes, shop, whole, tmp_path) -> None:
-    for point in range(1, whole[1]["operations"] + 1, 3):
+@pytest.mark.timeout(1800)
+def test_killed_once_at_points_from_the_first_to_the_last(processes, shop, whole, tmp_path) -> None:
+    for point in range(1, whole[1]["operations"] + 1, 17):
         folder = tmp_path / str(point) / "dataset"
         folder.parent.mkdir()
         code, _ = run(processes, shop, folder, die_at=point)
