@@ -27,8 +27,8 @@ def address(published: Published, tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("online")
     write_online_store(folder / "online.db")
     bento = Bento(published.bento, published.home, folder / "online.db", PROJECT)
-    with running(bento, free_port(), log=folder / "serve.log") as address:
-        yield address
+    with running(bento, free_port(), log=folder / "serve.log") as server:
+        yield server.address
 
 
 def send(
