@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "At", "Config", "Out", "Seed"]
+__all__ = ["AsJson", "At", "Config", "Out"]
 
 Config = Annotated[Path, typer.Option("--config", help="Settings of the run.", metavar="FILE")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run.", metavar="DIR", envvar="INTENT_OUT")]
@@ -14,7 +14,6 @@ At = Annotated[
     str | None,
     typer.Option("--at", help="The moment, ISO 8601, UTC unless it names a zone; the end of the log unless given."),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Instead of the seed in the settings.")]
 
 DEFAULT_CONFIG = Path("intent.toml")
 DEFAULT_OUT = Path("artifacts/demo")

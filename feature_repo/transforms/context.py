@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_repo.transforms.recency import DAY_US
+
 __all__ = [
     "CONTEXT_NAMES",
     "context_features",
@@ -15,7 +17,6 @@ __all__ = [
 CONTEXT_NAMES = ("request_hour", "request_weekday", "request_is_weekend", "request_month")
 
 HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
 
 
 def request_hour(at_us: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -119,8 +119,8 @@ class SequenceEncoding:
         Of a longer list the newest `max_length` steps are kept.
         """
         lists = [features.sequences[channel.name] for channel in self.channels]
-        kept = lists[0].where(_newest(lists[0].lengths, self.max_length))
         keep = _newest(lists[0].lengths, self.max_length)
+        kept = lists[0].where(keep)
         values = np.stack([c.apply(item.values[keep]) for c, item in zip(self.channels, lists, strict=True)], axis=1)
         return values.astype(np.float32), kept.offsets
 
