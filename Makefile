@@ -1,6 +1,6 @@
 # Every target a person or CI needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve bento test test-all check bench-point-in-time bench-online requirements clean
+.PHONY: help setup demo serve bento test test-all test-faults check bench-point-in-time bench-online requirements clean
 
 OUT ?= artifacts/demo
 CONFIG ?= intent.toml
@@ -58,6 +58,9 @@ test: setup ## the tests, with the commands of README and docs on a 5 % sample
 
 test-all: setup ## the same, with the slow and the exhaustive
 	@$(BIN)/python -m pytest
+
+test-faults: setup ## servers and processes killed, frozen, filled: what is survived, counted and printed
+	@$(BIN)/python -m pytest -m faults
 
 check: setup ## ruff, mypy strict, import contracts
 	@$(BIN)/ruff check .

@@ -5,10 +5,13 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.servers import PrivatePostgres, PrivateRedis, running_postgres, running_redis
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -78,3 +81,27 @@ def tiny_bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("tiny")
     return write_tiny_bundle(folder / "bundle", folder / "members")
+
+
+@pytest.fixture
+def private_redis(tmp_path: Path) -> Iterator[PrivateRedis]:
+    """A Redis of the test's own, which it may kill, freeze, fill and flush."""
+    with running_redis(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def private_postgres() -> Iterator[PrivatePostgres]:
+    """A PostgreSQL of the test's own, which it may stop, kill and freeze."""
+    with running_postgres() as server:
+        yield server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the fault tests counted: each `record_property("fault", "what: how many, what came of it")`."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    counted = [text for report in reports for name, text in getattr(report, "user_properties", []) if name == "fault"]
+    if counted:
+        terminalreporter.section("faults survived" if not terminalreporter.stats.get("failed") else "faults")
+        for text in sorted(counted):
+            terminalreporter.write_line(text)
