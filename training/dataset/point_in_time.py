@@ -1,5 +1,6 @@
 """The training set: each anchor with its features as they were known at its time, joined by Feast, row for row."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -7,7 +8,7 @@ import pyarrow as pa
 from feature_repo.errors import FeatureError
 from training.dataset.service_definition import ServiceDefinition
 
-__all__ = ["join_features"]
+__all__ = ["join_columns", "join_features"]
 
 _ENTITY_COLUMNS = ("user_id", "item_id", "event_timestamp")
 _REQUEST_AT = "request_at"
@@ -32,21 +33,41 @@ def join_features(store: Any, service: str | ServiceDefinition, anchors: pa.Tabl
     asked = anchors.select([*keys, "event_timestamp"])
     for column in requested:
         asked = asked.append_column(column, _of_request(anchors, column, name))
-    features = store.get_feature_service(name)
-    joined = store.get_historical_features(entity_df=asked.to_pandas(), features=features).to_arrow()
+    joined = _joined(store, store.get_feature_service(name), asked, keys)
     if not isinstance(service, str):
         joined = joined.select(
             [column for column in joined.column_names if column in (*_ENTITY_COLUMNS, *service.features)]
-        )
-    if joined.num_rows != anchors.num_rows or not all(_same(joined[key], anchors[key]) for key in keys):
-        raise FeatureError(
-            f"The point-in-time join returned {joined.num_rows} rows for {anchors.num_rows} anchors, or in another "
-            "order; expected exactly the anchors' rows. Use the offline store intent_stores.offline_asof."
         )
     for column in (column for column in anchors.column_names if column not in joined.column_names):
         joined = joined.append_column(column, anchors[column])
     index = joined.column_names.index("event_timestamp")
     return joined.set_column(index, "event_timestamp", joined["event_timestamp"].cast(pa.timestamp("us", tz="UTC")))
+
+
+def join_columns(store: Any, view: str, features: Sequence[str], anchors: pa.Table) -> pa.Table:
+    """Return features of one view at each anchor, row for row, without the anchors' own columns.
+
+    Args:
+        store: a `feast.FeatureStore`.
+        view: a view of the registry, on-demand ones included.
+        features: names of its features.
+        anchors: the view's join keys, `event_timestamp`, and what an on-demand view asks of a request.
+
+    Raises:
+        FeatureError: as `join_features`.
+    """
+    keys = [name for name in anchors.column_names if name != "event_timestamp"]
+    return _joined(store, [f"{view}:{name}" for name in features], anchors, keys).select(list(features))
+
+
+def _joined(store: Any, features: Any, asked: pa.Table, keys: Sequence[str]) -> pa.Table:
+    joined = store.get_historical_features(entity_df=asked.to_pandas(), features=features).to_arrow()
+    if joined.num_rows != asked.num_rows or not all(_same(joined[key], asked[key]) for key in keys):
+        raise FeatureError(
+            f"The point-in-time join returned {joined.num_rows} rows for {asked.num_rows} anchors, or in another "
+            "order; expected exactly the anchors' rows. Use the offline store intent_stores.offline_asof."
+        )
+    return joined
 
 
 def _of_request(anchors: pa.Table, column: str, service: str) -> Any:
