@@ -21,6 +21,7 @@ from intent_stores.packed_arrow import key_values, table_columns, table_times
 from intent_stores.packed_codec import encode_rows
 from intent_stores.packed_feast import FeastRow, feast_keys, feast_rows, pack_feast_rows, packed_view
 from intent_stores.packed_keys import entity_keys
+from intent_stores.packed_merge import SequenceRule, merge_lists
 from intent_stores.packed_reader import Fetched, PackedReader, PackedStore, microseconds
 from intent_stores.packed_view import PackedView, unanswered, view_columns
 
@@ -43,7 +44,9 @@ class PackedOnlineStore(OnlineStore):
     """An online store whose rows are packed values; what it is kept in is chosen by a subclass.
 
     Differences from Feast's own stores: a row older than its view's time to live is not returned, an older event
-    never overwrites a newer one, and a row is written as a whole (a feature that is left out becomes null).
+    never overwrites a newer one, and a row is written as a whole (a feature that is left out becomes null). Lists of a
+    view over a source tagged `sequence.length` are not overwritten but merged, event by event (`packed_merge`), whoever
+    writes them: a push of one event adds it, and what is materialised joins what was pushed.
     """
 
     def __init__(self) -> None:
@@ -65,6 +68,10 @@ class PackedOnlineStore(OnlineStore):
         """Return a columnar reader of this store; see `PackedReader.read_columns`."""
         return PackedReader(self._store(config))
 
+    def packed_store(self, config: RepoConfig) -> PackedStore:
+        """Return the store of packed values itself, for whoever writes what no feature view describes."""
+        return self._store(config)
+
     def view(self, config: RepoConfig, table: Any) -> PackedView:
         """Return what `PackedReader.read_columns` must know of a Feast view."""
         return packed_view(table, config)
@@ -75,7 +82,8 @@ class PackedOnlineStore(OnlineStore):
         table: Any,
         rows: pa.Table,
         progress: Callable[[int], Any] | None = None,
-        sequence: str | None = None,
+        sequence: str | int = 0,
+        whole_lists: bool = False,
     ) -> WrittenRows:
         """Store a view's rows, the fast way: no value is touched by Python.
 
@@ -83,14 +91,18 @@ class PackedOnlineStore(OnlineStore):
             table: the feature view.
             rows: join keys, features, and the times under the names of the view's source; in any order, several rows
                 of one key included. Timestamps without a zone are UTC.
-            sequence: name of a whole-number column that orders rows of equal times.
+            sequence: what orders rows of equal times: a number for all rows, or the name of a whole-number column.
+            whole_lists: the lists of a sequence are all of it: they are not merged with those that are there, but
+                overwrite them unless theirs are newer.
 
         Raises:
+            ConfigurationError: the source's tags of a sequence do not fit the view.
             FeatureValueError, OnlineKeyError: a column is missing or cannot be held. Nothing of its chunk was stored.
             OnlineStoreUnavailableError: the store cannot be written.
         """
         view, source = packed_view(table, config), table.batch_source
         created = source.created_timestamp_column or None
+        rule = None if whole_lists else _rule(view, table)
         store, written = self._store(config), 0
         for start in range(0, rows.num_rows, _ROWS_AT_ONCE):
             part = rows.slice(start, _ROWS_AT_ONCE)
@@ -101,7 +113,7 @@ class PackedOnlineStore(OnlineStore):
             columns, valid = table_columns(view.schema, part)
             keys = entity_keys(view.join_keys, key_values(part, list(view.join_keys)))
             keys = keys if view.join_keys else keys * part.num_rows
-            store.write(view.name, keys, encode_rows(view.schema, columns, times, valid))
+            _write(store, view, rule, keys, encode_rows(view.schema, columns, times, valid))
             written += int(np.count_nonzero(usable))
             if progress:
                 progress(len(usable))
@@ -113,14 +125,16 @@ class PackedOnlineStore(OnlineStore):
         """Store Feast's rows; see `OnlineStore.online_write_batch`.
 
         Raises:
+            ConfigurationError: the source's tags of a sequence do not fit the view.
             FeatureValueError, OnlineKeyError: a value or key cannot be held; nothing was stored.
             OnlineStoreUnavailableError: the store cannot be written.
         """
         view, store = packed_view(table, config), self._store(config)
+        rule = _rule(view, table)
         for start in range(0, len(data), _ROWS_AT_ONCE):
             part = data[start : start + _ROWS_AT_ONCE]
             keys, values = pack_feast_rows(view, part)
-            store.write(view.name, keys, values)
+            _write(store, view, rule, keys, values)
             if progress:
                 progress(len(part))
 
@@ -221,3 +235,28 @@ class PackedOnlineStore(OnlineStore):
 
     async def _read_features_per_fv_async(self, *arguments: Any) -> None:
         await asyncio.to_thread(self._read_features_per_fv, *arguments)
+
+
+def _rule(view: PackedView, table: Any) -> SequenceRule | None:
+    tags = getattr(getattr(table, "batch_source", None), "tags", None) or {}
+    return SequenceRule.of(view.name, view.fields, tags)
+
+
+def _write(
+    store: PackedStore, view: PackedView, rule: SequenceRule | None, keys: list[bytes], values: list[bytes]
+) -> None:
+    if rule is None:
+        store.write(view.name, keys, values)
+        return
+    places: dict[bytes, list[int]] = {}
+    for place, key in enumerate(keys):
+        places.setdefault(key, []).append(place)
+    different = list(places)
+
+    def merged(chosen: Sequence[int], held: Sequence[bytes | None]) -> list[bytes]:
+        rows = [places[different[place]] for place in chosen]
+        arriving = [values[place] for group in rows for place in group]
+        owner = [number for number, group in enumerate(rows) for _ in group]
+        return merge_lists(view.schema, rule, held, arriving, owner)
+
+    store.change(view.name, different, merged)

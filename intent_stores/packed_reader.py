@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -15,6 +15,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Wanted = Sequence[tuple[str, Sequence[bytes]]]
 """(name of a view, canonical keys) for each view of a request."""
+
+Change = Callable[[Sequence[int], Sequence[bytes | None]], Sequence[bytes | None]]
+"""(places of some keys, what is stored there) → what is to be stored; None leaves a key as it is."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,19 @@ class PackedStore(Protocol):
 
         Raises:
             OnlineStoreUnavailableError: they could not be stored.
+        """
+        ...
+
+    def change(self, view: str, keys: Sequence[bytes], change: Change) -> None:
+        """Replace values by what `change` makes of those that are there, atomically for each key.
+
+        `change` is called again, for the keys that somebody else wrote meanwhile, with what is there by then.
+
+        Arguments:
+            keys: different ones; `change` gets places in this list.
+
+        Raises:
+            OnlineStoreUnavailableError: the store cannot be written. What `change` raises passes through.
         """
         ...
 

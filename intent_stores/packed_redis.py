@@ -5,6 +5,7 @@ entity live in one slot; every script touches one slot if it is given one key.
 """
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha1
 from typing import Any
 
 import redis
@@ -15,12 +16,13 @@ from redis.retry import Retry
 from intent_stores.circuit_breaker import CircuitBreaker
 from intent_stores.errors import ConfigurationError, OnlineStoreUnavailableError
 from intent_stores.packed_keys import quoted
-from intent_stores.packed_reader import Fetched, PackedReader, Wanted
+from intent_stores.packed_reader import Change, Fetched, PackedReader, Wanted
 from intent_stores.packed_schema import VERSION_BYTES
 from intent_stores.redis_exchange import NoAnswerError, RedisExchange
 
 _KEYS_A_SCRIPT = 250  # about 1 ms of the server's time
 _KEYS_A_SCAN = 2000
+_MOST_TRIES = 100  # of a compare-and-set; a try fails only if another writer's succeeded
 
 # The version is six big-endian halves, because Lua's numbers are doubles and its text comparison depends on a locale.
 _STORE_UNLESS_OLDER = f"""
@@ -42,6 +44,20 @@ for place, key in ipairs(KEYS) do
   end
 end
 return #KEYS
+"""
+
+# ARGV: for each key the SHA-1 of the value that was read (empty: there was none), then for each the new value.
+_STORE_IF_UNCHANGED = """
+local failed = {}
+for place, key in ipairs(KEYS) do
+  local held = redis.call('GET', key)
+  if (held and redis.sha1hex(held) or '') == ARGV[place] then
+    redis.call('SET', key, ARGV[#KEYS + place])
+  else
+    failed[#failed + 1] = place - 1
+  end
+end
+return failed
 """
 
 
@@ -80,7 +96,7 @@ class PackedRedisServer:
                 "rediss:// for TLS, or unix://."
             ) from error
         self._breaker = breaker or CircuitBreaker()
-        self._script: str | None = None
+        self._scripts: dict[str, str] = {}
 
     def fetch(self, wanted: Wanted) -> Fetched:
         """Return the values of all views with one MGET, within the budget; `trouble` says why there are none."""
@@ -110,7 +126,26 @@ class PackedRedisServer:
         try:
             for start in range(0, len(redis_keys), _KEYS_A_SCRIPT):
                 stop = start + _KEYS_A_SCRIPT
-                self._store(redis_keys[start:stop], values[start:stop])
+                self._run(_STORE_UNLESS_OLDER, redis_keys[start:stop], values[start:stop])
+        except (RedisError, OSError) as error:
+            raise self._refused(f"rows of view {view!r} cannot be written", error) from error
+
+    def change(self, view: str, keys: Sequence[bytes], change: Change) -> None:
+        """Replace values by what `change` makes of those that are there; a key written meanwhile is tried again.
+
+        Raises:
+            OnlineStoreUnavailableError: Redis is away, full or refuses, or a key is written by others all the time.
+        """
+        redis_keys = self._keys(view, keys)
+        try:
+            for start in range(0, len(redis_keys), _KEYS_A_SCRIPT):
+                places = list(range(start, min(start + _KEYS_A_SCRIPT, len(redis_keys))))
+                for _ in range(_MOST_TRIES):
+                    places = self._try_change(redis_keys, places, change)
+                    if not places:
+                        break
+                else:
+                    raise redis.RedisError("other writers came first, every time")
         except (RedisError, OSError) as error:
             raise self._refused(f"rows of view {view!r} cannot be written", error) from error
 
@@ -131,14 +166,26 @@ class PackedRedisServer:
         self._exchange.close()
         self._client.close()
 
-    def _store(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        if self._script is None:
-            self._script = self._client.script_load(_STORE_UNLESS_OLDER)
+    def _try_change(self, keys: Sequence[bytes], places: list[int], change: Change) -> list[int]:
+        """Change the keys at these places, and return the places of those that another writer was faster with."""
+        held = self._client.mget([keys[place] for place in places])
+        fresh = change(places, held)
+        swaps = [(p, h, f) for p, h, f in zip(places, held, fresh, strict=True) if f is not None and f != h]
+        if not swaps:
+            return []
+        hashes = [b"" if h is None else sha1(h, usedforsecurity=False).hexdigest().encode() for _, h, _ in swaps]
+        chosen = [keys[place] for place, _, _ in swaps]
+        failed = self._run(_STORE_IF_UNCHANGED, chosen, [*hashes, *(value for _, _, value in swaps)])
+        return [swaps[number][0] for number in failed]
+
+    def _run(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Any:
+        if script not in self._scripts:
+            self._scripts[script] = self._client.script_load(script)
         try:
-            self._client.evalsha(self._script, len(keys), *keys, *values)
+            return self._client.evalsha(self._scripts[script], len(keys), *keys, *arguments)
         except NoScriptError:  # the server was restarted, or its scripts were flushed
-            self._script = self._client.script_load(_STORE_UNLESS_OLDER)
-            self._client.evalsha(self._script, len(keys), *keys, *values)
+            self._scripts[script] = self._client.script_load(script)
+            return self._client.evalsha(self._scripts[script], len(keys), *keys, *arguments)
 
     def _scan(self, pattern: bytes) -> Iterator[list[bytes]]:
         part: list[bytes] = []

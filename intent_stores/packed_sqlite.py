@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from intent_stores.errors import OnlineStoreUnavailableError
 from intent_stores.packed_keys import quoted
-from intent_stores.packed_reader import Fetched, PackedReader, Wanted
+from intent_stores.packed_reader import Change, Fetched, PackedReader, Wanted
 from intent_stores.packed_schema import VERSION_BYTES
 from intent_stores.sql_text import identifier
 
@@ -70,9 +70,38 @@ class PackedSqliteFile:
 
         self._change(store)
 
+    def change(self, view: str, keys: Sequence[bytes], change: Change) -> None:
+        """Replace values by what `change` makes of those that are there, in one transaction that no writer shares.
+
+        Raises:
+            OnlineStoreUnavailableError: read-only, full, locked for too long, or no database. Nothing was stored.
+        """
+        name = self._table(view)
+        upsert = f"INSERT INTO {identifier(name)} VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+        def swap(connection: sqlite3.Connection) -> None:
+            connection.execute(_create(identifier(name)))
+            fresh = change(range(len(keys)), _select(connection, name, keys))
+            rows = [(key, value) for key, value in zip(keys, fresh, strict=True) if value is not None]
+            connection.executemany(upsert, rows)
+
+        self._change(swap)
+
     def create(self, view: str) -> None:
         """Make the table of a view, so that readers find it empty."""
         self._change(lambda connection: connection.execute(_create(identifier(self._table(view)))))
+
+    def lacking(self, views: Sequence[str]) -> list[str]:
+        """Return which of these views the file has no table for: they were never registered or written.
+
+        Raises:
+            OnlineStoreUnavailableError: the file cannot be read.
+        """
+        try:
+            found = self._reading().execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        except (sqlite3.Error, OSError) as error:
+            raise OnlineStoreUnavailableError(f"The online store {self._path} cannot be read ({error}).") from error
+        return [view for view in views if (self._table(view),) not in found]
 
     def drop(self, view: str) -> None:
         """Remove all values of a view."""
