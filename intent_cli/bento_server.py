@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from feature_repo.errors import InputError, SourceDataError
 from intent_cli.server_process import ServerProcess, stopping_signals
+from services.online_url import VARIABLE, SqliteUrl
 from training.packaging.bundle import Bundle
 
 __all__ = ["Bento", "free_port", "published_bento", "running"]
@@ -38,9 +38,8 @@ class Bento:
         return os.environ | {
             "BENTOML_HOME": str(self.home),
             "BENTOML_DO_NOT_TRACK": "True",
-            "TZ": "UTC",  # Feast's SQLite store keeps local time: the reader needs the writer's zone
             "BENTOML_CONFIG_OPTIONS": f"services.PurchaseIntent.workers={workers}",
-            "INTENT_ONLINE_URL": f"sqlite:///{quote(str(self.online.resolve()))}?project={quote(self.project)}",
+            VARIABLE: str(SqliteUrl(self.online.resolve(), self.project)),
         }
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-__all__ = ["MemberShare", "RequestContext", "ScoreRequest", "ScoreResponse", "ViewAge"]
+__all__ = ["MemberShare", "Reason", "RequestContext", "ScoreRequest", "ScoreResponse", "ViewAge"]
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
@@ -15,6 +15,9 @@ def _printable(value: str) -> str:
         raise ValueError("control characters")
     return value
 
+
+Reason = Literal["expired", "absent", "newer than at", "other schema", "corrupt", "no answer"]
+"""Why a view's values are not used."""
 
 _Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 
@@ -64,6 +67,7 @@ class ViewAge(BaseModel):
     """How old the values of a view are at `at`: stale is older than its time to live, and counts as missing."""
 
     status: Literal["fresh", "stale", "missing"]
+    reason: Reason | None = Field(None, description="null when fresh")
     age_seconds: float | None = Field(None, ge=0, description="null when missing")
 
 
@@ -74,7 +78,9 @@ class ScoreResponse(BaseModel):
     members: dict[str, MemberShare]
     views: dict[str, ViewAge]
     cold_start: bool = Field(description="Nothing is known of this customer at `at`.")
-    degraded: bool = Field(description="The feature store did not answer, or a view is stale: a better answer exists.")
+    degraded: bool = Field(
+        description="The feature store did not answer, or a view is stale or unreadable: a better answer exists."
+    )
     model: str = Field(description="Tag of the model; equal tags mean equal bytes.", examples=["purchase_intent:1f2e"])
     horizon_days: int
     at: datetime

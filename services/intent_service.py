@@ -22,8 +22,10 @@ from feature_repo.errors import BundleError, IntentError
 from services.bounded_executor import BoundedExecutor, Overloaded
 from services.contracts import ScoreRequest, ScoreResponse
 from services.customer_scoring import CustomerScoring
+from services.feature_lookup import read_views, views_of
 from services.golden_check import check_golden
 from services.online_url import VARIABLE, read_online_url
+from services.packed_lookup import open_lookup
 from services.problem_middleware import ProblemMiddleware
 from services.problems import Problem, problem_for_status
 from services.request_reading import MAX_BODY_BYTES, Refused, read_score_request
@@ -114,13 +116,8 @@ def _load() -> CustomerScoring:
     bundle = _bundle()
     scorer = Scorer(bundle)
     check_golden(bundle, scorer)
-    url = read_online_url(os.environ.get(VARIABLE))
-    from services.feast_lookup import FeastSqliteLookup  # Feast takes seconds to import: only once all else is well
-    from services.feature_lookup import read_view_schemas
-
-    scoring = CustomerScoring(bundle, scorer, FeastSqliteLookup(url, read_view_schemas(bundle.json("features.json"))))
-    scoring.trouble()
-    return scoring
+    views = views_of(read_views(bundle.json("features.json")), "user_id")
+    return CustomerScoring(bundle, scorer, open_lookup(read_online_url(os.environ.get(VARIABLE)), views))
 
 
 def _bundle() -> Bundle:

@@ -1,20 +1,23 @@
 """Where the features are: `INTENT_ONLINE_URL`, such as `sqlite:////srv/shop/online.db?project=purchase_intent`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from feature_repo.errors import DependencyDown
 
-__all__ = ["VARIABLE", "OnlineUrl", "read_online_url"]
+__all__ = ["VARIABLE", "RedisUrl", "SqliteUrl", "read_online_url"]
 
 VARIABLE = "INTENT_ONLINE_URL"
-_EXPECTED = "expected sqlite:///<absolute path of Feast's online database>?project=<Feast project>"
+_EXPECTED = (
+    "expected sqlite:///<absolute path of the online store>?project=<Feast project>, or "
+    "redis://<user>:<password>@<host>:<port>/<db>?project=<Feast project> (rediss:// for TLS)"
+)
 
 
 @dataclass(frozen=True)
-class OnlineUrl:
-    """An online store of Feast in a SQLite file."""
+class SqliteUrl:
+    """A packed online store in a SQLite file."""
 
     path: Path
     project: str
@@ -23,19 +26,39 @@ class OnlineUrl:
         return f"sqlite:///{quote(str(self.path))}?project={quote(self.project)}"
 
 
-def read_online_url(text: str | None) -> OnlineUrl:
-    """Return the store that `text`, the value of `INTENT_ONLINE_URL`, names.
+@dataclass(frozen=True)
+class RedisUrl:
+    """A packed online store in Redis. `address` is for its client, and may hold a password; `str` never does."""
+
+    address: str = field(repr=False)
+    project: str
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.address)
+        return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}?project={quote(self.project)}"
+
+
+def read_online_url(text: str | None) -> SqliteUrl | RedisUrl:
+    """Return the store that `text`, the value of `INTENT_ONLINE_URL`, names. Nothing is opened.
 
     Raises:
-        DependencyDown: unset, of another kind of store, without a project, or with a relative path (the server
-            changes its working folder, so that a relative path would be looked for somewhere else).
+        DependencyDown: unset, of another kind of store, without a project or a host, or with a relative path (the
+            server changes its working folder, so that a relative path would be looked for somewhere else).
     """
     if not text:
         raise DependencyDown(f"{VARIABLE} is not set; {_EXPECTED}. Run `intent materialize`, then `intent serve`.")
-    parts = urlsplit(text)
-    project = parse_qs(parts.query).get("project", [""])
-    path = Path(unquote(parts.path[1:]))
-    if parts.scheme != "sqlite" or parts.netloc or not path.is_absolute() or len(project) != 1 or not project[0]:
-        # Not the value itself: other kinds of store carry a password in it.
-        raise DependencyDown(f"{VARIABLE} cannot be used: got a {parts.scheme or 'bare'!r} address; {_EXPECTED}.")
-    return OnlineUrl(path, project[0])
+    try:
+        parts = urlsplit(text)
+        usable = parts.port != 0  # reading a port that is no number raises
+        query = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        raise DependencyDown(f"{VARIABLE} cannot be used: it is no address; {_EXPECTED}.") from None
+    projects = [value for name, value in query if name == "project" and value]
+    if usable and len(projects) == 1:
+        if parts.scheme == "sqlite" and not parts.netloc and Path(unquote(parts.path[1:])).is_absolute():
+            return SqliteUrl(Path(unquote(parts.path[1:])), projects[0])
+        if parts.scheme in ("redis", "rediss") and parts.hostname:
+            rest = urlencode([pair for pair in query if pair[0] != "project"])
+            return RedisUrl(parts._replace(query=rest).geturl(), projects[0])
+    # Not the value itself: it may carry a password.
+    raise DependencyDown(f"{VARIABLE} cannot be used: got a {parts.scheme or 'bare'!r} address; {_EXPECTED}.")

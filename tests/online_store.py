@@ -1,62 +1,81 @@
-"""Feast's SQLite online store with the tiny shop in it, written by Feast itself."""
+"""The tiny shop as packed rows: in a SQLite file, in Redis, or in a dictionary."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from intent_stores.packed_codec import RowTimes, encode_rows
+from intent_stores.packed_keys import entity_keys
+from intent_stores.packed_reader import Fetched, PackedReader, Wanted
+from intent_stores.packed_sqlite import PackedSqliteFile
+from intent_stores.packed_view import PackedView
+from intent_stores.ragged_column import Ragged
+from services.feature_lookup import read_views, views_of
+from services.packed_lookup import PackedLookup
 from tests.tiny_shop import FEATURES, shop
 
 PROJECT = "tiny"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+VIEWS = views_of(read_views(FEATURES), "user_id")
+Rows = Mapping[str, tuple[int, Mapping[str, Any]]]
+"""User id → (event time in microseconds, field → value)."""
+
+
+class DictionaryStore:
+    """A `PackedStore` in memory; `trouble` says why it gives no answer."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, bytes], bytes] = {}
+        self.trouble: str | None = None
+
+    def fetch(self, wanted: Wanted) -> Fetched:
+        found = [[None if self.trouble else self.values.get((view, key)) for key in keys] for view, keys in wanted]
+        return Fetched(found, self.trouble)
+
+    def write(self, view: str, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        self.values.update({(view, key): value for key, value in zip(keys, values, strict=True)})
+
+    def drop(self, view: str) -> None:
+        self.values = {place: value for place, value in self.values.items() if place[0] != view}
+
+    def close(self) -> None:
+        pass
+
+
+def lookup_over(views: Sequence[PackedView], rows: Mapping[str, Rows]) -> tuple[PackedLookup, DictionaryStore]:
+    """A lookup of customers over a dictionary: view → its rows."""
+    store = DictionaryStore()
+    for view in views:
+        write_rows(store, view, rows.get(view.name, {}))
+    return PackedLookup(PackedReader(store), views), store
+
+
+def tiny_lookup(customers: int = 12) -> PackedLookup:
+    """A lookup over the tiny shop, in memory."""
+    return lookup_over(VIEWS, shop(customers))[0]
 
 
 def write_online_store(path: Path, customers: int = 12) -> str:
-    """Write customers 00000001 … to `path`, and return the address of the store."""
-    from feast import Entity, FeatureView, ValueType
-    from feast.infra.online_stores.sqlite import SqliteOnlineStore
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
-    from feast.repo_config import RepoConfig
-
-    config = RepoConfig(
-        project=PROJECT,
-        provider="local",
-        registry="not-written.db",
-        online_store={"type": "sqlite", "path": str(path)},
-        entity_key_serialization_version=3,
-    )
-    user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
-    views = {name: FeatureView(name=name, entities=[user], source=None) for name in shop(0)}
-    store = SqliteOnlineStore()
-    store.update(config, [], list(views.values()), [], [user], False)
-    for name, rows in shop(customers).items():
-        fields = FEATURES["views"][name]["fields"]
-        data = [
-            (
-                EntityKey(join_keys=["user_id"], entity_values=[Value(string_val=user_id)]),
-                {field: _value(fields[field], value) for field, value in values.items()},
-                _EPOCH + timedelta(microseconds=event_us),
-                None,
-            )
-            for user_id, (event_us, values) in rows.items()
-        ]
-        store.online_write_batch(config, views[name], data, None)
-    store._conn.close()
+    """Write customers 00000001 … to the file `path`, and return the address of the store."""
+    store = PackedSqliteFile(path, PROJECT)
+    for view in VIEWS:
+        store.create(view.name)
+        write_rows(store, view, shop(customers)[view.name])
     return f"sqlite:///{path}?project={PROJECT}"
 
 
-def _value(kind: str, value):
-    from feast.protos.feast.types.Value_pb2 import DoubleList, Int64List, Value
+def write_rows(store: Any, view: PackedView, rows: Rows) -> None:
+    """Write a view's rows, keyed by the customer, to a packed store."""
+    columns: dict[str, Any] = {}
+    for name, kind in view.fields.items():
+        cells = [values.get(name) for _, values in rows.values()]
+        columns[name] = _lists(cells) if kind.startswith("Array") else np.array([*cells, None], object)[:-1]
+    times = RowTimes.of([event_us for event_us, _ in rows.values()])
+    store.write(view.name, entity_keys(["user_id"], {"user_id": list(rows)}), encode_rows(view.schema, columns, times))
 
-    if value is None:
-        return Value()
-    match kind:
-        case "String":
-            return Value(string_val=value)
-        case "Float64":
-            return Value(double_val=value)
-        case "Int64":
-            return Value(int64_val=value)
-        case "Array(Int64)":
-            return Value(int64_list_val=Int64List(val=value))
-        case _:
-            return Value(double_list_val=DoubleList(val=value))
+
+def _lists(cells: list[Any]) -> Ragged:
+    lists = [() if cell is None else cell for cell in cells]
+    ends = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+    return Ragged(np.array([item for cell in lists for item in cell]), ends)

@@ -26,7 +26,6 @@ QUARANTINE = {
         "intent_stores/",
         "training/dataset/point_in_time.py",
         "training/pipelines/feature_store.py",
-        "services/feast_lookup.py",
     ),
     "bentoml": ("services/intent_service.py", "training/packaging/publish.py", "intent_cli/"),
 }

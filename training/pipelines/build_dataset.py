@@ -114,8 +114,7 @@ def build_dataset(
             checks,
             reused,
         )
-        features = {"views": {}, "defaults": {}} if service.on_demand else service_schema(store, service.name)
-        folder.finish(features, _manifest(facts, service, found, report, nulls))
+        folder.finish(service_schema(store, service.name), _manifest(facts, service, found, report, nulls))
     return report
 
 

@@ -1,10 +1,7 @@
 """A run's own Feast store: the repository's definitions over the run's folder, with registry and online store in it."""
 
-import io
 import json
-import sqlite3
 import warnings
-from contextlib import closing, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -129,17 +126,22 @@ def apply(store: Any, out: Path) -> list[str]:
 def service_schema(store: Any, service: str = SERVICE) -> dict[str, Any]:
     """Return the views of a feature service as data: join keys, time to live (0 means for ever), fields and types.
 
-    `defaults` is what a model sees of a field where the store has no row: nothing, or an empty list.
-    It goes into the bundle: the service reads the online store by it, without a registry.
+    Of an on-demand view these are the views that it is computed from, for they are what must be looked up; every view
+    is listed with all its fields, for a row is stored as a whole. `defaults` is what a model sees of a field where the
+    store has no row: nothing, or an empty list. It goes into the bundle: the service reads the online store by it,
+    without a registry.
     """
+    on_demand = {view.name: view for view in store.list_on_demand_feature_views()}
     views: dict[str, dict[str, Any]] = {}
     for projection in store.get_feature_service(service).feature_view_projections:
-        view = store.get_feature_view(projection.name)
-        views[view.name] = {
-            "join_keys": list(view.join_keys),
-            "ttl_seconds": int(view.ttl.total_seconds()) if view.ttl else 0,
-            "fields": {field.name: str(field.dtype) for field in view.features},
-        }
+        computed = on_demand.get(projection.name)
+        behind = [projection] if computed is None else computed.source_feature_view_projections.values()
+        for view in (store.get_feature_view(source.name) for source in behind):
+            views[view.name] = {
+                "join_keys": list(view.join_keys),
+                "ttl_seconds": int(view.ttl.total_seconds()) if view.ttl else 0,
+                "fields": {field.name: str(field.dtype) for field in view.features},
+            }
     kinds = {field: kind for view in views.values() for field, kind in view["fields"].items()}
     return {"views": views, "defaults": {field: [] if "Array" in kind else None for field, kind in kinds.items()}}
 
@@ -167,20 +169,38 @@ def materialise(
     """
     building = online.with_name(f".{online.name}.building")
     building.parent.mkdir(parents=True, exist_ok=True)
-    building.unlink(missing_ok=True)
+    for stale in (building, *_journals(building)):
+        stale.unlink(missing_ok=True)
     store = open_store(out, building, project)
     names = [name for name in apply(store, out) if views is None or name in views]
+    keys = {}
     with progress.task("materialising", len(names), "views") as task:
         for name in names:
-            with redirect_stdout(io.StringIO()):  # Feast draws a bar of its own there
-                store.materialize(start_date=_BEGINNING, end_date=at, feature_views=[name])
+            keys[name] = _write_latest(store, name, at)
             task.advance()
-    keys = _keys(building, store.project, names)
+    for journal in _journals(online):  # of the file that is replaced: it must not be read as the new one's
+        journal.unlink(missing_ok=True)
     replace_file(building, online)
     return keys
 
 
-def _keys(database: Path, project: str, views: list[str]) -> dict[str, int]:
-    with closing(sqlite3.connect(database)) as connection:
-        count = "SELECT count(DISTINCT entity_key) FROM"
-        return {v: connection.execute(f'{count} "{project}_{v}"').fetchone()[0] for v in views}
+def _write_latest(store: Any, name: str, at: datetime) -> int:
+    """Write what was known of a view at `at`, one row a key, and return how many."""
+    view, provider = store.get_feature_view(name), store._get_provider()
+    source = view.batch_source
+    job = provider.offline_store.pull_latest_from_table_or_query(
+        store.config,
+        source,
+        list(view.join_keys),
+        [field.name for field in view.features],
+        source.timestamp_field,
+        source.created_timestamp_column,
+        _BEGINNING,
+        at,
+    )
+    written: int = provider.online_store.write_arrow(store.config, view, job.to_arrow()).written
+    return written
+
+
+def _journals(database: Path) -> list[Path]:
+    return [database.with_name(database.name + ending) for ending in ("-wal", "-shm")]

@@ -59,26 +59,44 @@ def test_without_an_address(folder: Path) -> None:
 
 
 def test_with_another_kind_of_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "redis://:secret@localhost/0?project=p")
+    monkeypatch.setenv(VARIABLE, "postgresql://:secret@localhost/0?project=p")
     assert "cannot be used" in refusal()
     assert "secret" not in refusal()
 
 
-def test_with_a_store_that_is_not_there_yet(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_comes_and_goes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"sqlite:///{tmp_path}/online.db?project=tiny")
-    assert "names no file" in refusal()
     asyncio.run(store_comes_and_goes(tmp_path / "online.db"))
 
 
 async def store_comes_and_goes(database: Path) -> None:
     async with served() as client:
-        assert (await client.get("/readyz")).status_code == 503
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+        assert "no file at" in ready.json()["detail"]
+        early = await client.post("/score", json=BODY)
+        assert (early.status_code, early.json()["degraded"]) == (200, True)
         write_online_store(database)  # no restart is needed once it is materialised
         assert (await client.get("/readyz")).status_code == 200
-        assert (await client.post("/score", json=BODY)).json()["cold_start"] is False
+        whole = (await client.post("/score", json=BODY)).json()
+        assert (whole["cold_start"], whole["degraded"]) == (False, False)
         database.unlink()
         lost = await client.post("/score", json=BODY)
         assert (lost.status_code, lost.json()["degraded"]) == (200, True)
+        assert str(database) not in lost.text
+
+
+def test_a_redis_that_is_not_there_degrades(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "redis://shop:secret@127.0.0.1:1/0?project=tiny")
+    asyncio.run(without_redis())
+
+
+async def without_redis() -> None:
+    async with served() as client:
+        ready, scored = await client.get("/readyz"), await client.post("/score", json=BODY)
+    assert ready.status_code == 503
+    assert (scored.status_code, scored.json()["degraded"], scored.json()["cold_start"]) == (200, True, False)
+    assert "secret" not in ready.text + scored.text
 
 
 def test_with_a_bundle_of_one_changed_byte(folder: Path) -> None:

@@ -3,13 +3,22 @@ from pathlib import Path
 import pytest
 
 from feature_repo.errors import DependencyDown
-from services.online_url import OnlineUrl, read_online_url
+from services.online_url import RedisUrl, SqliteUrl, read_online_url
 
 
 def test_the_address_is_read_and_written() -> None:
     url = read_online_url("sqlite:////srv/a%20shop/online.db?project=purchase_intent")
-    assert url == OnlineUrl(Path("/srv/a shop/online.db"), "purchase_intent")
+    assert url == SqliteUrl(Path("/srv/a shop/online.db"), "purchase_intent")
     assert read_online_url(str(url)) == url
+
+
+def test_an_address_of_redis_keeps_its_arguments_and_shows_no_password() -> None:
+    url = read_online_url("rediss://shop:secret@db.example:6380/2?ssl_ca_certs=%2Fetc%2Fca.pem&project=a%20shop")
+    assert isinstance(url, RedisUrl)
+    assert url.address == "rediss://shop:secret@db.example:6380/2?ssl_ca_certs=%2Fetc%2Fca.pem"
+    assert url.project == "a shop"
+    assert str(url) == "rediss://db.example:6380/2?project=a%20shop"
+    assert "secret" not in f"{url} {url!r}"
 
 
 @pytest.mark.parametrize("text", [None, ""])
@@ -25,7 +34,12 @@ def test_an_unset_address_is_told(text: str | None) -> None:
         "sqlite:////srv/online.db",
         "sqlite:////srv/online.db?project=",
         "sqlite://host/srv/online.db?project=p",
-        "redis://:secret@host/0?project=p",
+        "redis://:secret@host/0",
+        "redis://:secret@host:port/0?project=p",
+        "redis://:secret@/0?project=p",
+        "redis://:secret@[host/0?project=p",
+        "rediss://:secret@host/0?project=p&project=q",
+        "postgresql://me:secret@host/shop?project=p",
         "/srv/online.db",
     ],
 )

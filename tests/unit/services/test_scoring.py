@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feature_repo.errors import BundleError, DependencyDown
+from feature_repo.errors import BundleError
+from intent_stores.packed_view import PackedView
 from services.contracts import ScoreRequest
 from services.customer_scoring import CustomerScoring
-from services.feature_lookup import InMemoryLookup, read_view_schemas
 from services.golden_check import check_golden
 from services.runtimes import load_member
 from services.scoring import Scorer
-from tests.tiny_shop import AT, AT_US, FEATURES, USED, shop
+from tests.online_store import VIEWS, lookup_over, tiny_lookup, write_rows
+from tests.tiny_shop import AT, AT_US, USED, shop
 from training.packaging.bundle import Bundle
 
 
@@ -28,7 +29,7 @@ def scorer(bundle: Bundle) -> Scorer:
 
 @pytest.fixture
 def scoring(bundle: Bundle, scorer: Scorer) -> CustomerScoring:
-    return CustomerScoring(bundle, scorer, InMemoryLookup(read_view_schemas(FEATURES), shop()))
+    return CustomerScoring(bundle, scorer, tiny_lookup())
 
 
 def test_stored_examples_are_reproduced(bundle: Bundle, scorer: Scorer) -> None:
@@ -44,7 +45,7 @@ def test_a_bundle_that_computes_something_else_is_refused(bundle: Bundle, scorer
 
 def test_one_and_many_give_the_same(scoring: CustomerScoring, scorer: Scorer) -> None:
     users = [f"{number:08d}" for number in range(1, 13)]
-    found = InMemoryLookup(read_view_schemas(FEATURES), shop()).lookup(users)
+    found = tiny_lookup().lookup({"user_id": users}, AT_US)
     columns = {field: column for rows in found.values() for field, column in rows.columns.items()}
     many = scorer.score(columns, np.full(len(users), AT_US, np.int64)).probability
     one = [scoring.answer(ScoreRequest(user_id=user, at=AT), AT).probability for user in users]
@@ -91,39 +92,38 @@ def test_now_stands_in_for_at(scoring: CustomerScoring) -> None:
     assert scoring.answer(ScoreRequest(user_id="a"), AT).at == AT
 
 
-class Failing:
-    def __init__(self, inner: InMemoryLookup) -> None:
-        self.inner, self.down = inner, True
-
-    def lookup(self, user_ids):
-        if self.down:
-            raise DependencyDown("gone")
-        return self.inner.lookup(user_ids)
-
-    def trouble(self):
-        return "gone" if self.down else None
-
-
-def test_a_store_that_fails_later_degrades_and_one_never_there_refuses(bundle: Bundle, scorer: Scorer) -> None:
-    lookup = Failing(InMemoryLookup(read_view_schemas(FEATURES), shop()))
+@pytest.mark.parametrize("why", ["SQLite: disk I/O error", "Redis: no answer in time", "no file at /srv/online.db"])
+def test_a_store_that_gives_no_answer_degrades_and_one_that_is_back_does_not(
+    bundle: Bundle, scorer: Scorer, why: str
+) -> None:
+    lookup, store = lookup_over(VIEWS, shop())
     scoring = CustomerScoring(bundle, scorer, lookup)
     request = ScoreRequest(user_id="00000003", at=AT)
-    assert scoring.trouble() == "gone"
-    with pytest.raises(DependencyDown):
-        scoring.answer(request, AT)
-    lookup.down = False
-    assert not scoring.answer(request, AT).degraded
-    lookup.down = True
+    unknown = scoring.answer(ScoreRequest(user_id="nobody", at=AT), AT)
+    store.trouble = why
+    assert why in str(scoring.trouble())
     answer = scoring.answer(request, AT)
     assert answer.degraded
     assert not answer.cold_start  # it is the store that does not know, not the shop
+    assert {(view.status, view.reason) for view in answer.views.values()} == {("missing", "no answer")}
+    assert why not in answer.model_dump_json()
+    assert answer.probability == unknown.probability
+    store.trouble = None
+    assert not scoring.answer(request, AT).degraded
+
+
+def test_a_view_of_another_schema_degrades_and_is_named(bundle: Bundle, scorer: Scorer) -> None:
+    lookup, store = lookup_over(VIEWS, shop())
+    other = PackedView("user_profile", {"age_group": "String", "area": "Int64"}, ("user_id",))
+    write_rows(store, other, {"00000003": (AT_US, {"age_group": "A", "area": 115})})
+    answer = CustomerScoring(bundle, scorer, lookup).answer(ScoreRequest(user_id="00000003", at=AT), AT)
+    assert (answer.views["user_profile"].status, answer.views["user_profile"].reason) == ("missing", "other schema")
+    assert (answer.degraded, answer.cold_start) == (True, False)
 
 
 def test_thirty_thousand_customers_take_seconds(scorer: Scorer) -> None:
-    schemas = read_view_schemas(FEATURES)
-    lookup = InMemoryLookup(schemas, shop(50))
     users = [f"{number % 50 + 1:08d}" for number in range(32_000)]
-    found = lookup.lookup(users)
+    found = tiny_lookup(50).lookup({"user_id": users}, AT_US)
     columns = {field: column for rows in found.values() for field, column in rows.columns.items()}
     begun = time.perf_counter()
     scores = scorer.score(columns, np.full(len(users), AT_US, np.int64))

@@ -63,6 +63,7 @@ def test_the_bento_is_named_by_its_content(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in one} == {
         "bentofile.yaml",
         "feature_repo",
+        "intent_stores",
         "requirements",
         "services",
         "training",

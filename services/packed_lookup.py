@@ -1,0 +1,121 @@
+"""What is known of customers and items, read from the packed online stores. No Feast, no protobuf, no pandas.
+
+A view's rows come as NumPy columns, all views in one round trip; the reader says what is fresh, stale or missing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.errors import DependencyDown
+from feature_repo.transforms.ragged import Ragged
+from intent_stores.errors import ConfigurationError, OnlineStoreUnavailableError
+from intent_stores.packed_reader import PackedReader
+from intent_stores.packed_sqlite import PackedSqliteFile
+from intent_stores.packed_view import PackedView, ViewColumns
+from services.feature_lookup import Keys, ViewRows
+from services.online_url import VARIABLE, RedisUrl, SqliteUrl
+
+__all__ = ["PackedLookup", "open_lookup"]
+
+_MATERIALIZE = "Run `intent materialize` and start the service with the address that it prints."
+_INSIDE = "newer than at"
+
+
+class PackedLookup:
+    """A `services.feature_lookup.FeatureLookup` over a reader of packed rows."""
+
+    def __init__(
+        self,
+        reader: PackedReader,
+        views: Sequence[PackedView],
+        lacking: Callable[[Sequence[str]], list[str]] | None = None,
+    ) -> None:
+        """Prepare; nothing is opened before the first read.
+
+        Args:
+            reader: of the store.
+            views: what to read.
+            lacking: which of these views the store has never heard of, where it can tell.
+        """
+        self._reader = reader
+        self._views = views
+        self._lacking = lacking
+
+    def lookup(self, keys: Keys, at_us: int) -> Mapping[str, ViewRows]:
+        """Return the rows of every view at `at_us`.
+
+        Raises:
+            OnlineKeyError: ids of a join key are missing, or cannot be keys.
+        """
+        found = self._reader.read_columns(self._views, keys, at_us)
+        return {view.name: _rows(view, found[view.name], at_us) for view in self._views}
+
+    def trouble(self) -> str | None:
+        """Return why the store cannot be read just now, or None if it holds all views."""
+        reason = self._reader.trouble()
+        if reason is not None:
+            return f"{VARIABLE} names a store that cannot be read ({reason}); expected one that answers. {_MATERIALIZE}"
+        try:
+            missing = self._lacking([view.name for view in self._views]) if self._lacking else []
+        except OnlineStoreUnavailableError as error:
+            return f"{error} {_MATERIALIZE}"
+        if missing:
+            return f"The online store has no table of the project for the views {missing}; expected all. {_MATERIALIZE}"
+        return None
+
+
+def open_lookup(url: SqliteUrl | RedisUrl, views: Sequence[PackedView]) -> PackedLookup:
+    """Return a lookup over the store at `url`; nothing is opened before the first read.
+
+    Raises:
+        DependencyDown: the address is none that the store's client understands.
+    """
+    if isinstance(url, SqliteUrl):
+        file = PackedSqliteFile(url.path, url.project)
+        return PackedLookup(PackedReader(file), views, file.lacking)
+    from intent_stores.packed_redis import redis_reader  # its client takes a while to import
+
+    try:
+        return PackedLookup(redis_reader(url.address, url.project), views)
+    except ConfigurationError:  # its text may repeat the address, and so a password
+        raise DependencyDown(f"{VARIABLE} cannot be used: {url} is none that the Redis client understands.") from None
+
+
+def _rows(view: PackedView, found: ViewColumns, at_us: int) -> ViewRows:
+    columns = {name: _column(kind, found.values[name], found.valid[name]) for name, kind in view.fields.items()}
+    status, reason = found.status, found.reason
+    age = np.where(found.age_us < 0, np.nan, found.age_us / 1e6)
+    ahead = _ahead(columns, at_us)
+    if ahead.any():
+        columns = {name: _without(column, ahead) for name, column in columns.items()}
+        status, reason = np.where(ahead, "missing", status), np.where(ahead, _INSIDE, reason)
+        age = np.where(ahead, np.nan, age)
+    return ViewRows(columns, status, reason, age)
+
+
+def _column(kind: str, values: Any, valid: NDArray[np.bool_]) -> Any:
+    if kind.startswith("Array"):
+        return Ragged(values.values, values.offsets)
+    if kind == "Int64":  # float64 too, for a missing one must be NaN: 2**53 µs is the year 2255
+        return np.where(valid, values, np.nan)
+    return values
+
+
+def _ahead(columns: Mapping[str, Any], at_us: int) -> NDArray[np.bool_]:
+    """Say which rows hold a moment after `at_us`, whatever their own event time: Feast's `push` takes any."""
+    n = len(next(iter(columns.values())))
+    ahead = np.zeros(n, np.bool_)
+    for field, column in columns.items():
+        if field.endswith("_at"):
+            newest = column.last() if isinstance(column, Ragged) else column
+            ahead |= newest > at_us
+    return ahead
+
+
+def _without(column: Any, hide: NDArray[np.bool_]) -> Any:
+    if isinstance(column, Ragged):
+        return column.where(~np.repeat(hide, column.lengths))
+    return np.where(hide, None if column.dtype == object else np.nan, column)
