@@ -1,6 +1,6 @@
 """Texts and lists as bytes, and back: the part of a packed row whose length differs from row to row."""
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -88,9 +88,10 @@ def _text_list(inner: str, piece: bytes) -> list[Any]:
 
 def _number_lists(inner: str, pieces: list[bytes]) -> Ragged:
     dtype = FIXED[inner]
-    counts = [len(piece) // dtype.itemsize for piece in pieces]
-    if any(len(piece) % dtype.itemsize for piece in pieces):
-        pieces = [piece[: count * dtype.itemsize] for piece, count in zip(pieces, counts, strict=True)]
+    size = dtype.itemsize
+    counts = [len(piece) // size for piece in pieces]
+    if size > 1 and any([len(piece) % size for piece in pieces]):
+        pieces = [piece[: count * size] for piece, count in zip(pieces, counts, strict=True)]
     values: NDArray[Any] = np.frombuffer(bytearray().join(pieces), dtype)
     if inner == "Bool":
         values = values != 0
@@ -117,9 +118,7 @@ def _sliced(data: bytes, offsets: NDArray[np.int64]) -> list[bytes]:
 
 
 def _offsets(counts: list[int]) -> NDArray[np.int64]:
-    offsets = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return offsets
+    return np.array([*accumulate(counts, initial=0)], np.int64)
 
 
 def _objects(cells: list[Any]) -> NDArray[Any]:

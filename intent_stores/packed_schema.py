@@ -92,6 +92,11 @@ class PackedSchema:
         return np.dtype(layout)
 
     @cached_property
+    def size(self) -> int:
+        """Bytes of the fixed part of a row."""
+        return self.dtype.itemsize
+
+    @cached_property
     def empty(self) -> NDArray[Any]:
         """One row without a value: every feature null, floats NaN, times NaT, whole numbers 0."""
         row = np.zeros(1, self.dtype)

@@ -7,7 +7,7 @@ past saw. A row that happened, or became known, after `at` is missing; one older
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,8 +77,7 @@ class PackedView:
         return view
 
 
-@dataclass(frozen=True)
-class ViewColumns:
+class ViewColumns(NamedTuple):
     """n rows of one view, in the order of the keys asked for.
 
     Attributes:
@@ -105,7 +104,8 @@ def view_columns(view: PackedView, packed: Sequence[bytes | None], at_us: int, k
     rows = decode_rows(view.schema, packed)
     event = rows.times.event_us
     if _all_fresh(view, rows, at_us):
-        fresh, nothing = np.full(len(packed), FRESH, object), np.full(len(packed), None, object)
+        fresh, nothing = np.empty(len(packed), object), np.empty(len(packed), object)  # of None
+        fresh.fill(FRESH)
         return ViewColumns(rows.values, rows.valid, fresh, nothing, at_us - event, event)
     codes = _codes_at(view, rows, at_us)
     unusable = (codes != rows.reason) & ((codes != EXPIRED) | (not keep_stale))
@@ -136,7 +136,7 @@ def take_rows(column: Column, rows: NDArray[np.int64]) -> Column:
 
 def _all_fresh(view: PackedView, rows: DecodedRows, at_us: int) -> bool:
     """Answer for the usual case what `_codes_at` would say of each row."""
-    if not len(rows.reason) or any(rows.reason.tolist()):
+    if not len(rows.reason) or rows.reason.tobytes().strip(b"\0"):
         return False
     event, created = rows.times.event_us.tolist(), rows.times.created_us.tolist()
     if max(event) > at_us or max(created) > at_us:
