@@ -59,3 +59,7 @@ class OnlineKeyError(IntentStoreError, ValueError):
 
 class OnlineStoreUnavailableError(IntentStoreError, RuntimeError):
     """An online store could not take what was written; what it held before is as it was."""
+
+
+class LedgerError(IntentStoreError, RuntimeError):
+    """The ledger of materialisation cannot be used, or another run holds the view; no watermark has moved."""

@@ -49,7 +49,7 @@ def table_columns(schema: PackedSchema, table: pa.Table) -> tuple[dict[str, Any]
     return columns, valid
 
 
-def table_times(table: pa.Table, event: str, created: str | None, sequence: str | None) -> tuple[RowTimes, Mask]:
+def table_times(table: pa.Table, event: str, created: str | None, sequence: str | int) -> tuple[RowTimes, Mask]:
     """Return the times of a table's rows, and which rows have an event time (the others cannot be stored).
 
     Naive timestamps are UTC; nanoseconds are rounded up, so that nothing is known too early.
@@ -59,8 +59,8 @@ def table_times(table: pa.Table, event: str, created: str | None, sequence: str 
     """
     moments = _micros(table, event)
     created_us = None if created is None else _micros(table, created)
-    numbers: Any = 0
-    if sequence is not None:
+    numbers: Any = sequence
+    if isinstance(sequence, str):
         numbers = one_array(table.column(sequence)).cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     return RowTimes.of(moments, created_us, numbers), moments != NEVER
 
