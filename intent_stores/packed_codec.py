@@ -6,6 +6,7 @@ Needs NumPy alone.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -60,7 +61,7 @@ class DecodedRows(NamedTuple):
         valid: feature → (n,) bool, False where null or where there is no row; features may share one array, which is
             read-only then.
         times: (n,) each; `NEVER` where there is no row.
-        reason: (n,) uint8: OK, ABSENT, CORRUPT or OTHER_SCHEMA.
+        reason: (n,) uint8: OK, ABSENT, CORRUPT or OTHER_SCHEMA; read-only if all are the same.
     """
 
     values: dict[str, Column]
@@ -105,19 +106,28 @@ def encode_rows(
 def decode_rows(schema: PackedSchema, packed: Sequence[bytes | None]) -> DecodedRows:
     """Unpack n values; whatever cannot be read as this schema's is a missing row with its reason, never an error."""
     codes = [_checked(schema, value) for value in packed]
-    reason = np.array(codes, np.uint8) if any(codes) else np.zeros(len(codes), np.uint8)
+    reason = np.array(codes, np.uint8) if any(codes) else shared(OK, np.uint8, len(codes))
     rows, tails = _rows(schema, packed, reason)
     if schema.variable and not _all_ends_fit(rows["ends"], tails):
-        reason[(reason == OK) & ~_ends_fit(rows["ends"], tails)] = CORRUPT
+        reason = np.where((reason == OK) & ~_ends_fit(rows["ends"], tails), CORRUPT, reason).astype(np.uint8)
         rows, tails = _rows(schema, packed, reason)
     masks = _valid(schema, rows)
     values: dict[str, Column] = {}
     for kind, names in schema.blocks.items():
-        values.update(zip(names, _typed(kind, np.ascontiguousarray(rows[kind].T)), strict=True))
+        block = rows[kind].T
+        values.update(zip(names, _typed(kind, block if len(rows) == 1 else np.ascontiguousarray(block)), strict=True))
     for place, name in enumerate(schema.variable):
         values[name] = read_variable(schema.fields[name], _pieces(rows, tails, place), masks[name])
     version = (rows["version"].T ^ _BIAS).view(np.int64)
     return DecodedRows(values, masks, RowTimes(version[0], version[1], version[2]), reason)
+
+
+@lru_cache(64)
+def shared(value: Any, dtype: Any, count: int) -> NDArray[Any]:
+    """Return `count` times a value, as a read-only array that is given to whoever wants the same."""
+    array = np.full(count, value, dtype)
+    array.flags.writeable = False
+    return array
 
 
 def _checked(schema: PackedSchema, value: bytes | None) -> int:
@@ -134,6 +144,8 @@ def _rows(
     schema: PackedSchema, packed: Sequence[bytes | None], reason: NDArray[np.uint8]
 ) -> tuple[NDArray[Any], list[bytes]]:
     size, tail = schema.size, slice(schema.size, -_CRC_BYTES)
+    if len(packed) == 1 and packed[0] is not None and reason[0] == OK:
+        return np.frombuffer(bytearray(packed[0]), schema.dtype, 1), [packed[0][tail]]
     usable = [value for value, code in zip(packed, reason.tolist(), strict=True) if code == OK and value is not None]
     found = np.frombuffer(bytearray().join([value[:size] for value in usable]), schema.dtype)
     tails = [value[tail] for value in usable] if schema.variable else []
@@ -173,9 +185,7 @@ def _valid(schema: PackedSchema, rows: NDArray[Any]) -> dict[str, Mask]:
         return {}
     bitmaps = rows["nulls"]
     if not bitmaps.tobytes().strip(b"\0"):  # the usual case, and a tenth of the time
-        all_valid = np.ones(len(rows), bool)
-        all_valid.flags.writeable = False
-        return dict.fromkeys(schema.order, all_valid)
+        return dict.fromkeys(schema.order, shared(True, bool, len(rows)))
     bits = np.unpackbits(bitmaps.T, axis=0, count=len(schema.order))
     return dict(zip(schema.order, bits == 0, strict=True))
 

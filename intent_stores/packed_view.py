@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intent_stores.errors import ConfigurationError
-from intent_stores.packed_codec import ABSENT, CORRUPT, NEVER, OK, OTHER_SCHEMA, DecodedRows, decode_rows
+from intent_stores.packed_codec import ABSENT, CORRUPT, NEVER, OK, OTHER_SCHEMA, DecodedRows, decode_rows, shared
 from intent_stores.packed_schema import PackedSchema
 from intent_stores.ragged_column import Column, Ragged
 
@@ -86,7 +86,7 @@ class ViewColumns(NamedTuple):
         valid: feature → (n,) bool, False where null.
         status: (n,) object: "fresh", "stale" or "missing".
         reason: (n,) object: None if fresh, else "expired", "absent", "newer than at", "other schema", "corrupt", or
-            why the store gave no answer.
+            why the store gave no answer. Where all rows are fresh, `status` and `reason` are read-only.
         age_us: (n,) int64, `at - event time`; -1 where the row is missing.
         event_us: (n,) int64, microseconds since 1970; `NEVER` where the row is missing.
     """
@@ -104,8 +104,7 @@ def view_columns(view: PackedView, packed: Sequence[bytes | None], at_us: int, k
     rows = decode_rows(view.schema, packed)
     event = rows.times.event_us
     if _all_fresh(view, rows, at_us):
-        fresh, nothing = np.empty(len(packed), object), np.empty(len(packed), object)  # of None
-        fresh.fill(FRESH)
+        fresh, nothing = shared(FRESH, object, len(packed)), shared(None, object, len(packed))
         return ViewColumns(rows.values, rows.valid, fresh, nothing, at_us - event, event)
     codes = _codes_at(view, rows, at_us)
     unusable = (codes != rows.reason) & ((codes != EXPIRED) | (not keep_stale))
