@@ -31,6 +31,8 @@ def definitions(root: str) -> dict[str, Any]:
     service = feature_services.purchase_within_horizon(
         views["user_profile"], views["user_history"], views["user_baskets"]
     )
+    of_customer = [views[name] for name in ("user_profile", "user_history", "user_baskets", "user_events")]
+    of_item = [views[name] for name in ("item_catalogue", "item_demand")]
     user_activity = activity_views.user_activity(views["user_events"])
     user_item_affinity = activity_views.user_item_affinity(views["user_events"], views["item_catalogue"])
     return {
@@ -41,6 +43,8 @@ def definitions(root: str) -> dict[str, Any]:
         "user_activity": user_activity,
         "user_item_affinity": user_item_affinity,
         "purchase_within_horizon": service,
+        "customer_events": feature_services.customer_events(*of_customer),
+        "customer_item_events": feature_services.customer_item_events(*of_customer, *of_item),
         "customer_activity": feature_services.customer_activity(user_activity, user_item_affinity),
     }
 

@@ -2,7 +2,7 @@
 
 from feast import FeatureService, FeatureView, OnDemandFeatureView
 
-__all__ = ["customer_activity", "purchase_within_horizon"]
+__all__ = ["customer_activity", "customer_events", "customer_item_events", "purchase_within_horizon"]
 
 
 def purchase_within_horizon(profile: FeatureView, history: FeatureView, baskets: FeatureView) -> FeatureService:
@@ -13,3 +13,15 @@ def purchase_within_horizon(profile: FeatureView, history: FeatureView, baskets:
 def customer_activity(activity: OnDemandFeatureView, affinity: OnDemandFeatureView) -> FeatureService:
     """What a customer did lately, and how close to an item: for models that rank items or see more than purchases."""
     return FeatureService(name="customer_activity", features=[activity, affinity])
+
+
+def customer_events(
+    profile: FeatureView, history: FeatureView, baskets: FeatureView, events: FeatureView
+) -> FeatureService:
+    """Everything known of a customer, with the last events of all types: for shops that see more than purchases."""
+    return FeatureService(name="customer_events", features=[profile, history, baskets, events])
+
+
+def customer_item_events(*views: FeatureView) -> FeatureService:
+    """The same, and an item's catalogue and demand: for questions about a customer and an item."""
+    return FeatureService(name="customer_item_events", features=list(views))

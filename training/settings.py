@@ -7,15 +7,16 @@ import tomllib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from feature_repo.errors import SettingsError
 
-__all__ = ["Anchors", "Data", "Settings", "Splits", "Task", "template"]
+__all__ = ["Anchors", "Data", "Features", "Settings", "Splits", "Task", "midnight", "template"]
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Every = Literal["day", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 
 class _Section(BaseModel):
@@ -39,39 +40,84 @@ class Data(_Section):
 
 
 class Task(_Section):
-    """Will this customer buy within (t, t + horizon]?"""
+    """What is asked; `training/tasks/` has the tasks by name, each with the keys that it takes."""
 
-    horizon_days: Annotated[int, Field(ge=1, le=365)]
+    name: str = "purchase_within_horizon"
+    horizon_days: Annotated[int, Field(ge=1, le=365)] | None = None
+    horizon_hours: Annotated[int, Field(ge=1, le=8760)] | None = None
+    """The label looks at (t, t + horizon]; one of the two."""
+    prefixes: tuple[Annotated[int, Field(ge=1)], ...] = (1, 3, 5, 10)
+    """After how many events of a session it is asked."""
+    lookback_days: Annotated[int, Field(ge=1, le=365)] = 7
+    """Which items are candidates: those that the customer had to do with in so many days before t."""
+    features: str | None = None
+    """Another feature service than the task's own."""
 
     @property
     def horizon(self) -> timedelta:
-        """The label's horizon."""
-        return timedelta(days=self.horizon_days)
+        """The label's horizon; a day where the task has none, such as the end of a session."""
+        hours = (self.horizon_days or 0) * 24 + (self.horizon_hours or 0)
+        return timedelta(hours=hours or 24)
+
+    @property
+    def days(self) -> float:
+        """The label's horizon in days."""
+        return self.horizon / timedelta(days=1)
 
 
 class Anchors(_Section):
-    """Every `every` at 00:00 UTC from `first` on, each customer who bought before."""
+    """Every `every` at 00:00 in `timezone` from `first` on, each customer known by then."""
 
-    every: Weekday
-    first: date
+    every: Every | None = None
+    first: date | None = None
+    timezone: str = "UTC"
+    """Whose midnights count, for anchors and for the borders of the splits."""
+    known_by: Literal["purchase", "event"] = "purchase"
+    """Who is asked about: customers with a purchase before t, or with any event."""
+    exclude: tuple[str, ...] = ()
+    """Customers to leave out, such as test accounts, or one whose history the source cuts off; they are counted."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("expected the name of a time zone, such as Europe/Berlin") from None
+        return name
 
 
 class Splits(_Section):
-    """train: t + horizon <= train_until; validation: from there while t + horizon <= validation_until; test: after."""
+    """train: t + horizon <= train_until; validation: from there while t + horizon <= validation_until; test: after.
 
-    train_until: date
-    validation_until: date
-    log_end: date
+    A date is its midnight in the time zone of the anchors, and so is a moment without a zone.
+    """
+
+    train_until: date | datetime
+    validation_until: date | datetime
+    log_end: date | datetime
     """The first moment the log no longer covers; anchors with t + horizon after it are dropped, and counted."""
 
     @model_validator(mode="after")
     def _in_order(self) -> "Splits":
-        if not self.train_until < self.validation_until < self.log_end:
+        train, validation, end = (midnight(day) for day in (self.train_until, self.validation_until, self.log_end))
+        if not train < validation < end:
             raise ValueError(
                 f"expected train_until < validation_until < log_end, got {self.train_until}, "
                 f"{self.validation_until}, {self.log_end}"
             )
         return self
+
+
+class Features(_Section):
+    """How features become numbers; everything is fitted on the training period alone, and lives in the bundle."""
+
+    impute: Literal["median", "mean", "indicator", "delete", "refuse"] = "median"
+    """What stands for a missing number where a model needs one: the median or mean of the training period, the median
+    and a column that says so, the mean of the rows without any missing (the others are left out of the fit), or
+    nothing: then a feature with missing values is refused, by name. Trees take missing values as they are."""
+    holidays: tuple[date, ...] = ()
+    """Days whose distance counts, in the anchors' time zone; without any there is no such feature."""
 
 
 class Settings(_Section):
@@ -81,6 +127,7 @@ class Settings(_Section):
     task: Task
     anchors: Anchors
     splits: Splits
+    features: Features = Features()
     seed: int = 20001101
 
     @classmethod
@@ -104,7 +151,27 @@ class Settings(_Section):
             settings = cls.model_validate(raw)
         except ValidationError as problem:
             raise SettingsError(f"{path} cannot be used:\n{_explain(problem)}") from None
+        settings._check_task()
         return settings._with_path_from(path.parent)
+
+    def _check_task(self) -> None:
+        from training.tasks import task_named  # tasks know the settings
+
+        task_named(self.task.name).check(self)
+
+    @property
+    def borders(self) -> tuple[datetime, datetime, datetime]:
+        """The ends of train, of validation, and of the log, in UTC."""
+        train, validation, end = (
+            midnight(day, self.anchors.timezone)
+            for day in (self.splits.train_until, self.splits.validation_until, self.splits.log_end)
+        )
+        return train, validation, end
+
+    @property
+    def log_end(self) -> datetime:
+        """The first moment that the log no longer covers, in UTC."""
+        return self.borders[2]
 
     def _with_path_from(self, folder: Path) -> "Settings":
         if self.data.path is None or self.data.path.is_absolute():
@@ -121,14 +188,18 @@ class Settings(_Section):
         ...                  "log_end": "2001-03-01"}}).last_anchor().date().isoformat()
         '2001-02-19'
         """
-        latest = self.splits.log_end - self.task.horizon
-        back = (latest.weekday() - WEEKDAYS.index(self.anchors.every)) % 7
-        return midnight(latest - timedelta(days=back))
+        zone = ZoneInfo(self.anchors.timezone)
+        latest = (self.log_end - self.task.horizon).astimezone(zone).date()
+        every = self.anchors.every
+        back = 0 if every in (None, "day") else (latest.weekday() - WEEKDAYS.index(str(every))) % 7
+        return midnight(latest - timedelta(days=back), self.anchors.timezone)
 
 
-def midnight(day: date) -> datetime:
-    """00:00 UTC of `day`."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def midnight(day: date | datetime, zone: str = "UTC") -> datetime:
+    """00:00 of `day` in `zone`, as a moment in UTC; a moment stays what it is, and is of `zone` if it names none."""
+    if isinstance(day, datetime):
+        return (day if day.tzinfo else day.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
 def _explain(problem: ValidationError) -> str:

@@ -33,4 +33,9 @@ def _column(array: Any) -> Any:
 def _lists(array: Any) -> Ragged:
     lengths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Ragged(array.flatten().to_numpy(zero_copy_only=False), offsets)
+    values = array.flatten()
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        words = values.dictionary_encode()  # each word becomes one object, however often it comes
+        known = np.array([*words.dictionary.to_pylist(), None], object)
+        return Ragged(known[words.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)], offsets)
+    return Ragged(values.to_numpy(zero_copy_only=False), offsets)

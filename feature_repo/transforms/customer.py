@@ -4,7 +4,7 @@ Training runs it over a million anchors, the service over one request. A feature
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,13 +39,15 @@ class CustomerFeatures:
 
     `numeric` maps a feature's name to float64 of shape (n,), NaN where it is not known; `categorical` maps a name
     to an object array of text, None where it is not known; `sequences` maps a channel to a `Ragged` of float64,
-    oldest basket first, all with the same offsets.
+    oldest basket (or event) first, all with the same offsets; `codes` maps a field of text in the same lists to a
+    `Ragged` of int64 codes to embed, 0 for unknown.
     """
 
     numeric: dict[str, Floats]
     categorical: dict[str, NDArray[np.object_]]
     sequences: dict[str, Ragged]
     n: int
+    codes: dict[str, Ragged] = field(default_factory=dict)
 
     def take(self, index: NDArray[np.int64]) -> "CustomerFeatures":
         """Return the features of the rows `index`, in that order."""
@@ -54,6 +56,7 @@ class CustomerFeatures:
             {name: values[index] for name, values in self.categorical.items()},
             {name: lists.take(index) for name, lists in self.sequences.items()},
             len(index),
+            {name: lists.take(index) for name, lists in self.codes.items()},
         )
 
 

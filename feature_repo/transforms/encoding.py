@@ -61,15 +61,19 @@ class OneHotColumn:
 
 @dataclass(frozen=True)
 class TabularEncoding:
-    """The columns of a model's table, in order: all numeric ones, then all one-hot ones."""
+    """The columns of a model's table, in order: all numeric ones, all one-hot ones, then for each feature of `missing`
+    a 0/1 column that says whether it is missing.
+    """
 
     numeric: tuple[NumericColumn, ...]
     one_hot: tuple[OneHotColumn, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
         """Names of the encoded columns, in order."""
-        return [c.name for c in self.numeric] + [name for c in self.one_hot for name in c.names]
+        words = [name for c in self.one_hot for name in c.names]
+        return [c.name for c in self.numeric] + words + [f"{name} is missing" for name in self.missing]
 
     def apply(self, features: CustomerFeatures) -> NDArray[np.float32]:
         """Return float32 of shape (n, len(names)).
@@ -78,7 +82,7 @@ class TabularEncoding:
             FeatureError: a column that the model was fitted with is not among the features.
         """
         known = features.numeric.keys() | features.categorical.keys()
-        wanted = {n.name for n in self.numeric} | {o.name for o in self.one_hot}
+        wanted = {n.name for n in self.numeric} | {o.name for o in self.one_hot} | set(self.missing)
         if wanted - known:
             raise FeatureError(
                 f"Features {sorted(wanted - known)} are not there; expected all the model was fitted with. "
@@ -86,11 +90,12 @@ class TabularEncoding:
             )
         columns = [c.apply(features.numeric[c.name])[:, None] for c in self.numeric]
         columns += [c.apply(features.categorical[c.name]) for c in self.one_hot]
+        columns += [np.isnan(features.numeric[name])[:, None].astype(np.float64) for name in self.missing]
         return np.concatenate([*columns, np.empty((features.n, 0))], axis=1).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """Return the encoding as JSON-able data."""
-        return asdict(self)
+        return {name: part for name, part in asdict(self).items() if name != "missing" or part}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "TabularEncoding":
@@ -98,6 +103,7 @@ class TabularEncoding:
         return cls(
             tuple(NumericColumn(**column) for column in data["numeric"]),
             tuple(OneHotColumn(c["name"], tuple(c["vocabulary"])) for c in data["one_hot"]),
+            tuple(data.get("missing", ())),
         )
 
 

@@ -22,7 +22,9 @@ Anchors = Annotated[
         "instead of the rule in the settings.",
     ),
 ]
-Service = Annotated[str, typer.Option(metavar="NAME", help="Feature service of the repository.")]
+Service = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Feature service of the repository, instead of the task's.")
+]
 ChunkRows = Annotated[int, typer.Option(metavar="N", min=1, help="Anchors joined at a time; bounds the memory.")]
 To = Annotated[
     Path | None,
@@ -33,7 +35,7 @@ To = Annotated[
 def dataset(
     action: Action = "build",
     anchors: Anchors = None,
-    service: Service = "purchase_within_horizon",
+    service: Service = None,
     chunk_rows: ChunkRows = 50_000,
     to: To = None,
     config: Config = DEFAULT_CONFIG,
@@ -62,7 +64,8 @@ def dataset(
         built = build_dataset(open_store(out), settings, out, progress(as_json), options)
         stage.rows = built.rows
     facts = {
-        name: getattr(built, name) for name in ("splits", "dropped", "dropped_anchors", "null_share", "leak_checks")
+        name: getattr(built, name)
+        for name in ("splits", "dropped", "dropped_anchors", "censored", "null_share", "leak_checks")
     }
     report(as_json, facts, stage)
     if not as_json:
@@ -86,5 +89,7 @@ def _say(built: "DatasetReport") -> None:
         typer.echo(f"  dropped, because a border cuts their label window: {', '.join(built.dropped)}")
     elif built.dropped_anchors:
         typer.echo(f"  dropped, because their label window lies in no split: {built.dropped_anchors:,} anchors")
+    for reason, count in built.censored.items():
+        typer.echo(f"  {reason}: {count:,}")
     if built.reused_parts:
         typer.echo(f"  {built.reused_parts} parts were there already, from the same sources and settings")

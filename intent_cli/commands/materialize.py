@@ -22,10 +22,10 @@ def materialize(
     from intent_cli.reports import report
     from training.pipelines.feature_store import materialise, online_path, require_current_features
     from training.pipelines.stages import measured
-    from training.settings import Settings, midnight
+    from training.settings import Settings
 
     settings = Settings.load(config)
-    moment = moment_of(at) or midnight(settings.splits.log_end)
+    moment = moment_of(at) or settings.log_end
     with measured("materialize", out) as stage:
         require_current_features(out)
         keys = materialise(out, moment, progress(as_json), online=online_path(out))

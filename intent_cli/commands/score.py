@@ -30,14 +30,14 @@ def score(
     from intent_cli.progress import progress
     from intent_cli.reports import report
     from training.pipelines.stages import measured
-    from training.settings import Settings, midnight
+    from training.settings import Settings
 
     if not everyone:
         raise RequestError("No customers named: got neither --all nor anything else; expected --all. Add it.")
     if out.suffix not in (".parquet", ".csv"):
         raise RequestError(f"Cannot write {out.name}; expected a name that ends in .parquet or .csv. Rename it.")
     settings = Settings.load(config)
-    moment = moment_of(at) or midnight(settings.splits.log_end)
+    moment = moment_of(at) or settings.log_end
     with measured("score", run) as stage:
         table = score_everyone(settings, run, moment, progress(as_json))
         _write(out, table)

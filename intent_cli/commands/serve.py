@@ -50,9 +50,8 @@ def _check(bento: "Bento", settings: "Settings", out: "Path", as_json: bool) -> 
     from services.client import IntentClient
     from training.dataset.anchors import some_customers
     from training.pipelines.stages import measured
-    from training.settings import midnight
 
-    at = midnight(settings.splits.log_end)
+    at = settings.log_end
     with measured("serve", out) as stage:
         user_ids = [*some_customers(out, _SHOWN - 1, settings.seed), "nobody-we-know"]
         serving = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")

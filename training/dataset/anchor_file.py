@@ -50,12 +50,17 @@ class FileAnchors:
     @property
     def horizon_us(self) -> int | None:
         """The label's horizon in microseconds; None without settings."""
-        return None if self.settings is None else self.settings.task.horizon_days * 86_400_000_000
+        return None if self.settings is None else round(self.settings.task.days * 86_400_000_000)
 
     @property
     def dropped_dates(self) -> tuple[str, ...]:
         """None: a file has rows, not dates."""
         return ()
+
+    @property
+    def censored(self) -> dict[str, int]:
+        """Nothing: whoever wrote the file chose its rows."""
+        return {}
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield every `chunk_rows` rows of the file as one chunk for each split in them.

@@ -1,7 +1,6 @@
 """The first walk over the anchors, before anything is joined: what there is, and a sample for the leak probe."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from training.dataset.time_splits import SPLITS, moment
 
 __all__ = ["PROBED", "SplitCount", "Survey", "survey"]
 
+_DAY_US = 86_400_000_000
 PROBED = 300
 """At most so many anchors are probed, each of another customer (and another item)."""
 
@@ -27,12 +27,16 @@ class SplitCount:
     positives: int | None = None
     first_us: int = 2**63 - 1
     last_us: int = 0
+    label_until_us: int | None = None
 
-    def add(self, anchors: pa.Table) -> None:
+    def add(self, chunk: Chunk) -> None:
         """Count a chunk's anchors."""
+        anchors = chunk.anchors
         self.anchors += anchors.num_rows
         ends = pc.min_max(anchors["event_timestamp"].cast(pa.int64())).as_py()
         self.first_us, self.last_us = min(self.first_us, ends["min"]), max(self.last_us, ends["max"])
+        if chunk.label_until_us is not None:
+            self.label_until_us = max(self.label_until_us or 0, int(chunk.label_until_us.max()))
         if "label" in anchors.column_names:
             self.positives = (self.positives or 0) + pc.sum(anchors["label"]).as_py()
 
@@ -40,8 +44,8 @@ class SplitCount:
         """Dates of the first and the last anchor, their number, and the share of positive labels."""
         rate = None if self.positives is None else round(self.positives / self.anchors, 6)
         return {
-            "from": f"{moment(self.first_us):%Y-%m-%d}",
-            "to": f"{moment(self.last_us):%Y-%m-%d}",
+            "from": _day(self.first_us),
+            "to": _day(self.last_us),
             "anchors": self.anchors,
             "base_rate": rate,
         }
@@ -85,17 +89,33 @@ def survey(source: AnchorChunks, seed: int, keys: tuple[str, ...]) -> Survey:
     if found.probed is not None:
         found.probed = found.probed.drop_columns([_LOT])
     source.check({name: (count.anchors, count.positives or 0) for name, count in found.splits.items()})
-    if source.horizon_us is not None:
-        ends = [(name, moment(split.first_us), moment(split.last_us)) for name, split in found.splits.items()]
-        require_gap(ends, timedelta(microseconds=source.horizon_us))
+    ends = [
+        (name, moment(split.first_us), moment(until))
+        for name, split in found.splits.items()
+        if (until := _label_until(split, source.horizon_us)) is not None
+    ]
+    require_gap(ends)
     return found
+
+
+def _label_until(split: SplitCount, horizon_us: int | None) -> int | None:
+    """Where the last label window of a split ends, if anybody said."""
+    if split.label_until_us is not None:
+        return split.label_until_us
+    return None if horizon_us is None else split.last_us + horizon_us
+
+
+def _day(at_us: int) -> str:
+    """Midnights as days, other moments to the minute."""
+    at = moment(at_us)
+    return f"{at:%Y-%m-%d}" if at_us % _DAY_US == 0 else f"{at:%Y-%m-%d %H:%M}"
 
 
 def _count(found: Survey, chunk: Chunk) -> None:
     if chunk.split is None:
         found.dropped += chunk.anchors.num_rows
     elif chunk.anchors.num_rows:
-        found.splits.setdefault(chunk.split, SplitCount()).add(chunk.anchors)
+        found.splits.setdefault(chunk.split, SplitCount()).add(chunk)
         found.parts[chunk.split, chunk.name] = chunk.anchors.num_rows
 
 

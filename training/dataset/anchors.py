@@ -2,11 +2,13 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
 
-from feature_repo.errors import SourceDataError, SplitError
+from feature_repo.errors import SettingsError, SourceDataError, SplitError
+from training.dataset.anchor_rules import CustomerRule
 from training.settings import WEEKDAYS, Anchors, Settings, midnight
 
 __all__ = ["anchor_dates", "customers_at", "open_log", "require_log_covers", "some_customers"]
@@ -16,17 +18,21 @@ _QUIET = timedelta(days=2)
 
 
 def anchor_dates(rule: Anchors, until: datetime) -> list[datetime]:
-    """Every `rule.every` at 00:00 UTC from `rule.first` to `until`, both included.
+    """Every `rule.every` at 00:00 of its time zone from `rule.first` to `until`, both included; in UTC.
 
     >>> from datetime import UTC, date
     >>> days = anchor_dates(Anchors(every="monday", first=date(2000, 12, 4)), datetime(2000, 12, 20, tzinfo=UTC))
     >>> [day.day for day in days]
     [4, 11, 18]
     """
-    first = midnight(rule.first)
-    first += timedelta(days=(WEEKDAYS.index(rule.every) - first.weekday()) % 7)
-    weeks = (until - first) // timedelta(days=7)
-    return [first + timedelta(days=7 * week) for week in range(weeks + 1)]
+    if rule.first is None or rule.every is None:
+        raise SettingsError("The anchors have no `every` or no `first`; expected both. Set them in [anchors].")
+    every = 1 if rule.every == "day" else 7
+    ahead = 0 if rule.every == "day" else (WEEKDAYS.index(rule.every) - rule.first.weekday()) % 7
+    first = rule.first + timedelta(days=ahead)
+    last = until.astimezone(ZoneInfo(rule.timezone)).date()
+    days = (first + timedelta(days=every * step) for step in range((last - first) // timedelta(days=every) + 1))
+    return [at for at in (midnight(day, rule.timezone) for day in days) if at <= until]
 
 
 def open_log(log: Path) -> duckdb.DuckDBPyConnection:
@@ -47,27 +53,29 @@ def open_log(log: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def require_log_covers(log: Path, settings: Settings) -> None:
+def require_log_covers(log: Path, settings: Settings, event_type: str | None = "purchase") -> None:
     """Refuse a `log_end` that the log does not reach: every label after its last event would be a wrong 0.
 
-    A shop may be quiet: the log may end before `log_end` by as long as it was ever silent before, or by two days.
+    A shop may be quiet: the log may end before `log_end` by as long as it was ever silent before, or by two days; or,
+    with borders closer than that, by a tenth of what it covers. Only events of `event_type` count (None: all).
 
     Raises:
         SplitError: the log ends earlier; the message says when.
     """
-    query = """
-        SELECT max(event_timestamp), coalesce(max(event_timestamp - before), INTERVAL 0 DAYS)
+    of_type = "" if event_type is None else f"WHERE event_type = '{event_type}'"
+    query = f"""
+        SELECT min(event_timestamp), max(event_timestamp), coalesce(max(event_timestamp - before), INTERVAL 0 DAYS)
         FROM (SELECT event_timestamp, lag(event_timestamp) OVER (ORDER BY event_timestamp) AS before
-            FROM (SELECT DISTINCT event_timestamp FROM events WHERE event_type = 'purchase'))
+            FROM (SELECT DISTINCT event_timestamp FROM events {of_type}))
     """
     with open_log(log) as connection:
-        ((last, silence),) = connection.execute(query).fetchall()
-    end = midnight(settings.splits.log_end)
-    if last is not None and end - last > max(silence, _QUIET):
+        ((begin, last, silence),) = connection.execute(query).fetchall()
+    end, what = settings.log_end, event_type or "event"
+    if last is not None and end - last > max(silence, min(_QUIET, (end - begin) / 10)):
         raise SplitError(
-            f"log_end is {end:%Y-%m-%d}, but the log's last purchase is of {last:%Y-%m-%d %H:%M} UTC, and it was never "
+            f"log_end is {end:%Y-%m-%d}, but the log's last {what} is of {last:%Y-%m-%d %H:%M} UTC, and it was never "
             f"silent for longer than {silence / timedelta(days=1):.1f} days before; expected a log that reaches "
-            "log_end. Set log_end to the day after its last purchase, or ingest the rest."
+            f"log_end. Set log_end to the day after its last {what}, or ingest the rest."
         )
 
 
@@ -77,18 +85,7 @@ def customers_at(connection: duckdb.DuckDBPyConnection, at: datetime, settings: 
     Columns: `user_id` (text, sorted), `event_timestamp` (`at`), `label` (int8): 1 if the customer has a purchase in
     (at, at + horizon], else 0. A label does not ask when the purchase became known: it is the truth, not a feature.
     """
-    query = """
-        SELECT user_id, ?::TIMESTAMPTZ AS event_timestamp,
-            coalesce(bool_or(event_timestamp > ?::TIMESTAMPTZ AND event_timestamp <= ?::TIMESTAMPTZ), false)::TINYINT
-                AS label
-        FROM events WHERE event_type = 'purchase'
-        GROUP BY user_id
-        HAVING bool_or(event_timestamp < ?::TIMESTAMPTZ AND created_timestamp <= ?::TIMESTAMPTZ)
-        ORDER BY user_id
-    """
-    end = at + settings.task.horizon
-    table = connection.sql(query, params=[at, at, end, at, at]).to_arrow_table()
-    return table.set_column(1, "event_timestamp", table["event_timestamp"].cast(pa.timestamp("us", tz="UTC")))
+    return CustomerRule().at(connection, at, settings)
 
 
 def some_customers(log: Path, count: int, seed: int) -> list[str]:

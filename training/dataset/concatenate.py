@@ -17,6 +17,7 @@ def concatenate(earlier: Examples, later: Examples) -> Examples:
         {name: np.concatenate([words, second.categorical[name]]) for name, words in first.categorical.items()},
         {name: _join(lists, second.sequences[name]) for name, lists in first.sequences.items()},
         first.n + second.n,
+        {name: _join(lists, second.codes[name]) for name, lists in first.codes.items()},
     )
     return Examples(
         np.concatenate([earlier.user_id, later.user_id]),

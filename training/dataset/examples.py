@@ -1,16 +1,18 @@
 """What a member is fitted on: anchors with their features as known at the time, and labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from feature_repo.errors import FeatureError
 from feature_repo.transforms.columns import columns_of
 from feature_repo.transforms.customer import CustomerFeatures, customer_features
+from feature_repo.transforms.feature_sets import FeatureFunction
 
-__all__ = ["Examples"]
+__all__ = ["Examples", "require_no_infinity"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,37 @@ class Examples:
         index = np.flatnonzero(index) if index.dtype == np.bool_ else index
         return Examples(self.user_id[index], self.anchor_us[index], self.label[index], self.features.take(index))
 
+    def dated(self, date_us: NDArray[np.int64]) -> "Examples":
+        """Return the same anchors under their dates: members give each date a level of demand of its own."""
+        return replace(self, anchor_us=date_us)
+
     @classmethod
-    def from_table(cls, table: pa.Table) -> "Examples":
-        """Compute the features of a point-in-time table: `user_id`, `event_timestamp` (t), the views' columns."""
+    def from_table(cls, table: pa.Table, features: FeatureFunction = customer_features) -> "Examples":
+        """Compute the features of a point-in-time table: `user_id`, `event_timestamp` (t), the views' columns.
+
+        Raises:
+            FeatureError: a feature is infinite somewhere; the message names it.
+        """
         columns = columns_of(table)
         user_id, anchor = columns.pop("user_id"), columns.pop("event_timestamp")
         label = columns.pop("label", np.full(len(user_id), -1)).astype(np.int8)
-        return cls(user_id, anchor, label, customer_features(columns, anchor))
+        computed = features(columns, anchor)
+        require_no_infinity(computed)
+        return cls(user_id, anchor, label, computed)
+
+
+def require_no_infinity(features: CustomerFeatures) -> None:
+    """Refuse numbers without a size; a value that is not known is NaN, and is not refused here.
+
+    Raises:
+        FeatureError: the message names the features, with the number of rows.
+    """
+    counts = {name: int(np.isinf(values).sum()) for name, values in features.numeric.items()}
+    counts |= {name: int(np.isinf(lists.values).sum()) for name, lists in features.sequences.items()}
+    found = {name: count for name, count in counts.items() if count}
+    if found:
+        named = ", ".join(f"{name} ({count:,} values)" for name, count in found.items())
+        raise FeatureError(
+            f"Features are infinite: got {named}; expected finite numbers, or NaN where nothing is known. Look for a "
+            "division by zero in the view's table, or for an infinite amount in the log."
+        )

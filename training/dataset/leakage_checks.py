@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -165,20 +165,19 @@ def _text_auc(values: NDArray[Any], label: NDArray[np.int8]) -> float:
     return single_feature_auc(share[code[half:]], label[half:])
 
 
-def require_gap(splits: Sequence[tuple[str, datetime, datetime]], horizon: timedelta) -> None:
-    """Refuse splits that are closer than the label's horizon.
+def require_gap(splits: Sequence[tuple[str, datetime, datetime]]) -> None:
+    """Refuse splits of which one's label windows reach past the beginning of the next: it trains on what comes after.
 
     Args:
-        splits: (name, first anchor, last anchor), in order of time.
-        horizon: of the label.
+        splits: (name, first anchor, end of the last label window), in order of time.
 
     Raises:
-        SplitError: an anchor's label window reaches into the next split.
+        SplitError: an anchor's label window reaches into the next split, as after a random split.
     """
-    for (name, _, last), (following, first, _) in pairwise(splits):
-        if last + horizon > first:
+    for (name, _, until), (following, first, _) in pairwise(splits):
+        if until > first:
             raise SplitError(
-                f"Splits {name!r} and {following!r} are too close: the last anchor {last:%Y-%m-%d %H:%M} and its label "
-                f"window of {horizon.days} days reach past {first:%Y-%m-%d %H:%M}; expected a gap of at least the "
-                "horizon. Move the border, or drop the anchors between."
+                f"Splits {name!r} and {following!r} are too close: label windows of the one end at "
+                f"{until:%Y-%m-%d %H:%M}, past the first anchor of the other, {first:%Y-%m-%d %H:%M}; expected a gap "
+                "of at least the label's horizon. Split by time, move the border, or drop the anchors between."
             )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.errors import SplitError
-from training.settings import Settings, midnight
+from training.settings import Settings
 
 __all__ = ["SPLITS", "SplitPlan", "microseconds", "moment", "plan_splits", "split_numbers"]
 
@@ -45,24 +45,26 @@ def plan_splits(dates: Sequence[datetime], settings: Settings) -> SplitPlan:
             raise SplitError(
                 f"The split {name!r} has no anchor date: got {len(dates)} dates from "
                 f"{_day(dates[0]) if dates else '(none)'} to {_day(dates[-1]) if dates else '(none)'}; expected at "
-                f"least one whose {settings.task.horizon_days}-day label window lies inside the split. Move "
+                f"least one whose {settings.task.days:g}-day label window lies inside the split. Move "
                 "train_until, validation_until or log_end in intent.toml."
             )
     return SplitPlan({name: tuple(members) for name, members in found.items()}, tuple(dropped))
 
 
-def split_numbers(at_us: NDArray[np.int64], settings: Settings) -> NDArray[np.int64]:
+def split_numbers(
+    at_us: NDArray[np.int64], settings: Settings, label_until_us: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Return for each anchor the place in `SPLITS` of the split that holds it and its whole label window, or -1.
 
     Args:
         at_us: t, int64 microseconds since 1970, shape (n,).
         settings: its splits and the label's horizon.
+        label_until_us: the end of each anchor's label window, if it is not t + horizon; shape (n,).
     """
-    borders = settings.splits
-    days = (borders.train_until, borders.validation_until, borders.log_end)
-    ends = np.array([microseconds(midnight(day)) for day in days], np.int64)
+    ends = np.array([microseconds(end) for end in settings.borders], np.int64)
     number = np.searchsorted(ends, at_us, side="right")
-    whole = at_us + settings.task.horizon // _MICROSECOND <= np.append(ends, np.iinfo(np.int64).min)[number]
+    until = at_us + settings.task.horizon // _MICROSECOND if label_until_us is None else label_until_us
+    whole = until <= np.append(ends, np.iinfo(np.int64).min)[number]
     return np.where(whole, number, -1)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from feature_repo.errors import InputError
 from training.models.contract import Member
 
-__all__ = ["member", "member_names", "members"]
+__all__ = ["member", "member_names", "members", "members_for"]
 
 
 def member_names() -> list[str]:
@@ -35,3 +35,8 @@ def member(name: str) -> Member:
 def members() -> dict[str, Member]:
     """Return all members by name; libraries that only fitting needs (TensorFlow) stay unloaded."""
     return {name: member(name) for name in member_names()}
+
+
+def members_for(task: str) -> list[str]:
+    """Return the names of the members that can answer `task`, in alphabetical order."""
+    return [name for name, found in members().items() if task in getattr(found, "tasks", (task,))]

@@ -14,7 +14,23 @@ from training.atomic import write_bytes, write_json
 from training.dataset.examples import Examples
 from training.progress import Progress, Silent
 
-__all__ = ["FitSettings", "Fitted", "History", "Member", "MemberSpec", "require_both_classes", "write_member"]
+__all__ = [
+    "CORE_FEATURES",
+    "FitSettings",
+    "Fitted",
+    "History",
+    "Impute",
+    "Member",
+    "MemberSpec",
+    "require_both_classes",
+    "write_member",
+]
+
+
+Impute = Literal["median", "mean", "indicator", "delete", "refuse"]
+
+CORE_FEATURES = ("recency_days", "lifetime_baskets", "revenue_per_basket", "tenure_days")
+"""Recency, frequency, monetary value, tenure: what a baseline of a customer's purchases rests on."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +89,16 @@ class FitSettings:
     """What a fit is told besides the examples.
 
     `horizon_days`: length of the label window (t, t + horizon] in days. `seed`: of everything random; two fits with
-    the same one give the same probabilities within 1e-6. `progress` is told how far the fit is.
+    the same one give the same probabilities within 1e-6. `progress` is told how far the fit is. `core_features` are
+    the few numbers that a baseline of the task rests on. `impute` says what stands for missing numbers (see
+    `training/models/fit_encoding.py`).
     """
 
     horizon_days: float
     seed: int = 0
     progress: Progress = field(default_factory=Silent)
+    core_features: tuple[str, ...] = CORE_FEATURES
+    impute: Impute = "median"
 
 
 class Fitted(Protocol):
@@ -107,7 +127,7 @@ class Fitted(Protocol):
 
 
 class Member(Protocol):
-    """One kind of model."""
+    """One kind of model. One that can answer some tasks only names them in an attribute `tasks`."""
 
     name: str
 

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_repo.errors import FeatureError, SplitError
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import NumericColumn, OneHotColumn, SequenceEncoding, TabularEncoding
+from training.dataset.examples import Examples
+from training.models.contract import Impute
 
-__all__ = ["fit_filled_table", "fit_raw_table", "fit_scaled_table", "fit_sequence"]
+__all__ = ["fit_filled_table", "fit_raw_table", "fit_scaled_table", "fit_sequence", "rows_to_fit"]
 
 # A word that fewer customers carry says little about them, and its column would be fitted to chance.
 RARE_BELOW = 20
@@ -34,14 +37,56 @@ def fit_filled_table(features: CustomerFeatures, numeric: Sequence[str]) -> Tabu
 
 
 def fit_scaled_table(
-    features: CustomerFeatures, numeric: Iterable[str], categorical: Iterable[str] = ()
+    features: CustomerFeatures, numeric: Iterable[str], categorical: Iterable[str] = (), impute: Impute = "median"
 ) -> TabularEncoding:
-    """Return the features `numeric`, filled by their median and scaled to mean 0 and deviation 1, and `categorical`.
+    """Return the features `numeric`, filled as `impute` says and scaled to mean 0 and deviation 1, and `categorical`.
 
     Skewed ones are taken by their logarithm. A feature that the training period does not know becomes a constant.
     """
-    columns = tuple(_fit_number(name, features.numeric[name]) for name in numeric)
-    return TabularEncoding(columns, _fit_words(features, categorical))
+    names = list(numeric)
+    columns = tuple(_fit_number(name, features.numeric[name], impute) for name in names)
+    missing = (
+        tuple(name for name in names if _sometimes_missing(features.numeric[name])) if impute == "indicator" else ()
+    )
+    return TabularEncoding(columns, _fit_words(features, categorical), missing)
+
+
+def rows_to_fit(examples: Examples, numeric: Iterable[str], impute: Impute) -> Examples:
+    """Return the examples that a model of the features `numeric` is fitted on: all of them, unless rows are deleted.
+
+    A feature that no row knows deletes nothing. Rows are never deleted from what is predicted: there, the mean of the
+    complete rows stands for what is missing.
+
+    Raises:
+        FeatureError: `impute` is "refuse", and a feature has missing values; it is named.
+        SplitError: no row is complete.
+    """
+    if impute not in ("delete", "refuse"):
+        return examples
+    values = {name: np.isnan(examples.features.numeric[name]) for name in numeric}
+    counts = {name: int(missing.sum()) for name, missing in values.items() if missing.any()}
+    if impute == "refuse" and counts:
+        named = ", ".join(f"{name} ({count:,} of {len(examples):,})" for name, count in counts.items())
+        raise FeatureError(
+            f"Features are not known everywhere: got NaN in {named}; expected none, as [features] impute = "
+            '"refuse" says. Choose median, mean, indicator or delete, or leave these features out.'
+        )
+    incomplete = np.zeros(len(examples), np.bool_)
+    for name, count in counts.items():
+        if count < len(examples):
+            incomplete |= values[name]
+    if incomplete.all():
+        worst = max(counts, key=lambda name: counts[name] % len(examples))
+        raise SplitError(
+            f"No row of {len(examples):,} is complete: {worst!r} is missing in {counts[worst]:,} of them; expected "
+            "some. Choose another impute in [features] than delete."
+        )
+    return examples.take(~incomplete)
+
+
+def _sometimes_missing(values: NDArray[np.float64]) -> bool:
+    missing = np.isnan(values)
+    return bool(missing.any() and not missing.all())
 
 
 def fit_sequence(features: CustomerFeatures, channels: Iterable[str], max_length: int) -> SequenceEncoding:
@@ -50,12 +95,13 @@ def fit_sequence(features: CustomerFeatures, channels: Iterable[str], max_length
     return SequenceEncoding(columns, max_length)
 
 
-def _fit_number(name: str, values: NDArray[np.float64]) -> NumericColumn:
+def _fit_number(name: str, values: NDArray[np.float64], impute: Impute = "median") -> NumericColumn:
     known = values[~np.isnan(values)]
     if not len(known):
         return NumericColumn(name, fill=0.0)
-    fill = float(np.median(known))
-    log = bool(known.min() >= 0 and known.max() > SKEWED_ABOVE * max(fill, 1e-9))
+    median = float(np.median(known))
+    fill = float(known.mean()) if impute in ("mean", "delete") else median
+    log = bool(known.min() >= 0 and known.max() > SKEWED_ABOVE * max(median, 1e-9))
     encoded = NumericColumn(name, fill, log).apply(values)
     deviation = float(encoded.std())
     return NumericColumn(name, fill, log, float(encoded.mean()), deviation if deviation > 1e-9 else 1.0)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.errors import InputError, SourceDataError
-from training.dataset.anchor_chunks import AnchorChunks, RuleAnchors
+from feature_repo.transforms.feature_sets import feature_function
+from training.dataset.anchor_chunks import AnchorChunks
 from training.dataset.anchor_file import FileAnchors
 from training.dataset.anchor_survey import Survey, survey
 from training.dataset.anchors import require_log_covers
@@ -18,9 +19,11 @@ from training.dataset.service_definition import ServiceDefinition, describe_serv
 from training.dataset.time_splits import SPLITS
 from training.pipelines.dataset_checks import check_for_leaks, check_part
 from training.pipelines.dataset_folder import DatasetFolder, read_split, read_test_labels
-from training.pipelines.feature_store import REPOSITORY, SERVICE, service_schema
+from training.pipelines.feature_store import REPOSITORY, service_schema
+from training.pipelines.task_features import calendar_of, service_of
 from training.progress import Progress
 from training.settings import Settings
+from training.tasks import task_named
 
 __all__ = ["CHUNK_ROWS", "BuildOptions", "DatasetReport", "build_dataset", "read_split", "read_test_labels"]
 
@@ -37,24 +40,25 @@ class BuildOptions:
 
     Attributes:
         anchors: a Parquet or CSV file of anchors instead of the named rule.
-        service: the feature service.
+        service: the feature service, if not the one of the settings, or of the task.
         chunk_rows: the most anchors that are joined at a time; memory grows with it, not with the data set.
         folder: where to write; None is `<out>/dataset`, where the other steps look.
     """
 
     anchors: Path | None = None
-    service: str = SERVICE
+    service: str | None = None
     chunk_rows: int = CHUNK_ROWS
     folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What was built: per split the anchor dates, rows and positives; what was dropped; null share by feature."""
+    """What was built: per split the anchor dates, rows and positives; what was dropped or cut; null shares."""
 
     splits: dict[str, dict[str, Any]]
     dropped: tuple[str, ...]
     dropped_anchors: int
+    censored: dict[str, int]
     null_share: dict[str, float]
     leak_checks: dict[str, Any]
     reused_parts: int
@@ -89,7 +93,8 @@ def build_dataset(
     options = options or BuildOptions()
     if options.chunk_rows < 1:
         raise InputError(f"--chunk-rows is {options.chunk_rows}; expected 1 or more. Leave it out for {CHUNK_ROWS}.")
-    service = describe_service(store, options.service)
+    service = describe_service(store, options.service or service_of(settings))
+    features = feature_function(service.name, calendar_of(settings))
     source = _anchors(settings, out, options, service)
     seed = Settings.model_fields["seed"].default if settings is None else settings.seed
     folder = DatasetFolder(options.folder or out / "dataset")
@@ -99,7 +104,7 @@ def build_dataset(
         folder.begin(facts | {"labelled": found.labelled})
         reused = _write_parts(store, service, source, found, folder, progress)
         folder.require_parts(found.parts)
-        checks = check_for_leaks(folder, service, found, out, source.horizon_us, seed)
+        checks = check_for_leaks(folder, service, found, out, source.horizon_us, seed, features)
         if _facts(service, settings, out, options) != facts:
             raise SourceDataError(
                 "A source changed while the data set was built from it; expected it to stay as it was. Run the same "
@@ -110,6 +115,7 @@ def build_dataset(
             {name: count.to_json() for name, count in found.splits.items()},
             source.dropped_dates,
             found.dropped,
+            source.censored,
             next(iter(nulls.values())),
             checks,
             reused,
@@ -126,13 +132,15 @@ def _anchors(settings: Settings | None, out: Path, options: BuildOptions, servic
         return FileAnchors(options.anchors, settings, options.chunk_rows, service.keys, features)
     if settings is None:
         raise InputError("No settings and no anchors file; expected one of them. Run `intent init`, or give --anchors.")
-    if "item_id" in service.keys:
+    task = task_named(settings.task.name)
+    task.check(settings)
+    if "item_id" in service.keys and "item_id" not in task.entities:
         raise InputError(
             f"Feature service {service.name!r} is about items; got the rule of intent.toml, whose anchors are "
             "customers alone; expected a file with user_id, item_id and event_timestamp. Give one with --anchors."
         )
-    require_log_covers(out, settings)
-    return RuleAnchors(out, settings, options.chunk_rows)
+    require_log_covers(out, settings, task.rule.label_events())
+    return task.anchors(out, settings, options.chunk_rows)
 
 
 def _write_parts(
@@ -172,16 +180,29 @@ def _facts(service: ServiceDefinition, settings: Settings | None, out: Path, opt
         "sources": sources,
         "anchors": _rule(settings, options),
         "horizon_days": None if settings is None else settings.task.horizon_days,
+        **_task(settings),
         "cut_offs": None if settings is None else settings.splits.model_dump(mode="json"),
         "chunk_rows": options.chunk_rows,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
     }
 
 
+def _task(settings: Settings | None) -> dict[str, Any]:
+    """What the task and the features are told beside the horizon in days."""
+    if settings is None:
+        return {}
+    told = {"task": settings.task, "features": settings.features}
+    plain = {
+        name: part.model_dump(mode="json", exclude_defaults=True, exclude={"horizon_days", "impute"})
+        for name, part in told.items()
+    }
+    return {name: part for name, part in plain.items() if part}
+
+
 def _rule(settings: Settings | None, options: BuildOptions) -> dict[str, Any]:
     if options.anchors is not None:
         return {"file": options.anchors.name}
-    return {} if settings is None else {"rule": settings.anchors.model_dump(mode="json")}
+    return {} if settings is None else {"rule": settings.anchors.model_dump(mode="json", exclude_defaults=True)}
 
 
 def _digest(path: str, what: str, command: str) -> str:
@@ -213,6 +234,7 @@ def _manifest(
         "chunks": [{"file": f"{split}/{name}.parquet", "rows": rows} for (split, name), rows in found.parts.items()],
         "dropped": report.dropped,
         "dropped_anchors": report.dropped_anchors,
+        **({"censored": report.censored} if report.censored else {}),
         "labelled": found.labelled,
         "null_share": report.null_share,
         "null_rates": nulls,

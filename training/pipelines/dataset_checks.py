@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 
 from feature_repo.transforms.columns import columns_of
 from feature_repo.transforms.customer import customer_features
+from feature_repo.transforms.feature_sets import FeatureFunction
 from feature_repo.transforms.ragged import Ragged
 from training.dataset.anchor_survey import Survey
+from training.dataset.examples import require_no_infinity
 from training.dataset.leakage_checks import IMPLAUSIBLE_AUC, PAST_MOMENTS, require_past, require_plausible
 from training.dataset.service_definition import ServiceDefinition
 from training.dataset.time_splits import SPLITS
@@ -36,20 +38,26 @@ def check_part(part: pa.Table, service: ServiceDefinition) -> None:
 
 
 def check_for_leaks(
-    folder: DatasetFolder, service: ServiceDefinition, found: Survey, out: Path, horizon_us: int | None, seed: int
+    folder: DatasetFolder,
+    service: ServiceDefinition,
+    found: Survey,
+    out: Path,
+    horizon_us: int | None,
+    seed: int,
+    features: FeatureFunction = customer_features,
 ) -> dict[str, Any]:
     """Look at a single feature's power, and at planted events; return what goes into the manifest.
 
     Raises:
         FeatureError: a feature has seen the label, or moves with what was not known at its anchor; it is named.
     """
-    alone = _single_features(folder, service, found, seed)
-    probed = 0 if found.probed is None else probe_for_leaks(out, found.probed, seed, service.name)
+    alone = _single_features(folder, service, found, seed, features)
+    probed = 0 if found.probed is None else probe_for_leaks(out, found.probed, seed, service.name, features)
     return {
         "gap_between_splits": {
             "horizon_days": None if horizon_us is None else horizon_us / 86_400_000_000,
             "shortest_days": _shortest_gap_days(found),
-            "checked": horizon_us is not None and len(found.splits) > 1,
+            "checked": len(found.splits) > 1 and (horizon_us is not None or _own_ends(found)),
         },
         "moments_after_the_anchor": 0,
         "single_feature": alone,
@@ -57,21 +65,29 @@ def check_for_leaks(
     }
 
 
-def _single_features(folder: DatasetFolder, service: ServiceDefinition, found: Survey, seed: int) -> dict[str, Any]:
+def _single_features(
+    folder: DatasetFolder, service: ServiceDefinition, found: Survey, seed: int, features: FeatureFunction
+) -> dict[str, Any]:
     """Sample the first labelled split (train, if there is one), a share of each part."""
     split = next((name for name, count in found.splits.items() if name != "test" and count.positives is not None), None)
     result: dict[str, Any] = {"implausible_auc": IMPLAUSIBLE_AUC, "checked": split is not None}
     if split is None:
         return result
-    table = _sample(folder.of_split(split), found.splits[split].anchors, service.features, seed)
+    table = _sample(folder.of_split(split), found.splits[split].anchors, (*_keys(service), *service.features), seed)
     columns = columns_of(table)
     label, at_us = columns.pop("label").astype(np.int8), columns.pop("event_timestamp")
-    computed = customer_features(columns, at_us)
+    computed = features(columns, at_us)
+    require_no_infinity(computed)
+    columns = {name: column for name, column in columns.items() if name in service.features}
     auc = require_plausible(columns | _ages(columns, at_us) | computed.numeric, label, seed)
     if not auc:
         return result | {"checked": False, "split": split, "rows": table.num_rows}
     best = max(auc, key=lambda name: abs(auc[name] - 0.5))
     return result | {"split": split, "rows": table.num_rows, "strongest": best, "auc": round(auc[best], 4)}
+
+
+def _keys(service: ServiceDefinition) -> tuple[str, ...]:
+    return tuple(key for key in service.keys if key != "user_id")
 
 
 def _sample(parts: list[Path], rows: int, features: tuple[str, ...], seed: int) -> pa.Table:
@@ -93,6 +109,10 @@ def _ages(columns: dict[str, Any], at_us: Any) -> dict[str, Any]:
         else:
             ages[f"age of {name}"] = at_us - column
     return ages
+
+
+def _own_ends(found: Survey) -> bool:
+    return all(count.label_until_us is not None for count in found.splits.values())
 
 
 def _shortest_gap_days(found: Survey) -> float | None:

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from feature_repo.errors import SourceDataError
 from feature_repo.transforms.columns import columns_of
-from feature_repo.transforms.customer import customer_features
 from training.atomic import write_json, write_parquet
 from training.evaluation import report_parts as parts
 from training.evaluation.curves import curves_of
@@ -26,8 +26,10 @@ from training.evaluation.tree_contributions import tree_contributions
 from training.pipelines.build_dataset import read_split, read_test_labels
 from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
 from training.pipelines.stages import read_stages
+from training.pipelines.task_features import examples_of
 from training.progress import Progress
 from training.settings import Settings
+from training.tasks import task_named
 
 __all__ = ["LIBRARIES", "Evaluated", "evaluate_run"]
 
@@ -52,7 +54,7 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
     test = read_split(out, "test")
     training = require_whole_training(out)
     with progress.task("evaluating", 4, "steps") as task:
-        predictions = _predictions(test, read_test_labels(out), out)
+        predictions = _predictions(settings, test, read_test_labels(out), out)
         task.advance()
         evaluation = evaluate(predictions, seed=settings.seed)
         task.advance()
@@ -72,7 +74,7 @@ def _write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> Non
     write_json(out / "metrics.json", data | judged | {"stages": read_stages(out), "seed": settings.seed})
 
 
-def _predictions(test: pa.Table, labels: pa.Table, out: Path) -> Predictions:
+def _predictions(settings: Settings, test: pa.Table, labels: pa.Table, out: Path) -> Predictions:
     path = out / TEST_SCORES
     if not path.exists():
         raise SourceDataError(
@@ -85,7 +87,6 @@ def _predictions(test: pa.Table, labels: pa.Table, out: Path) -> Predictions:
                 f"Scores of {scores.num_rows} anchors do not fit the data set's {other.num_rows}; expected the same "
                 "anchors in the same order. Run `intent train` again."
             )
-    columns = columns_of(test.select(["age_group", "area", "lifetime_baskets", "last_purchase_at"]))
     anchor_us = columns_of(scores.select(["anchor_timestamp"]))["anchor_timestamp"]
     return Predictions(
         user_id=scores["user_id"].to_numpy(zero_copy_only=False).astype(object),
@@ -96,14 +97,29 @@ def _predictions(test: pa.Table, labels: pa.Table, out: Path) -> Predictions:
             for name in scores.column_names
             if name.startswith(PREFIX)
         },
-        slices=customer_slices(
+        slices=_slices(settings, test, anchor_us),
+    )
+
+
+def _slices(settings: Settings, test: pa.Table, anchor_us: NDArray[np.int64]) -> dict[str, NDArray[np.object_]]:
+    """Return the slices of customers, where the features say so much of them, and those of the task."""
+    found: dict[str, NDArray[np.object_]] = {}
+    if set(_OF_CUSTOMERS) <= set(test.column_names):
+        columns = columns_of(test.select(_OF_CUSTOMERS))
+        found = customer_slices(
             age_group=columns["age_group"],
             area=columns["area"],
             baskets=columns["lifetime_baskets"],
             last_purchase_us=columns["last_purchase_at"],
             anchor_us=anchor_us,
-        ),
-    )
+        )
+    for column, title in task_named(settings.task.name).slices:
+        values = test[column].to_pylist()
+        found[title] = np.array([None if value is None else f"{value:>2}" for value in values], object)
+    return found
+
+
+_OF_CUSTOMERS = ["age_group", "area", "lifetime_baskets", "last_purchase_at"]
 
 
 def _targets(settings: Settings, out: Path, evaluation: Evaluation) -> tuple[CheckedTarget, ...]:
@@ -121,12 +137,10 @@ def _report(
 ) -> parts.ReportInput:
     manifest = json.loads((out / "dataset" / "manifest.json").read_text())
     training, card = json.loads((out / TRAINING).read_text()), _card(out)
-    columns = columns_of(test.drop_columns(["user_id"]))
-    features = customer_features(columns, columns.pop("event_timestamp"))
-    days = settings.task.horizon_days
+    features = examples_of(settings, out, test).features
     return parts.ReportInput(
         title=str(card.get("title", "Purchase intent")),
-        question=f"Will this customer buy within the next {days} days?",
+        question=task_named(settings.task.name).question(settings),
         evaluation=evaluation,
         curves=curves_of(predictions),
         data={

@@ -13,11 +13,14 @@ from feature_repo.events import TIMESTAMP
 from training.atomic import write_json, write_parquet
 from training.dataset.examples import Examples
 from training.evaluation.predictions import PREFIX
-from training.models import member_names
+from training.models import members_for
+from training.models.contract import FitSettings
 from training.pipelines.build_dataset import read_split
+from training.pipelines.task_features import examples_of
 from training.pipelines.train import Trained, export_members, train
 from training.progress import Progress
 from training.settings import Settings
+from training.tasks import task_named
 
 __all__ = ["ENSEMBLE_FILE", "TEST_SCORES", "TRAINING", "fit_run", "require_whole_training"]
 
@@ -36,12 +39,14 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
         SourceDataError: the data set was not built.
         InputError: a member is not known.
     """
-    train_set = Examples.from_table(read_split(out, "train"))
-    validation = Examples.from_table(read_split(out, "validation"))
-    trained = train(
-        train_set, validation, members or member_names(), settings.seed, settings.task.horizon_days, progress
+    task = task_named(settings.task.name)
+    train_set, validation = (
+        examples.dated(task.dates(examples.anchor_us, settings))
+        for examples in (examples_of(settings, out, read_split(out, split)) for split in ("train", "validation"))
     )
-    test = Examples.from_table(read_split(out, "test"))
+    told = FitSettings(settings.task.days, settings.seed, progress, task.core_features, settings.features.impute)
+    trained = train(train_set, validation, members or members_for(task.name), told)
+    test = examples_of(settings, out, read_split(out, "test"))
     export_members(trained, out / "members")
     write_json(out / ENSEMBLE_FILE, trained.ensemble.to_json())
     write_parquet(out / TEST_SCORES, _scores(trained, test))

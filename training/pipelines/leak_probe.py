@@ -23,6 +23,7 @@ from feature_repo.errors import FeatureError
 from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, TIMESTAMP, USER_SCHEMA
 from feature_repo.transforms.columns import columns_of
 from feature_repo.transforms.customer import customer_features
+from feature_repo.transforms.feature_sets import FeatureFunction
 from training.dataset.leakage_checks import changed_columns
 from training.dataset.point_in_time import join_features
 from training.dataset.service_definition import ServiceDefinition, describe_service
@@ -37,7 +38,9 @@ _DAY_US = 86_400_000_000
 _LOG = (("events", EVENT_SCHEMA), ("users", USER_SCHEMA), ("items", ITEM_SCHEMA))
 
 
-def probe_for_leaks(out: Path, anchors: pa.Table, seed: int, service: str = SERVICE) -> int:
+def probe_for_leaks(
+    out: Path, anchors: pa.Table, seed: int, service: str = SERVICE, features: FeatureFunction = customer_features
+) -> int:
     """Return how many anchors were probed.
 
     Args:
@@ -45,6 +48,7 @@ def probe_for_leaks(out: Path, anchors: pa.Table, seed: int, service: str = SERV
         anchors: `user_id`, perhaps `item_id`, `event_timestamp`; one is drawn for each of at most 300 customers.
         seed: of the draw.
         service: the feature service, one of the repository's definitions.
+        features: what makes features of its columns.
 
     Raises:
         FeatureError: a planted event changed a value; the message names the features.
@@ -58,10 +62,10 @@ def probe_for_leaks(out: Path, anchors: pa.Table, seed: int, service: str = SERV
         store = open_store(run)
         apply(store, run)
         definition = describe_service(store, service)
-        before = _features(store, definition, probed)
+        before = _features(store, definition, probed, features)
         _write_log(run, {name: pa.concat_tables([log[name], _planted(name, log[name], probed)]) for name in log})
         derive_features(run, Silent())  # the same store, over other files
-        after = _features(store, definition, probed)
+        after = _features(store, definition, probed, features)
     changed = changed_columns(before, after)
     if changed:
         raise FeatureError(
@@ -135,10 +139,11 @@ def _row(schema: pa.Schema, given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in (strange | given).items() if name in schema.names and name != "session_id"}
 
 
-def _features(store: Any, service: ServiceDefinition, probed: pa.Table) -> dict[str, Any]:
+def _features(store: Any, service: ServiceDefinition, probed: pa.Table, function: FeatureFunction) -> dict[str, Any]:
     """Every column of the join, and every feature computed from them."""
-    columns = columns_of(join_features(store, service, probed))
-    at_us = columns.pop("event_timestamp")
-    columns = {name: column for name, column in columns.items() if name in service.features}
-    computed = customer_features(columns, at_us)
+    keyed = columns_of(join_features(store, service, probed))
+    at_us = keyed.pop("event_timestamp")
+    columns = {name: column for name, column in keyed.items() if name in service.features}
+    columns |= {name: keyed[name] for name in ("item_id",) if name in keyed}
+    computed = function(columns, at_us)
     return {**columns, **computed.numeric, **computed.categorical, **computed.sequences}

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_repo.errors import SourceDataError
+from feature_repo.errors import InputError, SourceDataError
 from feature_repo.transforms.columns import columns_of
 from feature_repo.transforms.ragged import Ragged
 from training.evaluation.predictions import ENSEMBLE, PREFIX
@@ -19,8 +19,11 @@ from training.packaging.publish import Published, publish
 from training.packaging.write_bundle import BundleFacts, write_bundle
 from training.pipelines.build_dataset import read_split
 from training.pipelines.evaluate import LIBRARIES
+from training.pipelines.feature_store import SERVICE
 from training.pipelines.fit import TEST_SCORES, require_whole_training
+from training.pipelines.task_features import service_of
 from training.settings import Settings
+from training.tasks import task_named
 
 __all__ = ["bundle_path", "make_bundle", "publish_run"]
 
@@ -43,7 +46,9 @@ def make_bundle(settings: Settings, out: Path) -> Bundle:
 
     Raises:
         SourceDataError: the run was not trained and evaluated yet.
+        InputError: the scoring service cannot answer the run's task.
     """
+    _require_servable(settings)
     manifest, metrics = _json(out, "dataset/manifest.json"), _json(out, "metrics.json")
     ensemble = _json(out, "ensemble.json")
     if metrics.get("training") != require_whole_training(out):
@@ -59,12 +64,24 @@ def make_bundle(settings: Settings, out: Path) -> Bundle:
         golden=_golden(out, ensemble["members"]),
         facts=BundleFacts(
             seed=settings.seed,
-            horizon_days=settings.task.horizon_days,
+            horizon_days=int(settings.task.days),
             versions={name: version(name) for name in LIBRARIES},
             data_fingerprint=manifest["fingerprint"],
             metrics={**metrics["test"][ENSEMBLE], "anchors": metrics["splits"]["test"]["anchors"]},
             data_window={"from": metrics["splits"]["train"]["from"], "to": metrics["splits"]["test"]["to"]},
         ),
+    )
+
+
+def _require_servable(settings: Settings) -> None:
+    task, service = task_named(settings.task.name), service_of(settings)
+    whole_days = settings.task.days == int(settings.task.days)
+    if task.servable and service == SERVICE and whole_days:
+        return
+    raise InputError(
+        f"Task {task.name!r} over {settings.task.horizon} with the features {service!r} cannot be served yet; expected "
+        f"a task on customers with the features {SERVICE!r} and a horizon of whole days: the scoring service looks up "
+        "a customer's profile, history and baskets, no events and no items. Evaluate it offline instead."
     )
 
 

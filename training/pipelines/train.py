@@ -19,7 +19,6 @@ from training.ensemble.forward_predictions import Forward, ForwardFits, fit_forw
 from training.ensemble.newer_data import NewerData, compare_newer_data
 from training.models import member
 from training.models.contract import FitSettings, Fitted, History
-from training.progress import Progress
 
 __all__ = ["Figures", "Trained", "export_members", "train"]
 
@@ -66,26 +65,21 @@ class Trained:
         return {**probabilities, "ensemble": combine(self.ensemble, probabilities)}
 
 
-def train(
-    train: Examples, validation: Examples, members: Sequence[str], seed: int, horizon_days: float, progress: Progress
-) -> Trained:
+def train(train: Examples, validation: Examples, members: Sequence[str], settings: FitSettings) -> Trained:
     """Fit the members called `members`, and choose how to combine them, on `train` and `validation` alone.
 
     Args:
         train: anchors whose label windows end before validation begins.
         validation: later anchors.
         members: names of folders under `training/models`.
-        seed: of everything random; the same seed gives the same probabilities within 1e-6.
-        horizon_days: length of the label window in days.
-        progress: is told how far each fit is.
+        settings: horizon, seed, progress, and what else a member may be told.
 
     Raises:
         InputError: a member is not known.
         SplitError: a period holds labels of one class only.
     """
-    settings = FitSettings(horizon_days, seed, progress)
     fits = fit_forward({name: member(name) for name in members}, train, validation, settings)
-    choice = choose(fits.forward, horizon_days)
+    choice = choose(fits.forward, settings.horizon_days)
     newer = compare_newer_data(fits, choice.ensemble)
     refit = bool(newer) and newer[0].helps
     final, seconds = _final(fits, concatenate(train, validation), settings) if refit else (fits.on_train, {})

@@ -70,6 +70,7 @@ class BgNbd:
     """The member `bg_nbd`."""
 
     name = "bg_nbd"
+    tasks = ("purchase_within_horizon",)
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit by maximum likelihood of the purchases themselves; labels and `validation` are not used."""

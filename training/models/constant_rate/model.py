@@ -15,18 +15,22 @@ from training.models.onnx_graph import FormulaGraph
 __all__ = ["MEMBER", "ConstantRate", "FittedConstantRate"]
 
 
+_COLUMN = "recency_days"
+
+
 @dataclass(frozen=True)
 class FittedConstantRate:
     """The rate that was found."""
 
     rate: float
+    column: str = _COLUMN
     history: History = field(default_factory=History)
     importance: dict[str, float] = field(default_factory=dict)
 
     @property
     def spec(self) -> MemberSpec:
         """A table of one column, of which only the number of rows is used."""
-        rows = TabularEncoding((NumericColumn("recency_days", fill=0.0),))
+        rows = TabularEncoding((NumericColumn(self.column, fill=0.0),))
         return MemberSpec("constant_rate", "onnx", tabular=rows, dtype="float64")
 
     def predict_proba(self, features: CustomerFeatures) -> NDArray[np.float64]:
@@ -53,7 +57,9 @@ class ConstantRate:
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Take the mean label of `train`; nothing is random and `validation` is not used."""
         require_both_classes(train)
-        return FittedConstantRate(float(train.label.mean()))
+        names = train.features.numeric
+        column = _COLUMN if _COLUMN in names else next(iter(names), _COLUMN)
+        return FittedConstantRate(float(train.label.mean()), column)
 
 
 MEMBER = ConstantRate()

@@ -1,4 +1,7 @@
-"""Logistic regression on recency, frequency, monetary value and tenure: four numbers that are hard to beat."""
+"""Logistic regression on the task's core features: four numbers that are hard to beat.
+
+Of a customer's purchases these are recency, frequency, monetary value and tenure; another task names its own.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,17 +11,16 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from feature_repo.errors import FeatureError
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
 from training.dataset.examples import Examples
 from training.date_levels import date_codes, date_levels, pooled_level
 from training.models.contract import FitSettings, Fitted, History, MemberSpec, require_both_classes, write_member
-from training.models.fit_encoding import fit_scaled_table
+from training.models.fit_encoding import fit_scaled_table, rows_to_fit
 from training.models.onnx_graph import FormulaGraph, linear
 
 __all__ = ["MEMBER", "FittedRecency", "Recency"]
-
-FEATURES = ("recency_days", "lifetime_baskets", "revenue_per_basket", "tenure_days")
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,15 @@ class Recency:
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit scales and weights on `train`; nothing is random and `validation` is not used."""
+        names = [name for name in settings.core_features if name in train.features.numeric]
+        if not names:
+            raise FeatureError(
+                f"Member 'recency' finds none of {', '.join(settings.core_features)} among the features; expected the "
+                "core features of the task. Choose the task's own feature service, or leave the member out."
+            )
+        train = rows_to_fit(train, names, settings.impute)
         require_both_classes(train)
-        return _fit_weights(fit_scaled_table(train.features, FEATURES), train)
+        return _fit_weights(fit_scaled_table(train.features, names, impute=settings.impute), train)
 
 
 def _fit_weights(tabular: TabularEncoding, examples: Examples) -> FittedRecency:

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from feature_repo.errors import InputError
-from feature_repo.transforms.customer import SEQUENCE_CHANNELS, CustomerFeatures
+from feature_repo.transforms.customer import CustomerFeatures, customer_features
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
 from training.dataset.examples import Examples
 from training.date_levels import date_codes, date_levels, levelled_log_loss, pooled_level
 from training.models.contract import FitSettings, Fitted, History, MemberSpec, require_both_classes, write_member
-from training.models.fit_encoding import fit_scaled_table, fit_sequence
+from training.models.fit_encoding import fit_scaled_table, fit_sequence, rows_to_fit
 from training.models.sequence_lstm.input_pipeline import Inputs, equal_length_batches, inputs_of, shuffled_batches
 from training.models.sequence_lstm.layers import build_network, to_onnx
 
@@ -34,7 +34,6 @@ FEATURES = (
     "gap_mean",
     "late_by_gap_ratio",
 )
-CATEGORIES = ("age_group", "area", "gender", "occupation", "country")
 EPOCHS = 8
 BATCH = 1024
 LEARNING_RATE = 2e-3
@@ -86,10 +85,22 @@ class SequenceLstm:
         Raises:
             InputError: TensorFlow is not installed.
         """
+        names = network_features(train.features)
+        train = rows_to_fit(train, names, settings.impute)
         require_both_classes(train)
-        tabular = fit_scaled_table(train.features, FEATURES, CATEGORIES)
-        sequence = fit_sequence(train.features, SEQUENCE_CHANNELS, BASKETS)
+        tabular = fit_scaled_table(train.features, names, train.features.categorical, settings.impute)
+        sequence = fit_sequence(train.features, train.features.sequences, BASKETS)
         return _fit(tabular, sequence, train, validation, EPOCHS, settings)
+
+
+def network_features(features: CustomerFeatures) -> list[str]:
+    """Return the numbers that go in beside the sequence.
+
+    Of a customer's purchases these are `FEATURES`, for the sequence tells the rest; what a task adds goes in whole.
+    """
+    of_purchases = customer_features({}, np.zeros(0, np.int64)).numeric
+    chosen = [name for name in FEATURES if name in features.numeric]
+    return chosen + [name for name in features.numeric if name not in of_purchases]
 
 
 def margins(network: Any, inputs: Inputs) -> NDArray[np.float64]:

@@ -89,7 +89,8 @@ def test_columns_that_changed_are_named_and_equal_ones_are_not() -> None:
 
 def test_splits_closer_than_the_horizon_are_refused() -> None:
     week = timedelta(days=7)
-    splits = [("train", MONDAY, MONDAY + week), ("test", MONDAY + 2 * week, MONDAY + 3 * week)]
-    require_gap(splits, week)
+    late = timedelta(microseconds=1)
+    test = ("test", MONDAY + 2 * week, MONDAY + 4 * week)
+    require_gap([("train", MONDAY, MONDAY + 2 * week), test])
     with pytest.raises(SplitError, match="'train' and 'test' are too close"):
-        require_gap(splits, week + timedelta(microseconds=1))
+        require_gap([("train", MONDAY, MONDAY + 2 * week + late), test])

@@ -6,8 +6,8 @@ import pytest
 from feature_repo.errors import InputError
 from tests.simulated_examples import HORIZON_DAYS, simulated_examples
 from training.ensemble.combine import Ensemble
+from training.models.contract import FitSettings
 from training.pipelines.train import export_members, train
-from training.progress import Silent
 
 MEMBERS = ["constant_rate", "recency", "bg_nbd", "boosted_trees"]
 
@@ -19,7 +19,7 @@ def periods():
 
 @pytest.fixture(scope="module")
 def trained(periods):
-    return train(*periods, MEMBERS, 4, HORIZON_DAYS, Silent())
+    return train(*periods, MEMBERS, FitSettings(HORIZON_DAYS, 4))
 
 
 def test_everything_is_told(trained):
@@ -47,7 +47,7 @@ def test_predicts_with_every_member_and_the_ensemble(trained, periods):
 
 
 def test_the_same_seed_gives_the_same_predictions(trained, periods):
-    again = train(*periods, MEMBERS, 4, HORIZON_DAYS, Silent())
+    again = train(*periods, MEMBERS, FitSettings(HORIZON_DAYS, 4))
     assert again.ensemble == trained.ensemble
     for name, p in again.predict(periods[1]).items():
         np.testing.assert_allclose(p, trained.predict(periods[1])[name], atol=1e-6)
@@ -73,4 +73,4 @@ def test_the_record_is_json(trained):
 
 def test_an_unknown_member_is_refused_before_anything_is_fitted(periods):
     with pytest.raises(InputError, match="'perceptron' is not known"):
-        train(*periods, ["recency", "perceptron"], 4, HORIZON_DAYS, Silent())
+        train(*periods, ["recency", "perceptron"], FitSettings(HORIZON_DAYS, 4))

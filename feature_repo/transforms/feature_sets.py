@@ -1,0 +1,112 @@
+"""What each feature service's columns become: the features of a model, by one function for both sides.
+
+A service without an entry here is one of customers, as `purchase_within_horizon` is.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.transforms.activity import activity_features
+from feature_repo.transforms.affinity import affinity_features
+from feature_repo.transforms.calendar import Calendar, calendar_features
+from feature_repo.transforms.customer import CustomerFeatures, customer_features
+from feature_repo.transforms.event_history import HISTORY_FIELDS, history_features
+from feature_repo.transforms.event_lists import EventLists, event_lists, kind_code
+from feature_repo.transforms.event_sequence import event_codes, event_sequence
+from feature_repo.transforms.recency import DAY_US
+from feature_repo.transforms.situation import situation_features
+from feature_repo.transforms.words import UNKNOWN
+
+__all__ = ["FeatureFunction", "customer_event_features", "customer_item_features", "feature_function"]
+
+Columns = Mapping[str, Any]
+FeatureFunction = Callable[[Columns, NDArray[np.int64]], CustomerFeatures]
+
+_EVENT_FIELDS = (*HISTORY_FIELDS, "event_revenue")
+_ITEM_NUMBERS = (
+    "list_price",
+    "item_purchases_total",
+    "item_buyers_total",
+    "item_purchases_7d",
+    "item_purchases_30d",
+    "item_revenue_7d",
+)
+
+
+def feature_function(service: str, calendar: Calendar) -> FeatureFunction:
+    """Return the function that turns the columns of `service` at t into features."""
+    functions = {"customer_events": customer_event_features, "customer_item_events": customer_item_features}
+    if service not in functions:
+        return customer_features
+    return lambda columns, at_us: functions[service](columns, at_us, calendar)
+
+
+def customer_event_features(
+    columns: Columns, at_us: NDArray[np.int64], calendar: Calendar | None = None
+) -> CustomerFeatures:
+    """Compute the features of n customers from their profile, history, baskets, and last events of all types.
+
+    Args:
+        columns: as `customer_features` takes them, and the lists of `user_events` as `Ragged`.
+        at_us: t for each row, int64 microseconds since 1970, shape (n,).
+        calendar: of the shop; UTC without holidays unless given.
+
+    Raises:
+        FeatureError: the lists are missing, of different lengths, or not ordered by time.
+    """
+    known, words = situation_features(columns)
+    base = customer_features(columns, at_us)
+    lists, _ = event_lists(columns, at_us, _EVENT_FIELDS, {})
+    numeric = (
+        base.numeric
+        | activity_features(columns, at_us)
+        | history_features(lists, at_us)
+        | calendar_features(at_us, calendar or Calendar())
+        | known
+    )
+    keep = columns["event_at"].values <= np.repeat(at_us, columns["event_at"].lengths)
+    return CustomerFeatures(
+        numeric, base.categorical | words, event_sequence(lists, at_us), base.n, event_codes(columns, lists, keep)
+    )
+
+
+def customer_item_features(
+    columns: Columns, at_us: NDArray[np.int64], calendar: Calendar | None = None
+) -> CustomerFeatures:
+    """Compute the features of n pairs of a customer and an item.
+
+    Args:
+        columns: as `customer_event_features` takes them, `item_id`, and the columns of `item_catalogue` and
+            `item_demand`.
+        at_us: t for each row, int64 microseconds since 1970, shape (n,).
+        calendar: of the shop.
+    """
+    base = customer_event_features(columns, at_us, calendar)
+    n = base.n
+    item = {name: np.asarray(columns[name], np.float64) for name in _ITEM_NUMBERS if name in columns}
+    category = columns.get("item_category", np.full(n, None, object))
+    keyed = {**columns, "item_category": category}
+    lists, wanted = event_lists(keyed, at_us, HISTORY_FIELDS, {"event_item": "item_id"})
+    numeric = base.numeric | item | affinity_features(keyed, at_us) | _of_item(lists, wanted["event_item"], at_us)
+    return CustomerFeatures(numeric, base.categorical, base.sequences, n, base.codes)
+
+
+def _of_item(lists: EventLists, wanted: NDArray[np.int32], at_us: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """How often a customer had to do with the item, by type of event, and in the last day."""
+    row = np.repeat(np.arange(len(lists)), lists.lengths)
+    same = (lists["event_item"] == wanted[row]) & (lists["event_item"] != UNKNOWN)
+    lately = lists["event_at"] > np.repeat(at_us, lists.lengths) - DAY_US
+
+    def count(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.bincount(row[same & chosen], minlength=len(lists)).astype(np.float64)
+
+    kinds = {"item_views": "view", "item_favourites": "favourite", "item_carts": "add_to_cart"}
+    counts = {name: count(lists["event_type"] == kind_code(kind)) for name, kind in kinds.items()}
+    return counts | {
+        "item_events": count(np.ones(len(row), np.bool_)),
+        "item_events_1d": count(lately),
+        "item_purchases": count(lists["event_type"] == kind_code("purchase")),
+    }

@@ -1,0 +1,35 @@
+"""Which feature service a run's task uses, and what makes features of its columns."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+from feature_repo.transforms.calendar import Calendar
+from feature_repo.transforms.feature_sets import feature_function
+from training.dataset.examples import Examples
+from training.pipelines.feature_store import SERVICE
+from training.settings import Settings
+from training.tasks import task_named
+
+__all__ = ["calendar_of", "examples_of", "service_of"]
+
+
+def service_of(settings: Settings | None) -> str:
+    """Return the feature service that the settings name, or the task's own; customers' where there are none."""
+    if settings is None:
+        return SERVICE
+    return settings.task.features or task_named(settings.task.name).service
+
+
+def calendar_of(settings: Settings | None) -> Calendar:
+    """Return the shop's time zone and holidays."""
+    if settings is None:
+        return Calendar()
+    return Calendar(settings.anchors.timezone, tuple(day.isoformat() for day in settings.features.holidays))
+
+
+def examples_of(settings: Settings, out: Path, table: pa.Table) -> Examples:
+    """Compute the features of a split of the run's data set, by the service that it was built with."""
+    built_with = json.loads((out / "dataset" / "manifest.json").read_text())["service"]
+    return Examples.from_table(table, feature_function(built_with, calendar_of(settings)))
