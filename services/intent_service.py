@@ -30,6 +30,8 @@ from services.problem_middleware import ProblemMiddleware
 from services.problems import Problem, problem_for_status
 from services.request_reading import MAX_BODY_BYTES, Refused, read_score_request
 from services.scoring import Scorer
+from services.served_lines import MODEL_INPUTS, model_inputs
+from services.served_log import open_served_log
 from training.packaging.bundle import Bundle
 
 __all__ = ["PurchaseIntent"]
@@ -84,8 +86,10 @@ class PurchaseIntent:
 
     @bentoml.on_shutdown
     def stop(self) -> None:
-        """Finish the requests in progress."""
+        """Finish the requests in progress, and the log of what they were answered with."""
         self._executor.close()
+        if self._scoring is not None:
+            self._scoring.close()
 
     async def __is_ready__(self) -> bool:
         reason = self._trouble if self._scoring is None else await asyncio.to_thread(self._scoring.trouble)
@@ -116,8 +120,12 @@ def _load() -> CustomerScoring:
     bundle = _bundle()
     scorer = Scorer(bundle)
     check_golden(bundle, scorer)
-    views = views_of(read_views(bundle.json("features.json")), "user_id")
-    return CustomerScoring(bundle, scorer, open_lookup(read_online_url(os.environ.get(VARIABLE)), views))
+    features = bundle.json("features.json")
+    views = views_of(read_views(features), "user_id")
+    lookup = open_lookup(read_online_url(os.environ.get(VARIABLE)), views)
+    logged = {view.name: features["views"][view.name] for view in views} | {MODEL_INPUTS: model_inputs()}
+    served_log = open_served_log(os.environ, str(features.get("service", "")), logged)
+    return CustomerScoring(bundle, scorer, lookup, served_log)
 
 
 def _bundle() -> Bundle:

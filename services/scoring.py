@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.errors import BundleError
-from feature_repo.transforms.customer import customer_features
+from feature_repo.transforms.customer import CustomerFeatures, customer_features
 from services.runtimes import load_member
 from training.ensemble.combine import Ensemble, combine
 from training.packaging.bundle import Bundle
@@ -18,10 +18,14 @@ __all__ = ["Scorer", "Scores"]
 
 @dataclass(frozen=True)
 class Scores:
-    """Of n customers the calibrated probability and each counting member's own, float64 of shape (n,), in [0, 1]."""
+    """Of n customers the calibrated probability and each counting member's own, float64 of shape (n,), in [0, 1].
+
+    `features` is what the members were given.
+    """
 
     probability: NDArray[np.float64]
     members: dict[str, NDArray[np.float64]]
+    features: CustomerFeatures
 
 
 class Scorer:
@@ -56,4 +60,4 @@ class Scorer:
         """
         features = customer_features(columns, at_us)
         members = {name: member.predict(features) for name, member in self._members.items()}
-        return Scores(np.asarray(combine(self._ensemble, members), np.float64), members)
+        return Scores(np.asarray(combine(self._ensemble, members), np.float64), members, features)

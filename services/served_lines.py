@@ -45,8 +45,8 @@ class ServedBatch:
     """The answers to one request: n rows that share their moment.
 
     `keys` maps a join key to n values. `columns` maps a view to its fields, each an array of shape (n,) or a `Ragged`
-    of n lists, as the model could see them. `status` and `age_seconds` map a view to n values. The arrays must not be
-    changed afterwards: they are written later.
+    of n lists, as the model could see them. `status` and `age_seconds` map a view to n values; `probability` has n, or
+    is None. The arrays must not be changed afterwards: they are written later.
     """
 
     request_id: str
@@ -54,9 +54,9 @@ class ServedBatch:
     keys: Mapping[str, Sequence[str]]
     model: str
     columns: Mapping[str, Mapping[str, Any]]
-    status: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    age_seconds: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    probability: Sequence[float] | None = None
+    status: Mapping[str, Any] = field(default_factory=dict)
+    age_seconds: Mapping[str, Any] = field(default_factory=dict)
+    probability: Any = None
     answered: bool = True
 
 

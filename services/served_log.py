@@ -34,17 +34,19 @@ def open_served_log(environment: Mapping[str, str], service: str, views: _Views)
     """Return the log that the environment asks for, or None.
 
     Args:
-        environment: `INTENT_SERVED_LOG` is the folder; `INTENT_SERVED_SAMPLE` the share of the customers, 0.1 unless
-            given.
+        environment: `INTENT_SERVED_LOG` is the folder, absolute, for a server changes its working folder;
+            `INTENT_SERVED_SAMPLE` the share of the customers, 0.1 unless given.
         service: name of the feature service.
         views: view → its `join_keys` and `fields` (name → type), as in a bundle's features.json.
 
     Raises:
-        SettingsError: the folder cannot be written, or the share is not a number above 0 and up to 1.
+        SettingsError: the folder is relative or cannot be written, or the share is not a number above 0 and up to 1.
     """
     folder = environment.get(FOLDER_VARIABLE)
     if not folder:
         return None
+    if not Path(folder).is_absolute():
+        raise SettingsError(f"{FOLDER_VARIABLE} is {folder!r}; expected the absolute path of a folder.")
     given = environment.get(SAMPLE_VARIABLE, str(_DEFAULT_SAMPLE))
     try:
         sample = float(given)

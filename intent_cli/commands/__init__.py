@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from intent_cli.commands.apply import apply
+from intent_cli.commands.consistency import consistency
 from intent_cli.commands.dataset import dataset
 from intent_cli.commands.evaluate import evaluate
 from intent_cli.commands.ingest import ingest
@@ -19,5 +20,18 @@ __all__ = ["COMMANDS"]
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     command.__name__: command
-    for command in (init, ingest, apply, dataset, train, evaluate, publish, materialize, score, serve, parity)
+    for command in (
+        init,
+        ingest,
+        apply,
+        dataset,
+        train,
+        evaluate,
+        publish,
+        materialize,
+        score,
+        serve,
+        parity,
+        consistency,
+    )
 }

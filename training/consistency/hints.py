@@ -22,7 +22,11 @@ __all__ = ["Evidence", "Hint", "hints_for"]
 _ENOUGH = 0.9
 _QUARTER_US = 15 * 60 * 1_000_000
 _LARGEST_ZONE_US = 14 * 3_600 * 1_000_000
+_NOW = timedelta(0)
+_BORDERS = (timedelta(microseconds=-1), timedelta(microseconds=1))
 _LADDER = [timedelta(minutes=1), timedelta(hours=1), *(timedelta(days=days) for days in (1, 2, 4, 7, 14, 30))]
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def hints_for(name: str, features: Mapping[str, FeatureComparison], evidence: Ev
     for feature, found in features.items():
         hints += [hint for hint in (_zone(feature, found), _one_off(feature, found), _shorter(feature, found)) if hint]
     if name not in TRANSFORMS:
-        hints += _other_moment(name, evidence, store)
+        hints += _other_moments(name, evidence, store)
     return hints
 
 
@@ -92,28 +96,43 @@ def _shorter(feature: str, found: FeatureComparison) -> Hint | None:
     return Hint("length", text, found.older_left_out, found.edited)
 
 
-def _other_moment(name: str, evidence: Evidence, store: Any) -> list[Hint]:
-    """Whether what was served is what was known some time earlier, or only later."""
-    earlier, later = (_as_of(name, evidence, store, sign).sum() for sign in (-1, 1))
+def _other_moments(name: str, evidence: Evidence, store: Any) -> list[Hint]:
+    """Whether what was served is what the join gives a microsecond away, some time earlier, or only later."""
+    earlier, later = ([sign * step for step in _LADDER] for sign in (-1, 1))
+    at = _equal_at(name, evidence, store, [_NOW, *_BORDERS, *earlier, *later])
+    hints = [hint for feature in evidence.views[name].fields if (hint := _border(feature, at)) is not None]
+    row = {step: np.all(list(equal.values()), axis=0) for step, equal in at.items()}
+    was, will = (int(np.any([row[step] for step in steps], axis=0).sum()) for steps in (earlier, later))
     count = evidence.asked.num_rows
-    hints = []
-    if earlier >= _ENOUGH * count and earlier >= later:
+    if was >= _ENOUGH * count and was >= will:
         text = "rows equal what was known earlier, by up to 30 days: a stale materialisation, or a push that was lost"
-        hints.append(Hint("stale", text, int(earlier), count))
-    elif later >= _ENOUGH * count:
+        hints.append(Hint("stale", text, was, count))
+    elif will >= _ENOUGH * count:
         text = "rows equal what became known only later: a wrong clock, or a row from the future"
-        hints.append(Hint("too new", text, int(later), count))
+        hints.append(Hint("too new", text, will, count))
     return hints
 
 
-def _as_of(name: str, evidence: Evidence, store: Any, sign: int) -> NDArray[np.bool_]:
-    """Which of the rows equal the offline join at any step of the ladder before (-1) or after (1) their moment."""
-    moments = evidence.asked["event_timestamp"]
-    place = evidence.asked.column_names.index("event_timestamp")
-    shifted = [pc.add(moments, pa.scalar(sign * step, pa.duration("us"))) for step in _LADDER]
+def _border(feature: str, at: Mapping[timedelta, Mapping[str, Mask]]) -> Hint | None:
+    """A window whose border lies on the wrong side: the join gives the served value one microsecond away."""
+    differs = ~at[_NOW][feature]
+    shown, of = max(int((at[step][feature] & differs).sum()) for step in _BORDERS), int(differs.sum())
+    if not of or shown < _ENOUGH * of:
+        return None
+    text = f"{feature} equals the join's value one microsecond away: a window's border lies on the wrong side"
+    return Hint("off by one", text, shown, of)
+
+
+def _equal_at(name: str, evidence: Evidence, store: Any, steps: list[timedelta]) -> dict[timedelta, dict[str, Mask]]:
+    """For each step, and each feature, in which of the rows the join gives what was served, that much away from t."""
+    moments, place = evidence.asked["event_timestamp"], evidence.asked.column_names.index("event_timestamp")
+    shifted = [pc.add(moments, pa.scalar(step, pa.duration("us"))) for step in steps]
     asked = pa.concat_tables([evidence.asked.set_column(place, "event_timestamp", at) for at in shifted])
-    offline = replay(store, {name: evidence.views[name]}, asked.combine_chunks())[name]
-    served = pa.concat_tables([evidence.served] * len(_LADDER))
-    differs = [compare_columns(served[field], offline[field])[1] for field in evidence.views[name].fields]
-    equal = ~np.any(differs, axis=0)
-    return np.asarray(equal.reshape(len(_LADDER), -1).any(axis=0))
+    view = evidence.views[name]
+    offline = replay(store, {name: view}, asked.combine_chunks())[name]
+    rows = evidence.asked.num_rows
+    found: dict[timedelta, dict[str, Mask]] = {}
+    for number, step in enumerate(steps):
+        part = offline.slice(number * rows, rows)
+        found[step] = {field: ~compare_columns(evidence.served[field], part[field])[1] for field in view.fields}
+    return found

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from training.atomic import write_text
 from training.consistency.check import Consistency, ViewComparison
 from training.consistency.compare import FeatureComparison
+from training.consistency.served_log import LogFacts
 from training.evaluation.report_numbers import FILTERS
 
 __all__ = ["as_dict", "lines", "write_page"]
@@ -27,7 +28,7 @@ def as_dict(found: Consistency) -> dict[str, Any]:
         "differing": found.differing,
         "first": found.first and found.first.isoformat(),
         "last": found.last and found.last.isoformat(),
-        "log": asdict(found.facts),
+        "log": _log(found.facts),
         "views": {name: _view(view) for name, view in found.views.items()},
     }
 
@@ -62,6 +63,11 @@ def write_page(path: Path, found: Consistency) -> None:
     )
     environment.filters |= FILTERS
     write_text(path, environment.get_template("consistency.html.j2").render(found=found))
+
+
+def _log(facts: LogFacts) -> dict[str, Any]:
+    counts = {name: getattr(facts, name) for name in ("parts", "cut", "rows", "dropped", "unanswered")}
+    return counts | {"models": dict(facts.models), "services": dict(facts.services)}
 
 
 def _view(view: ViewComparison) -> dict[str, Any]:

@@ -223,6 +223,11 @@ def test_a_strange_sample_is_refused(tmp_path: Path, sample: str) -> None:
         open_served_log({"INTENT_SERVED_LOG": str(tmp_path), "INTENT_SERVED_SAMPLE": sample}, "shop", VIEWS)
 
 
+def test_a_relative_folder_is_refused() -> None:
+    with pytest.raises(SettingsError, match="absolute"):
+        open_served_log({"INTENT_SERVED_LOG": "artifacts/served"}, "shop", VIEWS)
+
+
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be made"):
