@@ -59,6 +59,18 @@ def duckdb_session(limits: SessionLimits) -> Iterator[duckdb.DuckDBPyConnection]
         shutil.rmtree(spill, ignore_errors=True)
 
 
+def memory_limit(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return in bytes what a session may use before it spills."""
+    return size_in_bytes(connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
+
+
+def size_in_bytes(shown: str) -> int:
+    """Return the bytes of a size as DuckDB shows it, such as "3.7 GiB"."""
+    number, unit = shown.split()
+    powers = {"byte": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40, "PiB": 50}
+    return int(float(number) * 2 ** powers[unit.rstrip("s")])
+
+
 def _spill_folder(parent: str | None) -> Path:
     try:
         if parent is not None:

@@ -100,6 +100,11 @@ class ParquetSource:
             )
 
 
+def row_count(connection: duckdb.DuckDBPyConnection, source: ParquetSource) -> int:
+    """Return how many rows a source has; read from the files' footers."""
+    return connection.execute(f"SELECT count(*) FROM {source.relation}").fetchall()[0][0]
+
+
 def read_parquet(files: tuple[str, ...], hive: bool) -> str:
     """Return the table function that reads these files as one table, columns matched by name."""
     options = ", union_by_name = true" if len(files) > 1 else ""

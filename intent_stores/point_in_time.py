@@ -1,12 +1,10 @@
 """The join itself: for each anchor, the one row of a view that was the latest known at its moment.
 
-Three steps, each a DuckDB query that may spill:
+Three steps:
 
-1. *Narrow*: keys, times and row numbers only. Where creation times filter, a row becomes known at
-   `k = max(event, created)`. Ordered by k, only a row whose event time is not below all earlier ones can ever be
-   an answer, so the others are dropped by a running maximum.
-2. *Match*: one `ASOF JOIN` of the anchors with those rows, on a struct (known, event, created, row number): its
-   order is the rule for ties, so the answer does not depend on threads or on the files' layout in memory.
+1. *Narrow*: keys, times and row numbers only.
+2. *Match*: where these fit in memory, sorting and binary search in NumPy (`latest_known`); else one `ASOF JOIN` in
+   DuckDB, which may spill.
 3. *Gather*: features of the matched rows only, by row number.
 """
 
@@ -14,12 +12,17 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from intent_stores.parquet_source import ROW_NUMBER
+from intent_stores import spilling_match
+from intent_stores.duckdb_session import memory_limit
+from intent_stores.key_numbers import join_keys, numbered_keys
+from intent_stores.latest_known import NarrowRows, latest_known
+from intent_stores.parquet_source import ROW_NUMBER, row_count
+from intent_stores.ragged import Ints
 from intent_stores.sql_text import identifier, listing
 from intent_stores.view_plan import ViewPlan
 
-# Larger than any event, creation time or row number: an anchor admits every row that is known at its moment.
-_LAST = "9223372036854775807::BIGINT"
+# What matching in memory takes for each row of the source at its peak, all its arrays together.
+_BYTES_A_ROW = 100
 
 
 def join_latest(connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: ViewPlan) -> pa.Table:
@@ -39,46 +42,42 @@ def join_latest(connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: 
     Raises:
         SourceChangedError: a file was replaced meanwhile.
     """
-    connection.register("anchors", anchors)
     try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE matched AS {_match(plan)}")
+        if row_count(connection, plan.source) * _BYTES_A_ROW <= memory_limit(connection) // 4:
+            connection.register("matched", match_in_memory(connection, anchors, plan))
+        else:
+            spilling_match.create_matched(connection, anchors, plan)
         gathered = connection.sql(_gather(plan)).to_arrow_table()
         plan.source.check_unchanged()
     finally:
+        connection.unregister("matched")
         connection.execute("DROP TABLE IF EXISTS matched")
-        connection.unregister("anchors")
     return _in_order(gathered, anchors.num_rows).rename_columns([f.output for f in plan.features])
 
 
-def _match(plan: ViewPlan) -> str:
-    on = " AND ".join([f"a.{k} = f.{k}" for k in plan.key_names] + ["a.moment >= f.moment"])
-    keys = listing([*plan.key_names, ""]).rstrip()
-    fields = ["e", "c", "rid"]
-    if plan.filters_created:
-        fields = ["k", *fields]
-    elif plan.created_column is None:
-        fields = ["e", "rid"]
-    row = listing(f"{name} := {name}" for name in fields)
-    anchor = listing(f"{name} := {'t' if i == 0 else _LAST}" for i, name in enumerate(fields))
-    within = "" if plan.ttl_us is None else f" WHERE a.t - f.moment.e <= {plan.ttl_us}"
-    return (
-        f"SELECT a.r, f.moment.rid AS rid FROM (SELECT r, {keys} t, struct_pack({anchor}) AS moment FROM anchors) a "
-        f"ASOF JOIN (SELECT {keys} struct_pack({row}) AS moment FROM ({_candidates(plan)})) f ON {on}{within}"
-    )
+def match_in_memory(connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: ViewPlan) -> pa.Table:
+    """Return `r` and `rid`: which row of the source answers which anchor.
+
+    Arguments and rules are those of `join_latest`; anchors without an answer are left out, the others in order.
+    """
+    t = anchors.column("t").to_numpy()
+    with numbered_keys(connection, anchors, plan) as key:
+        rows = _narrow_rows(connection, t, plan)
+        found = latest_known(rows, key, t, plan.ttl_us)
+    met = np.flatnonzero(found >= 0)
+    return pa.table({"r": met, "rid": rows.place[found[met]]})
 
 
-def _candidates(plan: ViewPlan) -> str:
-    """Return SQL of the rows that can be an answer at some moment."""
-    rows = plan.narrow_rows(ROW_NUMBER)
-    # Rows later than the last anchor are read but never sorted.
-    last = "(SELECT max(t) FROM anchors)"
-    if not plan.filters_created:
-        return f"SELECT * FROM ({rows}) WHERE e <= {last}"
-    by_key = f"PARTITION BY {listing(plan.key_names)} " if plan.keys else ""
-    return (
-        f"SELECT * FROM (SELECT *, greatest(e, c) AS k FROM ({rows})) WHERE k <= {last} "
-        f"QUALIFY e = max(e) OVER ({by_key}ORDER BY k, e, c, rid ROWS UNBOUNDED PRECEDING)"
-    )
+def _narrow_rows(connection: duckdb.DuckDBPyConnection, t: Ints, plan: ViewPlan) -> NarrowRows:
+    # Rows that no anchor can see are not worth sorting.
+    latest = int(t.max(initial=0))
+    earliest = "" if plan.ttl_us is None else f" AND e >= {int(t.min(initial=0)) - plan.ttl_us}"
+    created = "" if plan.created_column is None else ", c"
+    found = connection.execute(
+        f"SELECT kid, e, rid{created} FROM ({plan.narrow_rows(ROW_NUMBER)}) {join_keys(plan)} "
+        f"WHERE e <= {latest}{earliest}"
+    ).fetchnumpy()
+    return NarrowRows(found["kid"], found["e"], found.get("c"), found["rid"], plan.known_only)
 
 
 def _gather(plan: ViewPlan) -> str:

@@ -11,8 +11,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from intent_stores.duckdb_session import memory_limit
 from intent_stores.errors import SourceColumnTypeError
-from intent_stores.parquet_source import ROW_NUMBER
+from intent_stores.key_numbers import join_keys, numbered_keys
+from intent_stores.parquet_source import ROW_NUMBER, row_count
 from intent_stores.ragged import Ints
 from intent_stores.sequence_windows import SortedEvents, Windows, last_events
 from intent_stores.sql_text import identifier, listing
@@ -71,15 +73,9 @@ def gather_sequences(
         SourceColumnTypeError: a feature's type has no neutral value, so it cannot be an element.
         SourceChangedError: a file was replaced meanwhile.
     """
-    connection.register("anchors", anchors)
-    try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE asof_keys AS {_distinct_keys(plan)}")
-        key = _key_numbers(connection, plan, anchors.num_rows)
+    with numbered_keys(connection, anchors, plan) as key:
         parts = list(_passes(connection, key, anchors.column("t").to_numpy(), plan, length))
         plan.source.check_unchanged()
-    finally:
-        connection.execute("DROP TABLE IF EXISTS asof_keys")
-        connection.unregister("anchors")
     return _joined(parts)
 
 
@@ -102,38 +98,11 @@ def _passes(connection: duckdb.DuckDBPyConnection, key: Ints, t: Ints, plan: Vie
 
 def pass_count(connection: duckdb.DuckDBPyConnection, plan: ViewPlan) -> int:
     """Return in how many passes a source is read so that one fits in memory beside the result."""
-    rows = connection.execute(f"SELECT count(*) FROM {plan.source.relation}").fetchall()[0][0]
+    rows = row_count(connection, plan.source)
     kinds = [plan.source.column_types[f.source_column] for f in plan.features]
     width = 24 + sum(32 if kind in ("VARCHAR", "BLOB") else 8 for kind in kinds)
-    limit = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
-    budget = min(_PASS_BYTES, size_in_bytes(limit) // 4)
+    budget = min(_PASS_BYTES, memory_limit(connection) // 4)
     return max(1, -(-rows * width // max(budget, 1)))
-
-
-def size_in_bytes(shown: str) -> int:
-    """Return the bytes of a size as DuckDB shows it, such as "3.7 GiB"."""
-    number, unit = shown.split()
-    powers = {"byte": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40, "PiB": 50}
-    return int(float(number) * 2 ** powers[unit.rstrip("s")])
-
-
-def _distinct_keys(plan: ViewPlan) -> str:
-    if not plan.keys:
-        return "SELECT 0::BIGINT AS kid"
-    keys = listing(plan.key_names)
-    present = " AND ".join(f"{k} IS NOT NULL" for k in plan.key_names)
-    return f"SELECT *, row_number() OVER () - 1 AS kid FROM (SELECT DISTINCT {keys} FROM anchors WHERE {present})"
-
-
-def _key_numbers(connection: duckdb.DuckDBPyConnection, plan: ViewPlan, rows: int) -> Ints:
-    """Number each anchor's key; -1 for a null one."""
-    if not plan.keys:
-        return np.zeros(rows, dtype=np.int64)
-    using = listing(plan.key_names)
-    found = connection.execute(f"SELECT r, kid FROM anchors JOIN asof_keys USING ({using})").fetchnumpy()
-    numbers = np.full(rows, -1, dtype=np.int64)
-    numbers[found["r"]] = found["kid"]
-    return numbers
 
 
 def _sorted_rows(plan: ViewPlan, passes: int, number: int) -> str:
@@ -146,7 +115,6 @@ def _sorted_rows(plan: ViewPlan, passes: int, number: int) -> str:
         f"SELECT {listing([*parts, ''])} {plan.event_micros} AS e, {plan.created_micros} AS c, "
         f"{ROW_NUMBER} AS rid FROM {plan.source.relation}"
     )
-    join = f"JOIN asof_keys USING ({listing(plan.key_names)})" if plan.keys else "CROSS JOIN asof_keys"
     conditions = ["e <= (SELECT max(t) FROM anchors)"]
     if plan.filters_created:
         conditions.append(f"c > {LONG_AGO}")
@@ -155,7 +123,10 @@ def _sorted_rows(plan: ViewPlan, passes: int, number: int) -> str:
     if passes > 1:
         conditions.append(f"kid % {passes} = {number}")
     features = listing(["", *(f"f{i}" for i in range(len(plan.features)))])
-    return f"SELECT kid, e, c{features} FROM ({scan}) {join} WHERE {' AND '.join(conditions)} ORDER BY kid, e, c, rid"
+    return (
+        f"SELECT kid, e, c{features} FROM ({scan}) {join_keys(plan)} WHERE {' AND '.join(conditions)} "
+        "ORDER BY kid, e, c, rid"
+    )
 
 
 def _element(plan: ViewPlan, column: str) -> str:

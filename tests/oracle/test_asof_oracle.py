@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, given, settings
 
 from intent_stores.duckdb_session import SessionLimits, duckdb_session
 from intent_stores.parquet_source import open_source
-from intent_stores.point_in_time import join_latest
+from intent_stores.point_in_time import join_latest, match_in_memory
 from intent_stores.sequence_gather import gather_sequences
+from intent_stores.spilling_match import create_matched
 from intent_stores.view_plan import FeatureColumn, JoinKey, ViewPlan
 
 BASE = 1_700_000_000_000_000
@@ -161,6 +162,10 @@ def compare_join(case: Case, connection: duckdb.DuckDBPyConnection, folder: Path
     expected = expected_latest(case)
     assert latest.column("value").to_pylist() == expected
     assert latest.column("text").to_pylist() == [None if v is None else str(v) for v in expected]
+    create_matched(connection, anchors, plan)
+    spilling = connection.execute("SELECT r, rid FROM matched ORDER BY r").fetchall()
+    connection.execute("DROP TABLE matched")
+    assert spilling == list(zip(*match_in_memory(connection, anchors, plan).to_pydict().values(), strict=True))
     lists = gather_sequences(connection, anchors, plan, case.length).lists
     assert lists.column("value").to_pylist() == expected_sequences(case)
 

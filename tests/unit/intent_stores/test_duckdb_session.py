@@ -3,9 +3,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from intent_stores.duckdb_session import SessionLimits, duckdb_session
+from intent_stores.duckdb_session import SessionLimits, duckdb_session, size_in_bytes
 from intent_stores.errors import QueryError
-from intent_stores.sequence_gather import size_in_bytes
 
 
 def test_a_session_is_in_utc_and_within_its_limits(tmp_path: Path) -> None:
