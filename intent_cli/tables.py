@@ -7,8 +7,9 @@ if TYPE_CHECKING:
 
     from training.evaluation.evaluate import Evaluation
     from training.evaluation.targets import CheckedTarget
+    from training.pipelines.figures import Table
 
-__all__ = ["metric_lines", "target_lines"]
+__all__ = ["figure_lines", "metric_lines", "target_lines"]
 
 _METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10")
 
@@ -38,4 +39,21 @@ def target_lines(targets: "Sequence[CheckedTarget]") -> list[str]:
         target = checked.target
         expected = f"expected {target.relation} {target.bound}"
         lines.append(f"    missed: {target.subject} {target.figure} {checked.value:.4f}, {expected}")
+    return lines
+
+
+def figure_lines(table: "Table") -> list[str]:
+    """One line a member, and one for each figure that is known from the same protocol, labelled so."""
+    measures = list(table.figures[0].measures)
+    width = max(len(f"reference: {figure.who}") for figure in table.figures)
+    lines = [f"{table.protocol} {table.rows:,} rows, {table.base_rate:.2%} positive."]
+    lines.append("  " + " " * width + "".join(f"{name:>10}" for name in measures))
+    for figure in table.figures:
+        who = figure.who if figure.kind == "ours" else f"reference: {figure.who}"
+        told = (f"{value:10.4f}" if value is not None else f"{'':>10}" for value in figure.measures.values())
+        lines.append(f"  {who:<{width}}{''.join(told)}".rstrip())
+    if any(figure.kind == "reference" for figure in table.figures):
+        lines.append("  references: plain scripts under the same protocol, on the same test rows")
+    if table.elsewhere:
+        lines.append(f"  no reference has these rows; there are some for {', '.join(table.elsewhere)}")
     return lines

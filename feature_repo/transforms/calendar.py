@@ -20,10 +20,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Calendar:
-    """A time zone, and the days there that are holidays (ISO dates); without any, nothing is said of holidays."""
+    """A time zone, and the days there that are holidays (ISO dates); without any, nothing is said of holidays.
+
+    `seasons` is for data that cover a year: in less, the season is just another name for the date.
+    """
 
     zone: str = "UTC"
     holidays: tuple[str, ...] = ()
+    seasons: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the calendar as JSON-able data."""
@@ -46,9 +50,9 @@ def calendar_features(at_us: NDArray[np.int64], calendar: Calendar) -> dict[str,
         "local_hour_cos": np.cos(2 * np.pi * hour / 24),
         "local_weekday": weekday.astype(np.float64),
         "local_is_weekend": (weekday >= 5).astype(np.float64),
-        "season_sin": np.sin(year),
-        "season_cos": np.cos(year),
     }
+    if calendar.seasons:
+        features |= {"season_sin": np.sin(year), "season_cos": np.cos(year)}
     if calendar.holidays:
         days = np.sort([date.fromisoformat(day).toordinal() for day in calendar.holidays]) - _EPOCH_DAY
         features |= _distances(local // DAY_US, days)

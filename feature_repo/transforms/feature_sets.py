@@ -20,7 +20,13 @@ from feature_repo.transforms.recency import DAY_US
 from feature_repo.transforms.situation import situation_features
 from feature_repo.transforms.words import UNKNOWN
 
-__all__ = ["FeatureFunction", "customer_event_features", "customer_item_features", "feature_function"]
+__all__ = [
+    "FeatureFunction",
+    "customer_event_features",
+    "customer_item_features",
+    "feature_function",
+    "table_features",
+]
 
 Columns = Mapping[str, Any]
 FeatureFunction = Callable[[Columns, NDArray[np.int64]], CustomerFeatures]
@@ -38,6 +44,8 @@ _ITEM_NUMBERS = (
 
 def feature_function(service: str, calendar: Calendar) -> FeatureFunction:
     """Return the function that turns the columns of `service` at t into features."""
+    if service == "session_table":
+        return table_features
     functions = {"customer_events": customer_event_features, "customer_item_events": customer_item_features}
     if service not in functions:
         return customer_features
@@ -92,6 +100,16 @@ def customer_item_features(
     lists, wanted = event_lists(keyed, at_us, HISTORY_FIELDS, {"event_item": "item_id"})
     numeric = base.numeric | item | affinity_features(keyed, at_us) | _of_item(lists, wanted["event_item"], at_us)
     return CustomerFeatures(numeric, base.categorical, base.sequences, n, base.codes)
+
+
+def table_features(columns: Columns, at_us: NDArray[np.int64]) -> CustomerFeatures:
+    """Take n rows of a benchmark table as they are: numbers as numbers, text as words; there is no sequence.
+
+    `user_id`, which only numbers the rows, is no feature.
+    """
+    numeric = {name: np.asarray(column, np.float64) for name, column in columns.items() if column.dtype != object}
+    words = {name: column for name, column in columns.items() if column.dtype == object and name != "user_id"}
+    return CustomerFeatures(numeric, words, {}, len(at_us))
 
 
 def _of_item(lists: EventLists, wanted: NDArray[np.int32], at_us: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:

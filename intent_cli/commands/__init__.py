@@ -7,6 +7,7 @@ from intent_cli.commands.apply import apply
 from intent_cli.commands.consistency import consistency
 from intent_cli.commands.dataset import dataset
 from intent_cli.commands.evaluate import evaluate
+from intent_cli.commands.figures import figures
 from intent_cli.commands.ingest import ingest
 from intent_cli.commands.init import init
 from intent_cli.commands.materialize import materialize
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
         dataset,
         train,
         evaluate,
+        figures,
         publish,
         materialize,
         score,

@@ -56,12 +56,16 @@ def dataset(
     from training.pipelines.build_dataset import BuildOptions, build_dataset
     from training.pipelines.feature_store import open_store, require_current_features
     from training.pipelines.stages import measured
+    from training.tasks import task_named
 
     settings = _settings(config, anchors)
     with measured("dataset" if to is None else f"dataset {to.name}", out) as stage:
-        require_current_features(out)
         options = BuildOptions(anchors, service, chunk_rows, to)
-        built = build_dataset(open_store(out), settings, out, progress(as_json), options)
+        of_table = settings is not None and task_named(settings.task.name).of_table
+        if not of_table:
+            require_current_features(out)
+        store = None if of_table else open_store(out)
+        built = build_dataset(store, settings, out, progress(as_json), options)
         stage.rows = built.rows
     facts = {
         name: getattr(built, name)

@@ -1,5 +1,6 @@
 """`intent serve`: the built bento over the run's online store."""
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,16 +26,18 @@ def serve(
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,
 ) -> None:
-    """Serve the built bento over the run's online store, until Ctrl-C.
+    """Serve the built bento until Ctrl-C: over the store that INTENT_ONLINE_URL names, or the run's own.
 
     Example: intent serve --port 3000 --workers 1
     """
     from intent_cli import bento_server
+    from services.online_url import VARIABLE, SqliteUrl, read_online_url
     from training.pipelines.feature_store import PROJECT, online_path
     from training.settings import Settings
 
     settings = Settings.load(config)
-    bento = bento_server.published_bento(out, online_path(out), PROJECT)
+    elsewhere, own = os.environ.get(VARIABLE), SqliteUrl(online_path(out).resolve(), PROJECT)
+    bento = bento_server.published_bento(out, read_online_url(elsewhere) if elsewhere else own)
     if check:
         _check(bento, settings, out, as_json)
         return

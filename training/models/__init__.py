@@ -37,6 +37,13 @@ def members() -> dict[str, Member]:
     return {name: member(name) for name in member_names()}
 
 
-def members_for(task: str) -> list[str]:
-    """Return the names of the members that can answer `task`, in alphabetical order."""
-    return [name for name, found in members().items() if task in getattr(found, "tasks", (task,))]
+def members_for(task: str, *, sequences: bool = True) -> list[str]:
+    """Return the names of the members that can answer `task`, in alphabetical order.
+
+    Without `sequences` among the features, those that read nothing else are left out.
+    """
+    return [
+        name
+        for name, found in members().items()
+        if task in getattr(found, "tasks", (task,)) and (sequences or not getattr(found, "needs_sequence", False))
+    ]

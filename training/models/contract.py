@@ -127,7 +127,11 @@ class Fitted(Protocol):
 
 
 class Member(Protocol):
-    """One kind of model. One that can answer some tasks only names them in an attribute `tasks`."""
+    """One kind of model.
+
+    One that can answer some tasks only names them in an attribute `tasks`; one that cannot do without a sequence says
+    `needs_sequence = True`.
+    """
 
     name: str
 

@@ -20,6 +20,8 @@ from training.dataset.time_splits import SPLITS
 from training.pipelines.dataset_checks import check_for_leaks, check_part
 from training.pipelines.dataset_folder import DatasetFolder, read_split, read_test_labels
 from training.pipelines.feature_store import REPOSITORY, service_schema
+from training.pipelines.session_checks import check_session_cuts
+from training.pipelines.table_dataset import write_table_dataset
 from training.pipelines.task_features import calendar_of, service_of
 from training.progress import Progress
 from training.settings import Settings
@@ -79,7 +81,7 @@ def build_dataset(
     `test_labels/`, and only the evaluation opens them. Memory is bounded by the chunk, not by the data set.
 
     Args:
-        store: the run's `feast.FeatureStore`.
+        store: the run's `feast.FeatureStore`; not looked at for the task of a benchmark table.
         settings: of the run; None only with an anchors file, whose rows then need no borders.
         out: the run's folder.
         progress: told of every chunk.
@@ -91,6 +93,8 @@ def build_dataset(
         FeatureError: a feature looks past what was known at its anchor, or has seen the label.
     """
     options = options or BuildOptions()
+    if settings is not None and task_named(settings.task.name).of_table:
+        return _of_table(settings, out, progress, options)
     if options.chunk_rows < 1:
         raise InputError(f"--chunk-rows is {options.chunk_rows}; expected 1 or more. Leave it out for {CHUNK_ROWS}.")
     service = describe_service(store, options.service or service_of(settings))
@@ -104,6 +108,8 @@ def build_dataset(
         folder.begin(facts | {"labelled": found.labelled})
         reused = _write_parts(store, service, source, found, folder, progress)
         folder.require_parts(found.parts)
+        if settings is not None and task_named(settings.task.name).in_sessions and found.labelled:
+            check_session_cuts(out, folder.of_split(next(iter(found.splits))))
         checks = check_for_leaks(folder, service, found, out, source.horizon_us, seed, features)
         if _facts(service, settings, out, options) != facts:
             raise SourceDataError(
@@ -122,6 +128,15 @@ def build_dataset(
         )
         folder.finish(service_schema(store, service.name), _manifest(facts, service, found, report, nulls))
     return report
+
+
+def _of_table(settings: Settings, out: Path, progress: Progress, options: BuildOptions) -> DatasetReport:
+    """Build the data set of a benchmark table, which has no log and no store."""
+    folder = options.folder or out / "dataset"
+    written = write_table_dataset(settings, task_named(settings.task.name), out, folder, progress)
+    return DatasetReport(
+        written["splits"], (), written["dropped_anchors"], {}, written["null_share"], written["leak_checks"], 0
+    )
 
 
 def _anchors(settings: Settings | None, out: Path, options: BuildOptions, service: ServiceDefinition) -> AnchorChunks:

@@ -14,6 +14,7 @@ from feature_repo.transforms.feature_sets import FeatureFunction
 from feature_repo.transforms.ragged import Ragged
 from training.dataset.anchor_survey import Survey
 from training.dataset.examples import require_no_infinity
+from training.dataset.leak_labels import require_no_label_means
 from training.dataset.leakage_checks import IMPLAUSIBLE_AUC, PAST_MOMENTS, require_past, require_plausible
 from training.dataset.service_definition import ServiceDefinition
 from training.dataset.time_splits import SPLITS
@@ -80,6 +81,7 @@ def _single_features(
     require_no_infinity(computed)
     columns = {name: column for name, column in columns.items() if name in service.features}
     auc = require_plausible(columns | _ages(columns, at_us) | computed.numeric, label, seed)
+    require_no_label_means(computed.numeric, label, split)
     if not auc:
         return result | {"checked": False, "split": split, "rows": table.num_rows}
     best = max(auc, key=lambda name: abs(auc[name] - 0.5))

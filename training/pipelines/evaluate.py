@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from feature_repo.errors import SourceDataError
 from feature_repo.transforms.columns import columns_of
 from training.atomic import write_json, write_parquet
+from training.dataset.leak_labels import require_no_label_means
 from training.evaluation import report_parts as parts
 from training.evaluation.curves import curves_of
 from training.evaluation.evaluate import Evaluation, evaluate
@@ -50,11 +51,13 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
 
     Raises:
         SourceDataError: the members were not trained on the data set that is there.
+        FeatureError: a feature was made of the labels of the test period.
     """
     test = read_split(out, "test")
     training = require_whole_training(out)
     with progress.task("evaluating", 4, "steps") as task:
         predictions = _predictions(settings, test, read_test_labels(out), out)
+        _refuse_label_means(settings, out, test, predictions.label)
         task.advance()
         evaluation = evaluate(predictions, seed=settings.seed)
         task.advance()
@@ -65,6 +68,11 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         write_report(out / "report.html", _report(settings, out, predictions, evaluation, test))
         task.advance()
     return Evaluated(evaluation, _targets(settings, out, evaluation), out / "report.html")
+
+
+def _refuse_label_means(settings: Settings, out: Path, test: pa.Table, label: NDArray[np.int8]) -> None:
+    """The labels of the test period are open for the first time: now it shows whether a feature was made of them."""
+    require_no_label_means(examples_of(settings, out, test).features.numeric, label, "test")
 
 
 def _write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> None:

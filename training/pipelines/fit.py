@@ -10,12 +10,16 @@ import pyarrow as pa
 
 from feature_repo.errors import SourceDataError
 from feature_repo.events import TIMESTAMP
+from feature_repo.transforms.feature_sets import table_features
 from training.atomic import write_json, write_parquet
+from training.dataset.anchor_table import TableRule
 from training.dataset.examples import Examples
 from training.evaluation.predictions import PREFIX
 from training.models import members_for
 from training.models.contract import FitSettings
 from training.pipelines.build_dataset import read_split
+from training.pipelines.folds import cross_validate
+from training.pipelines.table_dataset import read_table
 from training.pipelines.task_features import examples_of
 from training.pipelines.train import Trained, export_members, train
 from training.progress import Progress
@@ -45,8 +49,12 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
         for examples in (examples_of(settings, out, read_split(out, split)) for split in ("train", "validation"))
     )
     told = FitSettings(settings.task.days, settings.seed, progress, task.core_features, settings.features.impute)
-    trained = train(train_set, validation, members or members_for(task.name), told)
+    chosen = members or members_for(task.name, sequences=bool(train_set.features.sequences))
+    trained = train(train_set, validation, chosen, told)
     test = examples_of(settings, out, read_split(out, "test"))
+    if isinstance(task.rule, TableRule):
+        whole = read_table(task.rule, out, with_month=True)
+        cross_validate(Examples.from_table(whole, table_features), chosen, told, out)
     export_members(trained, out / "members")
     write_json(out / ENSEMBLE_FILE, trained.ensemble.to_json())
     write_parquet(out / TEST_SCORES, _scores(trained, test))

@@ -1,6 +1,7 @@
 """Which feature service a run's task uses, and what makes features of its columns."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ from feature_repo.transforms.calendar import Calendar
 from feature_repo.transforms.feature_sets import feature_function
 from training.dataset.examples import Examples
 from training.pipelines.feature_store import SERVICE
-from training.settings import Settings
+from training.settings import Settings, midnight
 from training.tasks import task_named
 
 __all__ = ["calendar_of", "examples_of", "service_of"]
@@ -23,10 +24,12 @@ def service_of(settings: Settings | None) -> str:
 
 
 def calendar_of(settings: Settings | None) -> Calendar:
-    """Return the shop's time zone and holidays."""
+    """Return the shop's time zone and holidays; seasons count if the training period covers a year."""
     if settings is None:
         return Calendar()
-    return Calendar(settings.anchors.timezone, tuple(day.isoformat() for day in settings.features.holidays))
+    first, zone = settings.anchors.first, settings.anchors.timezone
+    a_year = first is not None and settings.borders[0] - midnight(first, zone) >= timedelta(days=365)
+    return Calendar(zone, tuple(day.isoformat() for day in settings.features.holidays), a_year)
 
 
 def examples_of(settings: Settings, out: Path, table: pa.Table) -> Examples:

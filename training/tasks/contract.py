@@ -15,6 +15,7 @@ from feature_repo.errors import SettingsError
 from training.dataset.anchor_chunks import AnchorChunks, RuleAnchors
 from training.dataset.anchor_rules import DatedRule
 from training.dataset.anchor_sessions import SessionAnchors, SessionRule
+from training.dataset.anchor_table import TableRule
 from training.dataset.time_splits import microseconds, moment
 from training.settings import Settings, midnight
 
@@ -33,7 +34,8 @@ class Task:
         asks: the question, with `{horizon}` where the horizon belongs.
         label: what 1 means, in one sentence.
         entities: the keys of an anchor.
-        rule: anchors and labels; a `DatedRule` asks at dates that all share, a `SessionRule` inside sessions.
+        rule: anchors and labels; a `DatedRule` asks at dates that all share, a `SessionRule` inside sessions, a
+            `TableRule` takes the rows of a benchmark table.
         service: the feature service that answers, unless the settings name another.
         takes: which of the optional keys of [task] and [anchors] it takes.
         core_features: the few numbers that a baseline rests on, the strongest first.
@@ -44,7 +46,7 @@ class Task:
     name: str
     asks: str
     label: str
-    rule: DatedRule | SessionRule
+    rule: DatedRule | SessionRule | TableRule
     service: str
     takes: tuple[str, ...]
     entities: tuple[str, ...] = ("user_id",)
@@ -69,7 +71,7 @@ class Task:
         self._check_horizon(settings)
         if isinstance(self.rule, SessionRule):
             self._check_prefixes(settings)
-        elif settings.anchors.every is None or settings.anchors.first is None:
+        elif not self.of_table and (settings.anchors.every is None or settings.anchors.first is None):
             raise SettingsError(
                 f"Task {self.name!r} asks at dates, and [anchors] has no `every` or no `first`; expected both, such as "
                 'every = "monday" and first = 2001-01-01. Add them.'
@@ -79,7 +81,19 @@ class Task:
         """Return the anchors of the run's log as chunks of at most `chunk_rows`."""
         if isinstance(self.rule, SessionRule):
             return SessionAnchors(log, settings, chunk_rows, self.rule)
+        if isinstance(self.rule, TableRule):
+            raise SettingsError(f"Task {self.name!r} takes a table, not a log; expected its rows as they are.")
         return RuleAnchors(log, settings, chunk_rows, self.rule)
+
+    @property
+    def of_table(self) -> bool:
+        """Whether it asks about the rows of a benchmark table, which has no log."""
+        return isinstance(self.rule, TableRule)
+
+    @property
+    def in_sessions(self) -> bool:
+        """Whether it asks inside sessions."""
+        return isinstance(self.rule, SessionRule)
 
     def question(self, settings: Settings) -> str:
         """Return the question as a person would ask it."""

@@ -78,6 +78,7 @@ class SequenceLstm:
     """The member `sequence_lstm`."""
 
     name = "sequence_lstm"
+    needs_sequence = True
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Train until `validation` gets no better for `PATIENCE` epochs, or for `EPOCHS` without it.

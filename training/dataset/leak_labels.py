@@ -1,0 +1,78 @@
+"""Two leaks that come from how labels were used: a feature that is an average of them, a session cut by them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from feature_repo.errors import FeatureError, SplitError
+from training.dataset.leakage_checks import FEWEST_OF_EACH
+
+__all__ = ["require_no_label_means", "require_same_cut"]
+
+_TOO_CLOSE = 1e-6
+_FEWEST_GROUPS = 5
+
+
+def require_no_label_means(columns: Mapping[str, NDArray[np.float64]], label: NDArray[np.int8], split: str) -> None:
+    """Refuse features that agree with the labels of these rows better than chance allows: they were made of them.
+
+    Rows with the same value of a feature between 0 and 1 form a group. If the value is a rate that was estimated on
+    other rows, the group's own rate differs from it at least by chance; a target encoding fitted on these very rows
+    does not. The sum of squared differences, each over its variance, is then at least as large as chi-squared with one
+    degree of freedom a group; far below it lies no honest feature.
+
+    Args:
+        columns: feature → float64 of shape (n,), NaN where it is not known.
+        label: 0 or 1, shape (n,).
+        split: whose rows these are, for the message.
+
+    Raises:
+        FeatureError: the message names the features.
+    """
+    guilty = [name for name, values in columns.items() if _agreement(values, label) < _TOO_CLOSE]
+    if guilty:
+        raise FeatureError(
+            f"Features {guilty} are the mean label of the {split} rows with the same value; expected target encodings "
+            "to be fitted on earlier rows than those they are used for. Fit them on the training period, and out of "
+            "fold within it, or leave them out."
+        )
+
+
+def _agreement(values: NDArray[np.float64], label: NDArray[np.int8]) -> float:
+    """Return how likely independent labels agree with the rates `values` at least so well; 1 for other columns."""
+    known = ~np.isnan(values)
+    if not known.any() or values[known].min() < 0 or values[known].max() > 1:
+        return 1.0
+    rate, place, rows = np.unique(values[known], return_inverse=True, return_counts=True)
+    positives = np.bincount(place, label[known])
+    variance = rows * rate * (1 - rate)
+    telling = variance >= 1.0
+    if np.count_nonzero(telling) < _FEWEST_GROUPS:
+        return 1.0
+    distance = ((positives - rows * rate)[telling] ** 2 / variance[telling]).sum()
+    return float(chi2.cdf(distance, np.count_nonzero(telling)))
+
+
+def require_same_cut(goes_on: NDArray[np.bool_], label: NDArray[Any]) -> None:
+    """Refuse prefixes of sessions that were cut for buyers only, for then their length gives the label away.
+
+    Cut by the same rule for everybody, many sessions without a purchase go on after the prefix as well.
+
+    Args:
+        goes_on: whether another event of the session follows the anchor, shape (n,).
+        label: 0 or 1, shape (n,).
+
+    Raises:
+        SplitError: no session without a purchase goes on.
+    """
+    others, buyers = goes_on[label == 0], goes_on[label == 1]
+    if min(len(others), len(buyers)) >= FEWEST_OF_EACH and buyers.any() and not others.any():
+        raise SplitError(
+            f"None of the {len(others):,} anchors with label 0 has another event in its session, and "
+            f"{int(buyers.sum()):,} of {len(buyers):,} with label 1 have; expected sessions to be cut by the same rule "
+            "whoever buys. Only buyers were cut before the end: the length gives the label away. Ask after the k-th "
+            "event of every session."
+        )

@@ -1,0 +1,66 @@
+"""Repeated stratified folds over a whole table: the protocol of benchmarks that have no dates.
+
+It says less than a split in time: rows of one month are on both sides. It is run only where the published figures are
+from it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import RepeatedStratifiedKFold
+
+from training.atomic import write_json
+from training.dataset.examples import Examples
+from training.evaluation.metrics import METRICS, probability_metrics
+from training.models import member
+from training.models.contract import FitSettings
+
+__all__ = ["FOLDS", "cross_validate"]
+
+FOLDS = "folds.json"
+_SPLITS = _REPEATS = 3
+
+
+def cross_validate(examples: Examples, members: Sequence[str], settings: FitSettings, out: Path) -> dict[str, Any]:
+    """Fit each member on two thirds and judge it on the rest, nine times; write `<out>/folds.json`, and return it.
+
+    The figures are means over the nine parts that were held out, with their standard deviation. No row of a part that
+    is judged is seen by a fit, nor by what decides its number of steps.
+    """
+    folds = RepeatedStratifiedKFold(n_splits=_SPLITS, n_repeats=_REPEATS, random_state=settings.seed % 2**32)
+    together = examples.dated(np.zeros(len(examples), np.int64))  # no dates: one level of demand
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in members}
+    with settings.progress.task("folds", len(found) * _SPLITS * _REPEATS, "fits") as task:
+        for known, held_out in folds.split(np.zeros(len(examples)), examples.label):
+            for name in members:
+                found[name].append(_figures(name, together, known, held_out, settings))
+                task.advance()
+    record = {
+        "rows": len(examples),
+        "base_rate": float(examples.label.mean()),
+        "folds": f"{_REPEATS} x {_SPLITS} stratified",
+        "members": {name: _summary(parts) for name, parts in found.items()},
+    }
+    write_json(out / FOLDS, record)
+    return record
+
+
+def _figures(
+    name: str, examples: Examples, known: NDArray[np.int64], held_out: NDArray[np.int64], settings: FitSettings
+) -> dict[str, float]:
+    judged = examples.take(held_out)
+    fitted = member(name).fit(examples.take(known), None, settings)
+    return probability_metrics(judged.label, fitted.predict_proba(judged.features))
+
+
+def _summary(parts: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {
+        metric: {
+            "mean": float(np.mean([part[metric] for part in parts])),
+            "deviation": float(np.std([part[metric] for part in parts], ddof=1)),
+        }
+        for metric in METRICS
+    }
