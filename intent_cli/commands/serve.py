@@ -1,6 +1,5 @@
 """`intent serve`: the built bento over the run's online store."""
 
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,18 +25,16 @@ def serve(
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,
 ) -> None:
-    """Serve the built bento until Ctrl-C: over the store that INTENT_ONLINE_URL names, or the run's own.
+    """Serve the built bento over the run's online store, until Ctrl-C.
 
     Example: intent serve --port 3000 --workers 1
     """
     from intent_cli import bento_server
-    from services.online_url import VARIABLE, SqliteUrl, read_online_url
     from training.pipelines.feature_store import PROJECT, online_path
     from training.settings import Settings
 
     settings = Settings.load(config)
-    elsewhere, own = os.environ.get(VARIABLE), SqliteUrl(online_path(out).resolve(), PROJECT)
-    bento = bento_server.published_bento(out, read_online_url(elsewhere) if elsewhere else own)
+    bento = bento_server.published_bento(out, online_path(out), PROJECT)
     if check:
         _check(bento, settings, out, as_json)
         return
