@@ -4,24 +4,22 @@ The key `intent:PROJECT:VIEW:{ENTITY KEY}` has the entity key as its hash tag, s
 entity live in one slot; every script touches one slot if it is given one key.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha1
-from typing import Any
 
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
-from redis.retry import Retry
+from redis.exceptions import RedisError
 
 from intent_stores.circuit_breaker import CircuitBreaker
+from intent_stores.cluster_exchange import ClusterExchange
 from intent_stores.errors import ConfigurationError, OnlineStoreUnavailableError
 from intent_stores.packed_keys import quoted
 from intent_stores.packed_reader import Change, Fetched, PackedReader, Wanted
 from intent_stores.packed_schema import VERSION_BYTES
+from intent_stores.redis_cluster import REDIS_TROUBLE
 from intent_stores.redis_exchange import NoAnswerError, RedisExchange
+from intent_stores.redis_writer import redis_writer, without_cluster
 
-_KEYS_A_SCRIPT = 250  # about 1 ms of the server's time
-_KEYS_A_SCAN = 2000
+_KEYS_A_CHANGE = 250  # read, changed and written back together: the longer it takes, the likelier another's write
 _MOST_TRIES = 100  # of a compare-and-set; a try fails only if another writer's succeeded
 
 # The version is six big-endian halves, because Lua's numbers are doubles and its text comparison depends on a locale.
@@ -43,7 +41,7 @@ for place, key in ipairs(KEYS) do
     redis.call('SET', key, ARGV[place])
   end
 end
-return #KEYS
+return {{}}
 """
 
 # ARGV: for each key the SHA-1 of the value that was read (empty: there was none), then for each the new value.
@@ -62,7 +60,10 @@ return failed
 
 
 class PackedRedisServer:
-    """A `PackedStore` (see `packed_reader`) in one Redis 7 server, reached by URL (`rediss://` for TLS)."""
+    """A `PackedStore` (see `packed_reader`) in Redis 7, by URL: `rediss://` for TLS, `?cluster=true` for a cluster.
+
+    A cluster's servers are asked at once, and a request is answered as a whole or not at all.
+    """
 
     def __init__(
         self,
@@ -83,20 +84,16 @@ class PackedRedisServer:
         """
         self._project = project
         try:
-            self._exchange = RedisExchange(url, read_budget_seconds)
-            self._client: Any = redis.Redis.from_url(
-                url,
-                socket_timeout=write_timeout_seconds,
-                socket_connect_timeout=write_timeout_seconds,
-                retry=Retry(NoBackoff(), 0),
-            )
+            address, is_cluster = without_cluster(url)
+            make = ClusterExchange if is_cluster else RedisExchange
+            self._exchange = make(address, read_budget_seconds)
+            self._writer = redis_writer(url, write_timeout_seconds)
         except ValueError as error:
             raise ConfigurationError(
                 f"The online store's Redis URL cannot be used ({error}); expected redis://user:password@host:port/db, "
-                "rediss:// for TLS, or unix://."
+                "rediss:// for TLS, or unix://; cluster=true in its query for a cluster."
             ) from error
         self._breaker = breaker or CircuitBreaker()
-        self._scripts: dict[str, str] = {}
 
     def fetch(self, wanted: Wanted) -> Fetched:
         """Return the values of all views with one MGET, within the budget; `trouble` says why there are none."""
@@ -104,7 +101,7 @@ class PackedRedisServer:
         if not self._breaker.may_ask():
             return _nothing(wanted, f"circuit open after {self._breaker.why}")
         try:
-            found = self._exchange.ask(b"MGET", *keys) if keys else self._exchange.ask(b"PING")
+            found = self._exchange.mget(keys)
         except NoAnswerError as error:
             self._breaker.failed(str(error))
             return _nothing(wanted, str(error))
@@ -124,10 +121,8 @@ class PackedRedisServer:
         """
         redis_keys = self._keys(view, keys)
         try:
-            for start in range(0, len(redis_keys), _KEYS_A_SCRIPT):
-                stop = start + _KEYS_A_SCRIPT
-                self._run(_STORE_UNLESS_OLDER, redis_keys[start:stop], values[start:stop])
-        except (RedisError, OSError) as error:
+            self._writer.run(_STORE_UNLESS_OLDER, redis_keys, values)
+        except REDIS_TROUBLE as error:
             raise self._refused(f"rows of view {view!r} cannot be written", error) from error
 
     def change(self, view: str, keys: Sequence[bytes], change: Change) -> None:
@@ -138,15 +133,15 @@ class PackedRedisServer:
         """
         redis_keys = self._keys(view, keys)
         try:
-            for start in range(0, len(redis_keys), _KEYS_A_SCRIPT):
-                places = list(range(start, min(start + _KEYS_A_SCRIPT, len(redis_keys))))
+            for start in range(0, len(redis_keys), _KEYS_A_CHANGE):
+                places = list(range(start, min(start + _KEYS_A_CHANGE, len(redis_keys))))
                 for _ in range(_MOST_TRIES):
                     places = self._try_change(redis_keys, places, change)
                     if not places:
                         break
                 else:
-                    raise redis.RedisError("other writers came first, every time")
-        except (RedisError, OSError) as error:
+                    raise RedisError("other writers came first, every time")
+        except REDIS_TROUBLE as error:
             raise self._refused(f"rows of view {view!r} cannot be written", error) from error
 
     def drop(self, view: str) -> None:
@@ -156,46 +151,26 @@ class PackedRedisServer:
             OnlineStoreUnavailableError: Redis is away.
         """
         try:
-            for part in self._scan(self._prefix(view) + b"*"):
-                self._client.unlink(*part)
-        except (RedisError, OSError) as error:
+            self._writer.remove(self._prefix(view) + b"*")
+        except REDIS_TROUBLE as error:
             raise self._refused(f"view {view!r} cannot be removed", error) from error
 
     def close(self) -> None:
         """Close all connections."""
         self._exchange.close()
-        self._client.close()
+        self._writer.close()
 
     def _try_change(self, keys: Sequence[bytes], places: list[int], change: Change) -> list[int]:
         """Change the keys at these places, and return the places of those that another writer was faster with."""
-        held = self._client.mget([keys[place] for place in places])
+        held = self._writer.mget([keys[place] for place in places])
         fresh = change(places, held)
         swaps = [(p, h, f) for p, h, f in zip(places, held, fresh, strict=True) if f is not None and f != h]
         if not swaps:
             return []
         hashes = [b"" if h is None else sha1(h, usedforsecurity=False).hexdigest().encode() for _, h, _ in swaps]
         chosen = [keys[place] for place, _, _ in swaps]
-        failed = self._run(_STORE_IF_UNCHANGED, chosen, [*hashes, *(value for _, _, value in swaps)])
+        failed = self._writer.run(_STORE_IF_UNCHANGED, chosen, hashes, [value for _, _, value in swaps])
         return [swaps[number][0] for number in failed]
-
-    def _run(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Any:
-        if script not in self._scripts:
-            self._scripts[script] = self._client.script_load(script)
-        try:
-            return self._client.evalsha(self._scripts[script], len(keys), *keys, *arguments)
-        except NoScriptError:  # the server was restarted, or its scripts were flushed
-            self._scripts[script] = self._client.script_load(script)
-            return self._client.evalsha(self._scripts[script], len(keys), *keys, *arguments)
-
-    def _scan(self, pattern: bytes) -> Iterator[list[bytes]]:
-        part: list[bytes] = []
-        for key in self._client.scan_iter(match=pattern, count=_KEYS_A_SCAN):
-            part.append(key)
-            if len(part) == _KEYS_A_SCAN:
-                yield part
-                part = []
-        if part:
-            yield part
 
     def _prefix(self, view: str) -> bytes:
         return f"intent:{quoted(self._project)}:{quoted(view)}:{{".encode()

@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
@@ -60,12 +61,21 @@ class RedisExchange:
             link.close()
             if not isinstance(error, TimeoutError):
                 self.close()  # the server went away: the other connections are dead as well
-            raise NoAnswerError(_reason(error)) from error
+            raise NoAnswerError(reason_of(error)) from error
         if isinstance(reply, hiredis.ReplyError):
             link.close()
             raise NoAnswerError(f"Redis: {reply}")
         self._give_back(link)
         return reply
+
+    def mget(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values of keys, None where there is none; without keys, whether the server answers.
+
+        Raises:
+            NoAnswerError: as `ask`.
+        """
+        found: list[bytes | None] = self.ask(b"MGET", *keys) if keys else self.ask(b"PING") and []
+        return found
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -99,7 +109,7 @@ class RedisExchange:
         try:
             link = _Link(self._pool.make_connection())
         except (RedisError, OSError) as error:
-            why = _reason(error)
+            why = reason_of(error)
         with self._changed:
             self._connecting -= 1
             if link is not None:
@@ -165,7 +175,8 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return in a few words why there was no answer."""
     if isinstance(error, TimeoutError) or "timeout" in type(error).__name__.lower():
         return "Redis: no answer in time"
     return f"Redis: {error or type(error).__name__}"

@@ -110,6 +110,11 @@ class PrivateRedis(PrivateServer):
             return probe.recv(64)[:5] in (b"+PONG", b"-NOAU")
         return False
 
+    def says(self, *command: str) -> str:
+        """Return what redis-cli prints."""
+        asked = ["redis-cli", "-p", str(self.port), *command]
+        return subprocess.run(asked, check=True, capture_output=True, text=True, timeout=10).stdout
+
 
 class PrivatePostgres(PrivateServer):
     """One PostgreSQL cluster. Its superuser is `postgres`, without a password, on loopback only."""
@@ -156,6 +161,28 @@ def running_redis(folder: Path, *options: str) -> Iterator[PrivateRedis]:
         yield server
     finally:
         server.kill()
+
+
+@contextlib.contextmanager
+def running_redis_cluster(folder: Path, size: int = 3) -> Iterator[list[PrivateRedis]]:
+    """Start a Redis Cluster of masters without replicas; `url` of each is the cluster's."""
+    if shutil.which("redis-server") is None or shutil.which("redis-cli") is None:
+        pytest.skip("no redis-server and redis-cli here")
+    with contextlib.ExitStack() as running:
+        servers = []
+        for place in range(size):
+            (folder / str(place)).mkdir()
+            options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+            servers.append(running.enter_context(running_redis(folder / str(place), *options)))
+            servers[-1].url += "?cluster=true"
+        addresses = [f"127.0.0.1:{server.port}" for server in servers]
+        create = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
+        subprocess.run(create, check=True, capture_output=True, timeout=60)
+        deadline = time.monotonic() + _START_SECONDS
+        while not all(server.says("cluster", "info").startswith("cluster_state:ok") for server in servers):
+            assert time.monotonic() < deadline, "the cluster's servers do not agree"
+            time.sleep(0.05)
+        yield servers
 
 
 @contextlib.contextmanager
