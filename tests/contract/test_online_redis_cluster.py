@@ -80,7 +80,7 @@ def test_rows_lie_on_all_servers_and_the_newest_stays(cluster: list[PrivateRedis
 
 
 def test_values_are_changed_where_they_lie(cluster: list[PrivateRedis]) -> None:
-    store, keys = PackedRedisServer(cluster[0].url, "p", read_budget_seconds=2), [b"k%d" % place for place in range(300)]
+    store, keys = PackedRedisServer(cluster[0].url, "p", read_budget_seconds=2), [b"k%d" % n for n in range(300)]
     store.write("v", keys, [b"0" * 24 + b"old"] * 300)
     seen = []
 
