@@ -44,7 +44,7 @@ def join_latest(connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: 
     """
     try:
         if row_count(connection, plan.source) * _BYTES_A_ROW <= memory_limit(connection) // 4:
-            connection.register("matched", match_in_memory(connection, anchors, plan))
+            connection.register("matched", _match_in_memory(connection, anchors, plan))
         else:
             spilling_match.create_matched(connection, anchors, plan)
         gathered = connection.sql(_gather(plan)).to_arrow_table()
@@ -55,11 +55,8 @@ def join_latest(connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: 
     return _in_order(gathered, anchors.num_rows).rename_columns([f.output for f in plan.features])
 
 
-def match_in_memory(connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: ViewPlan) -> pa.Table:
-    """Return `r` and `rid`: which row of the source answers which anchor.
-
-    Arguments and rules are those of `join_latest`; anchors without an answer are left out, the others in order.
-    """
+def _match_in_memory(connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: ViewPlan) -> pa.Table:
+    """Return `r` and `rid`: which row answers which anchor; anchors without an answer are left out."""
     t = anchors.column("t").to_numpy()
     with numbered_keys(connection, anchors, plan) as key:
         rows = _narrow_rows(connection, t, plan)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -20,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 
 from intent_stores.duckdb_session import SessionLimits, duckdb_session
 from intent_stores.parquet_source import open_source
-from intent_stores.point_in_time import join_latest, match_in_memory
+from intent_stores.point_in_time import join_latest
 from intent_stores.sequence_gather import gather_sequences
 from intent_stores.spilling_match import create_matched
 from intent_stores.view_plan import FeatureColumn, JoinKey, ViewPlan
@@ -76,9 +77,9 @@ cases = st.builds(
 )
 
 
-def counting(case: Case, key: str | None, t: int) -> list[Row]:
-    """Every row that counts for one anchor, from the least to the most preferred."""
-    chosen: list[tuple[tuple[int, float, int], Row]] = []
+def counting(case: Case, key: str | None, t: int) -> list[int]:
+    """The place of every row that counts for one anchor, from the least to the most preferred."""
+    chosen: list[tuple[int, float, int]] = []
     for place, row in enumerate(case.rows):
         if key is None or row.key != key or row.event is None or row.event > t:
             continue
@@ -87,19 +88,33 @@ def counting(case: Case, key: str | None, t: int) -> list[Row]:
         created = row.created if case.has_created else None
         if case.has_created and case.known_only and (created is None or created > t):
             continue
-        order = (row.event, -math.inf if created is None else created, place)
-        chosen.append((order, row))
-    return [row for _, row in sorted(chosen, key=lambda pair: pair[0])]
+        chosen.append((row.event, -math.inf if created is None else created, place))
+    return [place for *_, place in sorted(chosen)]
+
+
+def expected_places(case: Case) -> list[int | None]:
+    found = [counting(case, key, t) for key, t in case.anchors]
+    return [places[-1] if places else None for places in found]
 
 
 def expected_latest(case: Case) -> list[int | None]:
-    found = [counting(case, key, t) for key, t in case.anchors]
-    return [rows[-1].value if rows else None for rows in found]
+    return [None if place is None else case.rows[place].value for place in expected_places(case)]
 
 
 def expected_sequences(case: Case) -> list[list[int]]:
     found = [counting(case, key, t)[-case.length :] for key, t in case.anchors]
-    return [[row.value or 0 for row in rows] for rows in found]
+    return [[case.rows[place].value or 0 for place in places] for places in found]
+
+
+def cuts(case: Case) -> list[int]:
+    """Where the files of a case begin and end."""
+    return [len(case.rows) * i // case.files for i in range(case.files + 1)]
+
+
+def expected_matches(case: Case) -> list[tuple[int, int]]:
+    """Each anchor that has an answer, and the answer's file and row as one number."""
+    numbers = [(file << 40) + row for file, (a, b) in enumerate(pairwise(cuts(case))) for row in range(b - a)]
+    return [(r, numbers[place]) for r, place in enumerate(expected_places(case)) if place is not None]
 
 
 def moment_array(values: list[int | None]) -> pa.Array:
@@ -120,9 +135,8 @@ def write_rows(case: Case, folder: Path) -> None:
             "ratio": pa.array([None if r.value is None else r.value / 2 for r in case.rows], pa.float64()),
         }
     )
-    cuts = [len(case.rows) * i // case.files for i in range(case.files + 1)]
-    for i in range(case.files):
-        pq.write_table(table.slice(cuts[i], cuts[i + 1] - cuts[i]), folder / f"{i}.parquet")
+    for i, (first, end) in enumerate(pairwise(cuts(case))):
+        pq.write_table(table.slice(first, end - first), folder / f"{i}.parquet")
 
 
 def make_plan(connection: duckdb.DuckDBPyConnection, case: Case, folder: Path) -> ViewPlan:
@@ -151,7 +165,7 @@ def make_anchors(case: Case) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb_session(SessionLimits(threads=2)) as session:
+    with duckdb_session(SessionLimits(threads=1)) as session:
         yield session
 
 
@@ -165,7 +179,7 @@ def compare_join(case: Case, connection: duckdb.DuckDBPyConnection, folder: Path
     create_matched(connection, anchors, plan)
     spilling = connection.execute("SELECT r, rid FROM matched ORDER BY r").fetchall()
     connection.execute("DROP TABLE matched")
-    assert spilling == list(zip(*match_in_memory(connection, anchors, plan).to_pydict().values(), strict=True))
+    assert spilling == expected_matches(case)
     lists = gather_sequences(connection, anchors, plan, case.length).lists
     assert lists.column("value").to_pylist() == expected_sequences(case)
 
