@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import RepeatedStratifiedKFold
+from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedShuffleSplit
 
 from training.atomic import write_json
 from training.dataset.examples import Examples
@@ -22,6 +22,7 @@ __all__ = ["FOLDS", "cross_validate"]
 
 FOLDS = "folds.json"
 _SPLITS = _REPEATS = 3
+_STOP = 0.2  # of what a fit may see: it decides the number of steps, and is then fitted on as well
 
 
 def cross_validate(examples: Examples, members: Sequence[str], settings: FitSettings, out: Path) -> dict[str, Any]:
@@ -51,8 +52,10 @@ def cross_validate(examples: Examples, members: Sequence[str], settings: FitSett
 def _figures(
     name: str, examples: Examples, known: NDArray[np.int64], held_out: NDArray[np.int64], settings: FitSettings
 ) -> dict[str, float]:
-    judged = examples.take(held_out)
-    fitted = member(name).fit(examples.take(known), None, settings)
+    inner = StratifiedShuffleSplit(1, test_size=_STOP, random_state=settings.seed % 2**32)
+    first, stop = next(inner.split(np.zeros(len(known)), examples.label[known]))
+    fitted = member(name).fit(examples.take(known[first]), examples.take(known[stop]), settings)
+    fitted, judged = fitted.refit(examples.take(known), settings), examples.take(held_out)
     return probability_metrics(judged.label, fitted.predict_proba(judged.features))
 
 

@@ -39,6 +39,8 @@ PATIENCE = 30
 # Rounds whose losses are this close are the same, and of those the last is kept: where the curve is flat its lowest
 # point is chance, and the fit on more data that follows bears more trees.
 NO_WORSE = 1e-4
+# Where labels are few, a leaf of 100 would be the whole table: it then needs a hundredth of all the information.
+LEAST_SHARE = 0.01
 # Below this many rows one thread is as fast as all, stays fast beside other processes (OpenMP's waiting threads made a
 # shared machine ten times slower), and adds up in one order, whatever the number of cores.
 ROWS_PER_THREAD = 500_000
@@ -156,7 +158,13 @@ def _train(parts: dict[str, _Margins], rounds: int, seed: int, task: Task) -> tu
     if "validation" in parts:
         calls.append(xgb.callback.EarlyStopping(rounds=PATIENCE))
     booster = xgb.train(
-        {**PARAMETERS, "seed": seed, "base_score": 0.5, "nthread": _threads(parts["train"].matrix.num_row())},
+        {
+            **PARAMETERS,
+            "min_child_weight": _leaf(parts["train"].matrix.get_label()),
+            "seed": seed,
+            "base_score": 0.5,
+            "nthread": _threads(parts["train"].matrix.num_row()),
+        },
         dtrain=parts["train"].matrix,
         num_boost_round=rounds,
         evals=[(part.matrix, name) for name, part in parts.items()],
@@ -167,6 +175,12 @@ def _train(parts: dict[str, _Margins], rounds: int, seed: int, task: Task) -> tu
     if "validation" in curves:
         booster = booster[: _kept_rounds(curves["validation"]["logloss"])]
     return booster, curves
+
+
+def _leaf(label: NDArray[np.float32]) -> float:
+    """Return how much information (the sum of p (1 - p) over its rows) a leaf needs."""
+    rate = float(label.mean())
+    return min(float(PARAMETERS["min_child_weight"]), LEAST_SHARE * len(label) * rate * (1 - rate))
 
 
 def _kept_rounds(losses: list[float]) -> int:
