@@ -16,15 +16,18 @@ from feature_repo.transforms.recency import DAY_US
 FIELDS = ("basket_at", "basket_lines", "basket_quantity", "basket_revenue", "basket_cost", "basket_items",
           "basket_categories")  # fmt: skip
 
+# Whole days meet the borders of windows, which any microsecond would miss.
+whole_days = st.integers(0, 120).map(lambda days: days * DAY_US)
 baskets = st.lists(
     st.tuples(
-        st.integers(0, 120 * DAY_US),
+        st.integers(0, 120 * DAY_US) | whole_days,
         st.integers(1, 30).map(float),
         st.floats(0, 1e5, allow_nan=False, width=32),
     ),
     max_size=12,
 ).map(lambda rows: sorted(rows))
-customers = st.lists(st.tuples(baskets, st.integers(0, 10 * DAY_US)), min_size=1, max_size=8)
+later = st.integers(0, 10 * DAY_US) | st.integers(0, 60).map(lambda days: days * DAY_US)
+customers = st.lists(st.tuples(baskets, later), min_size=1, max_size=8)
 
 
 def columns_for(cases):
