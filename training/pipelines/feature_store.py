@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from feature_repo.derived_tables import DERIVED_TABLES, derive_table
 from feature_repo.errors import SourceDataError
 from training.atomic import replace_file, write_json, write_parquet
 from training.dataset.log_manifest import require_whole_log
+from training.pipelines.profiles import REPOSITORY, store_settings, uses_files
 from training.progress import Progress
 
 __all__ = [
@@ -33,7 +32,6 @@ SERVICE = "purchase_within_horizon"
 SERVICE_VIEWS = ("user_profile", "user_history", "user_baskets")
 _MADE_FROM = Path("features") / "made_from.json"
 _BEGINNING = datetime(1970, 1, 2, tzinfo=UTC)
-REPOSITORY = Path(__file__).resolve().parents[2] / "feature_repo"
 
 
 def derive_features(out: Path, progress: Progress) -> dict[str, int]:
@@ -76,23 +74,21 @@ def require_current_features(out: Path) -> None:
 
 
 def open_store(out: Path, online: Path | None = None, project: str | None = None) -> Any:
-    """Return a `feast.FeatureStore` as in `feature_store.yaml`, but with the run's own registry and online store.
+    """Return a `feast.FeatureStore` as the profile has it, with files of its own where it stands on files.
 
     Args:
-        out: the run's folder; the registry is `<out>/feast/registry.db`.
-        online: another online store than `<out>/feast/online.db`.
-        project: another project than the one of `feature_store.yaml`; it has a registry of its own.
+        out: the run's folder.
+        online: another online store than `<out>/feast/online.db`, if it is a file.
+        project: another project than the profile's; a registry that is a file is another one then.
+
+    Raises:
+        SettingsError: the profile cannot be used.
     """
     from feast import FeatureStore, RepoConfig
 
-    raw = yaml.safe_load((REPOSITORY / "feature_store.yaml").read_text(encoding="utf-8"))
-    folder = out.resolve() / "feast"
-    folder.mkdir(parents=True, exist_ok=True)
-    registry = folder / ("registry.db" if project is None else f"registry_{project}.db")
-    raw["project"] = project or PROJECT
-    raw["registry"]["path"] = f"sqlite:///{registry}"
-    raw["online_store"]["path"] = str((online or online_path(out)).resolve())
-    config = RepoConfig(**raw)
+    settings = store_settings(out, online, project)
+    (out.resolve() / "feast").mkdir(parents=True, exist_ok=True)
+    config = RepoConfig(**settings)
     config.repo_path = REPOSITORY
     return FeatureStore(config=config)
 
@@ -155,18 +151,21 @@ def materialise(
     project: str | None = None,
     views: list[str] | None = None,
 ) -> dict[str, int]:
-    """Write, as a whole, an online store of what was known at `at`, and return how many keys each view has.
+    """Write an online store of what was known at `at`, and return how many keys each view has.
 
-    The store is built beside `online` and put in its place when it is complete: a reader sees the old one or the new
-    one, a killed run leaves the old one, and no value newer than `at` survives from an earlier run.
+    A file is built beside `online` and put in its place when it is complete: a reader sees the old one or the new
+    one, a killed run leaves the old one, and no value newer than `at` survives from an earlier run. A server is
+    written in place, row by row: a newer row stays, and a killed run goes on where it was.
 
     Args:
         out: the run's folder.
         at: only rows with `event_timestamp <= at` and `created_timestamp <= at` count.
-        online: the SQLite file to write.
+        online: the SQLite file to write, where the profile's store is a file.
         project: a Feast project of its own, for a replay beside the running one.
         views: only these; None means all.
     """
+    if not uses_files(store_settings(out)):
+        return _materialise_in_place(open_store(out, project=project), out, at, progress, views, anew=bool(project))
     building = online.with_name(f".{online.name}.building")
     building.parent.mkdir(parents=True, exist_ok=True)
     for stale in (building, *_journals(building)):
@@ -181,6 +180,21 @@ def materialise(
     for journal in _journals(online):  # of the file that is replaced: it must not be read as the new one's
         journal.unlink(missing_ok=True)
     replace_file(building, online)
+    return keys
+
+
+def _materialise_in_place(
+    store: Any, out: Path, at: datetime, progress: Progress, views: list[str] | None, *, anew: bool
+) -> dict[str, int]:
+    names = [name for name in apply(store, out) if views is None or name in views]
+    engine, keys = store._get_provider().batch_engine, {}
+    with progress.task("materialising", len(names), "views") as task:
+        for name in names:
+            view = store.get_feature_view(name)
+            if anew:  # a replay of the past: nothing that is newer may be there
+                engine.drop(view)
+            keys[name] = engine.materialize_view(view, at, everything=True).rows
+            task.advance()
     return keys
 
 
