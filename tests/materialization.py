@@ -16,9 +16,10 @@ T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 T0_US = int(T0.timestamp()) * 1_000_000
 MINUTE_US = 60_000_000
 LENGTH = 4
+ENGINE = "intent_stores.batch_engine.ChunkedBatchEngine"
 
-Event = tuple[int, int, int, float | None]
-"""(user, minute it happened, minute it became known, value)"""
+Event = tuple[int, float, float, float | None]
+"""(user, minute it happened, minute it became known, value); minutes since `T0`"""
 
 
 def at(minutes: float) -> datetime:
@@ -53,7 +54,7 @@ class Repository:
         """Put events into part file `part` of the source."""
         (self.folder / "events").mkdir(parents=True, exist_ok=True)
         users, happened, known, values = (list(column) for column in zip(*events, strict=True))
-        moments = [pa.array([T0_US + m * MINUTE_US for m in minutes]) for minutes in (happened, known)]
+        moments = [pa.array([T0_US + int(m * MINUTE_US) for m in minutes]) for minutes in (happened, known)]
         stamps = [column.cast(pa.timestamp("us", tz="UTC")) for column in moments]
         table = {"user_id": [f"u{user}" for user in users], "value": pa.array(values, pa.float64())}
         table |= {"place": pa.array(range(len(users))), "event_timestamp": stamps[0], "created": stamps[1]}
@@ -61,33 +62,34 @@ class Repository:
         pq.write_table(pa.table(table), temporary)
         temporary.replace(self.folder / "events" / f"{part:04}.parquet")
 
+    def open_applied(self) -> Any:
+        """Return the `FeatureStore` whose definitions were applied before, by whomever."""
+        from feast import FeatureStore
+
+        return FeatureStore(config=self.config())
+
+    def config(self) -> Any:
+        """Return what stands in `feature_store.yaml`."""
+        from feast.repo_config import RepoConfig
+
+        settings: dict[str, Any] = {
+            "registry": str(self.folder / "registry.db"),
+            "offline_store": {"type": "intent_stores.offline_asof.AsofOfflineStore"},
+            "batch_engine": {"type": ENGINE, "ledger": self.ledger, **self.engine},
+        } | self.settings
+        if "online_store" not in settings:
+            settings["online_store"] = self.online()
+        names: dict[str, Any] = {"project": self.project, "provider": "local", "repo_path": self.folder}
+        return RepoConfig(**names, entity_key_serialization_version=3, **settings)
+
     def open(self) -> Any:
         """Return the applied `FeatureStore`."""
         from feast import Entity, FeatureStore, FeatureView, Field, FileSource
-        from feast.repo_config import RepoConfig
         from feast.types import Array, Float64, Int64
         from feast.value_type import ValueType
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        settings: dict[str, Any] = {
-            "registry": str(self.folder / "registry.db"),
-            "offline_store": {"type": "intent_stores.offline_asof.AsofOfflineStore"},
-            "batch_engine": {
-                "type": "intent_stores.batch_engine.ChunkedBatchEngine",
-                "ledger": self.ledger,
-                **self.engine,
-            },
-        } | self.settings
-        if "online_store" not in settings:
-            settings["online_store"] = self.online()
-        config = RepoConfig(
-            project=self.project,
-            provider="local",
-            repo_path=self.folder,
-            entity_key_serialization_version=3,
-            **settings,
-        )
-        store = FeatureStore(config=config)
+        store = FeatureStore(config=self.config())
         user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
         known = {"created_timestamp_column": "created"} if self.creation else {}
         rows = FileSource(name="rows", path="events", timestamp_field="event_timestamp", **known)
@@ -144,9 +146,3 @@ def offline_rows(parts: list[list[Event]], view: str, minute: float, creation: b
                 known.setdefault(user, []).append((order, (value, place)))
     newest = {user: [row for _, row in sorted(rows, key=lambda row: row[0])][-LENGTH:] for user, rows in known.items()}
     return newest if view == "history" else {user: rows[-1] for user, rows in newest.items()}
-
-
-def remove(repository: Repository, store: Any) -> None:
-    """Remove what a repository left on a server that others use too."""
-    if repository.kind == "redis":
-        store.teardown()
