@@ -59,6 +59,14 @@ class PackedStore(Protocol):
         """
         ...
 
+    def count(self, view: str) -> int:
+        """Return how many values of a view there are.
+
+        Raises:
+            OnlineStoreUnavailableError: the store cannot be read.
+        """
+        ...
+
     def drop(self, view: str) -> None:
         """Remove all values of a view."""
         ...

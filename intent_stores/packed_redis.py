@@ -144,6 +144,17 @@ class PackedRedisServer:
         except REDIS_TROUBLE as error:
             raise self._refused(f"rows of view {view!r} cannot be written", error) from error
 
+    def count(self, view: str) -> int:
+        """Return how many values of a view there are, by a scan that does not block the server.
+
+        Raises:
+            OnlineStoreUnavailableError: Redis is away.
+        """
+        try:
+            return self._writer.count(self._prefix(view) + b"*")
+        except REDIS_TROUBLE as error:
+            raise self._refused(f"rows of view {view!r} cannot be counted", error) from error
+
     def drop(self, view: str) -> None:
         """Remove all values of a view, by a scan that does not block the server.
 

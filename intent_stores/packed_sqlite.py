@@ -98,6 +98,22 @@ class PackedSqliteFile:
             raise OnlineStoreUnavailableError(f"The online store {self._path} cannot be read ({error}).") from error
         return [view for view in views if (self._table(view),) not in found]
 
+    def count(self, view: str) -> int:
+        """Return how many values of a view there are.
+
+        Raises:
+            OnlineStoreUnavailableError: the file cannot be read.
+        """
+        if not self._path.exists():
+            return 0
+        try:
+            query = f"SELECT count(*) FROM {identifier(self._table(view))}"
+            return int(self._reading().execute(query).fetchone()[0])
+        except (sqlite3.Error, OSError) as error:
+            if "no such table" in str(error):
+                return 0
+            raise OnlineStoreUnavailableError(f"The online store {self._path} cannot be read ({error}).") from error
+
     def drop(self, view: str) -> None:
         """Remove all values of a view."""
         if self._path.exists():

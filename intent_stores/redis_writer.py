@@ -31,6 +31,10 @@ class RedisWriter(Protocol):
         """Return the values of keys, None where there is none."""
         ...
 
+    def count(self, pattern: bytes) -> int:
+        """Return how many keys match a pattern, by scans that do not block the server."""
+        ...
+
     def remove(self, pattern: bytes) -> None:
         """Remove all keys of a pattern, by scans that do not block the server."""
         ...
@@ -92,6 +96,10 @@ class ServerWriter:
         """Return the values of keys, None where there is none."""
         return list(self._client.mget(keys))
 
+    def count(self, pattern: bytes) -> int:
+        """Return how many keys match a pattern."""
+        return len({key for part in scanned(self._client, pattern) for key in part})  # a scan may repeat one
+
     def remove(self, pattern: bytes) -> None:
         """Remove all keys of a pattern."""
         for part in scanned(self._client, pattern):
@@ -130,6 +138,10 @@ class ClusterWriter:
     def mget(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the values of keys, None where there is none."""
         return self._client.mget(keys)
+
+    def count(self, pattern: bytes) -> int:
+        """Return how many keys match a pattern, on all servers."""
+        return len({key for part in scanned(self._client.opened(), pattern) for key in part})
 
     def remove(self, pattern: bytes) -> None:
         """Remove all keys of a pattern, on every server."""

@@ -73,7 +73,9 @@ def test_rows_lie_on_all_servers_and_the_newest_stays(cluster: list[PrivateRedis
     write(store, 2.5, 100)  # a correction of the same time, by scripts that have to be loaded again
     assert ask(reader)[1] == {2.5}
     PackedRedisServer(cluster[2].url, "other").write("stats", [b"k"], [b"v" * 40])
+    assert store.count("stats") == len(USERS)
     store.drop("stats")
+    assert store.count("stats") == 0
     assert ask(reader)[0] == {"missing": len(USERS)}
     assert sum(redis.Redis(port=server.port).dbsize() for server in cluster) == len(USERS) + 1
     assert reader.trouble() is None
