@@ -11,8 +11,9 @@ from pathlib import Path
 
 from feature_repo.errors import InputError, SourceDataError
 from intent_cli.server_process import ServerProcess, stopping_signals
-from services.online_url import VARIABLE, SqliteUrl
+from services.online_url import VARIABLE, RedisUrl, SqliteUrl
 from training.packaging.bundle import Bundle
+from training.packaging.publish import bentoml_home
 
 __all__ = ["Bento", "free_port", "published_bento", "running"]
 
@@ -26,8 +27,7 @@ class Bento:
 
     tag: str
     home: Path
-    online: Path
-    project: str
+    online: SqliteUrl | RedisUrl
 
     def command(self, port: int) -> list[str]:
         """The command line that serves it on the loopback address."""
@@ -39,15 +39,15 @@ class Bento:
             "BENTOML_HOME": str(self.home),
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_CONFIG_OPTIONS": f"services.PurchaseIntent.workers={workers}",
-            VARIABLE: str(SqliteUrl(self.online.resolve(), self.project)),
+            VARIABLE: self.online.setting,
         }
 
 
-def published_bento(out: Path, online: Path, project: str) -> Bento:
+def published_bento(out: Path, online: SqliteUrl | RedisUrl) -> Bento:
     """Return the bento that the run in `out` published, with its model verified.
 
     Raises:
-        SourceDataError: the run has published nothing, or its online store was not materialised.
+        SourceDataError: the run has published nothing, or the online store is a file that was not materialised.
         BundleError: the model in the store is not what was published.
     """
     published = out / "published.json"
@@ -55,10 +55,12 @@ def published_bento(out: Path, online: Path, project: str) -> Bento:
         raise SourceDataError(
             f"Nothing is published in {out}: got no published.json; expected a built bento. Run `intent publish` first."
         )
-    if not online.exists():
-        raise SourceDataError(f"No online store at {online}; expected one. Run `intent materialize` first.")
+    if isinstance(online, SqliteUrl) and not online.path.exists():
+        raise SourceDataError(f"No online store at {online.path}; expected one. Run `intent materialize` first.")
     tags = json.loads(published.read_text())
-    bento = Bento(tags["bento"], Path(tags["home"]), online, project)
+    # Relative to the run, so that both may move together; a run that was moved alone finds BENTOML_HOME.
+    beside = (out / tags["home"]).resolve()
+    bento = Bento(tags["bento"], beside if beside.is_dir() else bentoml_home(), online)
     model, digest = tags["model"].split(":")
     Bundle.load(bento.home / "models" / model / digest / "bundle")
     name, version = bento.tag.split(":")

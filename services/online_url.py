@@ -22,6 +22,11 @@ class SqliteUrl:
     path: Path
     project: str
 
+    @property
+    def setting(self) -> str:
+        """The value of `INTENT_ONLINE_URL` that names it."""
+        return str(self)
+
     def __str__(self) -> str:
         return f"sqlite:///{quote(str(self.path))}?project={quote(self.project)}"
 
@@ -32,6 +37,11 @@ class RedisUrl:
 
     address: str = field(repr=False)
     project: str
+
+    @property
+    def setting(self) -> str:
+        """The value of `INTENT_ONLINE_URL` that names it, password included: for a process's environment alone."""
+        return f"{self.address}{'&' if urlsplit(self.address).query else '?'}project={quote(self.project)}"
 
     def __str__(self) -> str:
         parts = urlsplit(self.address)

@@ -29,21 +29,23 @@ def parity(
     Example: intent parity --customers 200
     """
     from intent_cli import bento_server
+    from intent_cli.online_address import profile_address
     from intent_cli.progress import progress
     from intent_cli.reports import report
     from services.client import IntentClient
     from training.pipelines.feature_store import SERVICE_VIEWS, materialise
+    from training.pipelines.profiles import store_settings
     from training.pipelines.stages import measured
     from training.settings import Settings
 
     settings = Settings.load(config)
     at = settings.last_anchor()
-    project = f"purchase_intent_at_{at:%Y%m%d}"
+    project = f"{store_settings(out)['project']}_at_{at:%Y%m%d}"
     online = out / "feast" / f"{project}.db"
     with measured("parity", out) as stage:
         expected = _predictions(out, at, customers, settings.seed)
         materialise(out, at, progress(as_json), online=online, project=project, views=list(SERVICE_VIEWS))
-        bento = bento_server.published_bento(out, online, project)
+        bento = bento_server.published_bento(out, profile_address(out, online, project))
         serving = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
         with serving as server, IntentClient(server.address) as client:
             differences = [abs(client.score(user_id, at).probability - p) for user_id, p in expected.items()]

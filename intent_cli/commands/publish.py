@@ -1,5 +1,6 @@
 """`intent publish`: the bundle, BentoML's model store, and the bento."""
 
+import os
 from pathlib import Path
 
 import typer
@@ -26,7 +27,7 @@ def publish(config: Config = DEFAULT_CONFIG, out: Out = DEFAULT_OUT, as_json: As
         done = publish_run(settings, out)
         stage.rows = len(Bundle.load(bundle_path(out)).files)
     tags = {"model": done.model, "bento": done.bento, "home": str(done.home)}
-    write_json(out / "published.json", tags)
+    write_json(out / "published.json", {**tags, "home": os.path.relpath(done.home, out.resolve())})
     report(as_json, tags, stage)
     if not as_json:
         typer.echo(f"  model {done.model}{'' if done.model_is_new else ' (was there already)'}")

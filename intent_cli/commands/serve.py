@@ -25,16 +25,16 @@ def serve(
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,
 ) -> None:
-    """Serve the built bento over the run's online store, until Ctrl-C.
+    """Serve the built bento until Ctrl-C: over the store that INTENT_ONLINE_URL names, or the profile's.
 
     Example: intent serve --port 3000 --workers 1
     """
     from intent_cli import bento_server
-    from training.pipelines.feature_store import PROJECT, online_path
+    from intent_cli.online_address import serving_address
     from training.settings import Settings
 
     settings = Settings.load(config)
-    bento = bento_server.published_bento(out, online_path(out), PROJECT)
+    bento = bento_server.published_bento(out, serving_address(out))
     if check:
         _check(bento, settings, out, as_json)
         return

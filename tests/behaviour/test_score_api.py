@@ -11,6 +11,7 @@ import pytest
 from feature_repo.errors import InputError, RequestError
 from intent_cli.bento_server import Bento, free_port, require_free, running
 from services.client import IntentClient
+from services.online_url import SqliteUrl
 from tests.online_store import PROJECT, write_online_store
 from tests.tiny_shop import AT, USED
 from training.packaging.bundle import Bundle
@@ -26,7 +27,7 @@ def published(tiny_bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory
 def address(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("online")
     write_online_store(folder / "online.db")
-    bento = Bento(published.bento, published.home, folder / "online.db", PROJECT)
+    bento = Bento(published.bento, published.home, SqliteUrl(folder / "online.db", PROJECT))
     with running(bento, free_port(), log=folder / "serve.log") as server:
         yield server.address
 

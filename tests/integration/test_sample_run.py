@@ -101,6 +101,12 @@ def test_the_bundle_holds_no_pickle_and_no_path(sample_run) -> None:
             assert str(sample_run.folder).encode() not in path.read_bytes()
 
 
+def test_what_is_published_is_found_from_the_runs_folder(sample_run) -> None:
+    published = (sample_run.out / "published.json").read_text()
+    assert str(sample_run.folder) not in published
+    assert (sample_run.out / json.loads(published)["home"] / "bentos").is_dir()
+
+
 def test_the_same_seed_gives_the_same_predictions(sample_run) -> None:
     path = sample_run.out / "test_scores.parquet"
     before = pq.read_table(path)
@@ -171,7 +177,7 @@ def test_a_port_in_use_is_refused(sample_run) -> None:
 def test_a_changed_byte_in_the_published_model_is_refused(sample_run, tmp_path) -> None:
     tags = json.loads((sample_run.out / "published.json").read_text())
     home = tmp_path / "bentoml"
-    shutil.copytree(tags["home"], home)
+    shutil.copytree(sample_run.out / tags["home"], home)
     out = tmp_path / "run"
     out.mkdir()
     shutil.copytree(sample_run.out / "feast", out / "feast")
@@ -194,7 +200,8 @@ def test_the_bento_alone_says_why_it_is_not_ready(sample_run) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    environment = {**sample_run.environment, "BENTOML_HOME": tags["home"], "BENTOML_DO_NOT_TRACK": "True"}
+    home = str(sample_run.out / tags["home"])
+    environment = {**sample_run.environment, "BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True"}
     server = subprocess.Popen(
         [str(Path(shutil.which("bentoml", path=environment["PATH"]))), "serve", tags["bento"], "--port", str(port)],
         env=environment,

@@ -9,7 +9,8 @@ from services.online_url import RedisUrl, SqliteUrl, read_online_url
 def test_the_address_is_read_and_written() -> None:
     url = read_online_url("sqlite:////srv/a%20shop/online.db?project=purchase_intent")
     assert url == SqliteUrl(Path("/srv/a shop/online.db"), "purchase_intent")
-    assert read_online_url(str(url)) == url
+    assert str(url) == url.setting
+    assert read_online_url(url.setting) == url
 
 
 def test_an_address_of_redis_keeps_its_arguments_and_shows_no_password() -> None:
@@ -19,6 +20,7 @@ def test_an_address_of_redis_keeps_its_arguments_and_shows_no_password() -> None
     assert url.project == "a shop"
     assert str(url) == "rediss://db.example:6380/2?project=a%20shop"
     assert "secret" not in f"{url} {url!r}"
+    assert read_online_url(url.setting) == url
 
 
 @pytest.mark.parametrize("text", [None, ""])
