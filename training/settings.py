@@ -50,6 +50,8 @@ class Task(_Section):
     """After how many events of a session it is asked."""
     lookback_days: Annotated[int, Field(ge=1, le=365)] = 7
     """Which items are candidates: those that the customer had to do with in so many days before t."""
+    paid_only: bool = False
+    """Purchases count, for anchors and labels, only with a revenue above 0: a gift is none."""
     features: str | None = None
     """Another feature service than the task's own."""
 

@@ -44,7 +44,7 @@ class CustomerRule:
 
     def at(self, connection: duckdb.DuckDBPyConnection, at: datetime, settings: Settings) -> pa.Table:
         """Return `user_id`, `event_timestamp` (`at`), `label`."""
-        found = f"coalesce(bool_or({_kind(self.label)} AND event_timestamp > $at AND event_timestamp <= $until), false)"
+        found = f"coalesce(bool_or({_kind(self.label, settings)} AND event_timestamp > $at AND event_timestamp <= $until), false)"
         query = f"""
             SELECT user_id, $at::TIMESTAMPTZ AS event_timestamp,
                 ({"NOT " if self.absent else ""}{found})::TINYINT AS label
@@ -77,7 +77,7 @@ class ItemRule:
                 SELECT user_id FROM events WHERE user_id NOT IN (SELECT unnest($exclude::VARCHAR[])) GROUP BY user_id
                 HAVING bool_or({_known_by(settings)} AND event_timestamp < $at AND created_timestamp <= $at))
             SELECT user_id, item_id, $at::TIMESTAMPTZ AS event_timestamp,
-                coalesce(bool_or({_kind(self.label)} AND event_timestamp > $at AND event_timestamp <= $until),
+                coalesce(bool_or({_kind(self.label, settings)} AND event_timestamp > $at AND event_timestamp <= $until),
                     false)::TINYINT AS label
             FROM events SEMI JOIN known USING (user_id) WHERE item_id IS NOT NULL
             GROUP BY user_id, item_id
@@ -87,12 +87,13 @@ class ItemRule:
         return _table(connection, query, at, settings, since=at - timedelta(days=settings.task.lookback_days))
 
 
-def _kind(label: str | None) -> str:
-    return "true" if label is None else f"event_type = '{label}'"
+def _kind(label: str | None, settings: Settings) -> str:
+    paid = " AND coalesce(revenue > 0, false)" if label == "purchase" and settings.task.paid_only else ""
+    return "true" if label is None else f"event_type = '{label}'{paid}"
 
 
 def _known_by(settings: Settings) -> str:
-    return _kind("purchase" if settings.anchors.known_by == "purchase" else None)
+    return _kind("purchase" if settings.anchors.known_by == "purchase" else None, settings)
 
 
 def _table(

@@ -21,13 +21,13 @@ def check_session_cuts(log: Path, parts: list[Path]) -> int:
     """
     query = f"""
         WITH asked AS (
-            SELECT user_id, event_timestamp AS at, label FROM read_parquet(?)
-            ORDER BY hash(user_id, at) LIMIT {_MOST_ROWS}
+            SELECT user_id, event_timestamp AS asked_at, label FROM read_parquet(?)
+            ORDER BY hash(user_id, asked_at) LIMIT {_MOST_ROWS}
         )
-        SELECT label, coalesce(epoch_us(follows) - epoch_us(at) < {PAUSE_US}, false) AS goes_on
-        FROM (SELECT asked.user_id, at, label, min(event_timestamp) AS follows
-            FROM asked LEFT JOIN events ON events.user_id = asked.user_id AND event_timestamp > at
-                AND event_timestamp < at + INTERVAL {PAUSE_US} MICROSECONDS
+        SELECT label, coalesce(epoch_us(follows) - epoch_us(asked_at) < {PAUSE_US}, false) AS goes_on
+        FROM (SELECT asked.user_id, asked_at, label, min(event_timestamp) AS follows
+            FROM asked LEFT JOIN events ON events.user_id = asked.user_id AND event_timestamp > asked_at
+                AND event_timestamp < asked_at + INTERVAL {PAUSE_US} MICROSECONDS
             GROUP BY ALL)
     """
     with open_log(log) as connection:

@@ -22,7 +22,7 @@ from training.settings import Settings, midnight
 __all__ = ["Task"]
 
 # Keys of [task] and [anchors] that only some tasks take; the rest belongs to all.
-_OPTIONAL = ("horizon_days", "horizon_hours", "prefixes", "lookback_days", "known_by")
+_OPTIONAL = ("horizon_days", "horizon_hours", "prefixes", "lookback_days", "paid_only", "known_by")
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,11 @@ class Task:
         Raises:
             SettingsError: a key is set that the task does not take, or one is missing.
         """
-        asked = {**dict(settings.task), **dict(settings.anchors)}
-        given = settings.task.model_fields_set | settings.anchors.model_fields_set
-        strange = sorted(name for name in _OPTIONAL if name in given - set(self.takes) and asked[name] is not None)
+        changed = {
+            **settings.task.model_dump(exclude_defaults=True),
+            **settings.anchors.model_dump(exclude_defaults=True),
+        }
+        strange = [name for name in _OPTIONAL if name in changed and name not in self.takes]
         if strange:
             raise SettingsError(
                 f"Task {self.name!r} takes no {', '.join(strange)}; expected, of the optional keys, only "

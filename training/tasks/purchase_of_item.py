@@ -12,6 +12,6 @@ TASK = Task(
     entities=("user_id", "item_id"),
     rule=ItemRule("purchase"),
     service="customer_item_events",
-    takes=("horizon_days", "horizon_hours", "known_by", "lookback_days"),
+    takes=("horizon_days", "horizon_hours", "paid_only", "known_by", "lookback_days"),
     core_features=("item_days_since_event", "item_event_share", "item_carts", "item_events"),
 )

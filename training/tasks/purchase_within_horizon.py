@@ -11,6 +11,6 @@ TASK = Task(
     label="at least one purchase in (t, t + horizon]",
     rule=CustomerRule("purchase"),
     service="purchase_within_horizon",
-    takes=("horizon_days", "horizon_hours", "known_by"),
+    takes=("horizon_days", "horizon_hours", "paid_only", "known_by"),
     servable=True,
 )

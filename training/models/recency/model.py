@@ -16,7 +16,15 @@ from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
 from training.dataset.examples import Examples
 from training.date_levels import date_codes, date_levels, pooled_level
-from training.models.contract import FitSettings, Fitted, History, MemberSpec, require_both_classes, write_member
+from training.models.contract import (
+    CORE_FEATURES,
+    FitSettings,
+    Fitted,
+    History,
+    MemberSpec,
+    require_both_classes,
+    write_member,
+)
 from training.models.fit_encoding import fit_scaled_table, rows_to_fit
 from training.models.onnx_graph import FormulaGraph, linear
 
@@ -65,7 +73,9 @@ class Recency:
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit scales and weights on `train`; nothing is random and `validation` is not used."""
-        names = [name for name in settings.core_features if name in train.features.numeric]
+        asked = (settings.core_features, CORE_FEATURES)
+        found = ([name for name in names if name in train.features.numeric] for names in asked)
+        names = next(filter(None, found), [])
         if not names:
             raise FeatureError(
                 f"Member 'recency' finds none of {', '.join(settings.core_features)} among the features; expected the "

@@ -1,0 +1,73 @@
+"""Features that were made of labels, and sessions that were cut by them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feature_repo.errors import FeatureError, SplitError
+from training.dataset.leak_labels import require_no_label_means, require_same_cut
+
+SHOPS = 60
+
+
+def sold(seed: int, rows: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(town of each row, label of earlier rows, label of these rows), the towns at rates of their own."""
+    rng = np.random.default_rng(seed)
+    town, rate = rng.integers(0, SHOPS, rows), rng.uniform(0.05, 0.4, SHOPS)
+    return town, *((rng.random(rows) < rate[town]).astype(np.int8) for _ in range(2))
+
+
+def encoding(town: np.ndarray, label: np.ndarray, prior: float = 0.0) -> np.ndarray:
+    """The mean label of each town, drawn towards the mean of all by `prior` rows."""
+    rows, bought = np.bincount(town, minlength=SHOPS), np.bincount(town, label, minlength=SHOPS)
+    return ((bought + prior * label.mean()) / (rows + prior))[town]
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0, 10.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_target_encoding_fitted_on_the_rows_themselves_is_named(seed: int, prior: float) -> None:
+    town, _, label = sold(seed)
+    columns = {"size": np.random.default_rng(seed).normal(size=len(label)), "town_rate": encoding(town, label, prior)}
+    with pytest.raises(FeatureError, match=r"\['town_rate'\] are the mean label of the test rows"):
+        require_no_label_means(columns, label, "test")
+
+
+@given(st.integers(0, 10_000))
+def test_one_fitted_on_earlier_rows_passes(seed: int) -> None:
+    town, earlier, label = sold(seed)
+    require_no_label_means({"town_rate": encoding(town, earlier)}, label, "test")
+
+
+def test_one_fitted_on_earlier_and_on_these_rows_is_named() -> None:
+    town, earlier, label = sold(3, rows=40_000)
+    both = encoding(np.concatenate([town, town[:4000]]), np.concatenate([label, earlier[:4000]]))[: len(town)]
+    with pytest.raises(FeatureError, match="town_rate"):
+        require_no_label_means({"town_rate": both}, label, "test")
+
+
+@given(st.integers(0, 10_000))
+def test_shares_counts_and_unknown_values_pass(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    label = (rng.random(500) < 0.2).astype(np.int8)
+    columns = {
+        "share": rng.integers(0, 8, 500) / 7,
+        "flag": (rng.random(500) < 0.3).astype(float),
+        "count": rng.poisson(3, 500).astype(float),
+        "unknown": np.full(500, np.nan),
+        "any": rng.random(500),
+    }
+    require_no_label_means(columns, label, "train")
+
+
+def test_sessions_that_only_buyers_have_cut_are_refused() -> None:
+    label = np.repeat([0, 1], 200)
+    goes_on = label == 1
+    with pytest.raises(SplitError, match=r"None of the 200 anchors with label 0 .* 200 of 200 with label 1"):
+        require_same_cut(goes_on, label)
+
+
+def test_sessions_that_are_cut_for_everybody_pass() -> None:
+    label = np.repeat([0, 1], 200)
+    require_same_cut((label == 1) | (np.arange(400) % 4 == 0), label)
+    require_same_cut(label[:10] == 1, label[:10])  # too few to say anything
