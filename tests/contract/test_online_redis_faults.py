@@ -31,6 +31,8 @@ from intent_stores.packed_reader import PackedReader
 from intent_stores.packed_redis import PackedRedisServer, redis_reader
 from intent_stores.packed_view import PackedView
 
+pytestmark = pytest.mark.faults
+
 BUDGET = 0.025
 SLACK = 0.02  # what a busy machine may hold a thread up by, nine times in ten …
 STALL = 0.5  # … and the tenth time; a client that waits for a timeout or tries again takes seconds
