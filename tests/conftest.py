@@ -44,6 +44,7 @@ class SampleRun:
 def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
     folder = tmp_path_factory.mktemp("sample") / "purchase-intent"
     copy_of_repository(folder)
+    (folder.parent / "installed").touch()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -53,6 +54,8 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
         "INTENT_SAMPLE": "0.05",
         "PORT": str(port),
         "PYTHONPATH": str(folder),
+        # The shared environment counts as installed: `make setup` would point it at this copy, which is soon gone.
+        "MAKEFLAGS": f"INSTALLED={folder.parent / 'installed'}",
     }
     for name in ("BENTOML_HOME", "INTENT_OUT", "INTENT_ONLINE_URL"):
         environment.pop(name, None)
