@@ -44,7 +44,8 @@ class CustomerRule:
 
     def at(self, connection: duckdb.DuckDBPyConnection, at: datetime, settings: Settings) -> pa.Table:
         """Return `user_id`, `event_timestamp` (`at`), `label`."""
-        found = f"coalesce(bool_or({_kind(self.label, settings)} AND event_timestamp > $at AND event_timestamp <= $until), false)"
+        kind = _kind(self.label, settings)
+        found = f"coalesce(bool_or({kind} AND event_timestamp > $at AND event_timestamp <= $until), false)"
         query = f"""
             SELECT user_id, $at::TIMESTAMPTZ AS event_timestamp,
                 ({"NOT " if self.absent else ""}{found})::TINYINT AS label

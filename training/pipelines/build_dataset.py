@@ -19,7 +19,8 @@ from training.dataset.service_definition import ServiceDefinition, describe_serv
 from training.dataset.time_splits import SPLITS
 from training.pipelines.dataset_checks import check_for_leaks, check_part
 from training.pipelines.dataset_folder import DatasetFolder, read_split, read_test_labels
-from training.pipelines.feature_store import REPOSITORY, service_schema
+from training.pipelines.feature_store import service_schema
+from training.pipelines.profiles import REPOSITORY
 from training.pipelines.session_checks import check_session_cuts
 from training.pipelines.table_dataset import write_table_dataset
 from training.pipelines.task_features import calendar_of, service_of
