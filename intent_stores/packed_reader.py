@@ -60,7 +60,7 @@ class PackedStore(Protocol):
         ...
 
     def count(self, view: str) -> int:
-        """Return how many values of a view there are.
+        """Return how many entities a view holds values of; notes, whose keys begin with `#`, are not counted.
 
         Raises:
             OnlineStoreUnavailableError: the store cannot be read.

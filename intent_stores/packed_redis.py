@@ -151,7 +151,7 @@ class PackedRedisServer:
             OnlineStoreUnavailableError: Redis is away.
         """
         try:
-            return self._writer.count(self._prefix(view) + b"*")
+            return self._writer.count(self._prefix(view) + b"[^#]*")
         except REDIS_TROUBLE as error:
             raise self._refused(f"rows of view {view!r} cannot be counted", error) from error
 

@@ -107,7 +107,7 @@ class PackedSqliteFile:
         if not self._path.exists():
             return 0
         try:
-            query = f"SELECT count(*) FROM {identifier(self._table(view))}"
+            query = f"SELECT count(*) FROM {identifier(self._table(view))} WHERE substr(key, 1, 1) <> x'23'"  # no note
             return int(self._reading().execute(query).fetchone()[0])
         except (sqlite3.Error, OSError) as error:
             if "no such table" in str(error):

@@ -12,6 +12,7 @@ from intent_cli.commands.ingest import ingest
 from intent_cli.commands.init import init
 from intent_cli.commands.materialize import materialize
 from intent_cli.commands.parity import parity
+from intent_cli.commands.plan import plan
 from intent_cli.commands.publish import publish
 from intent_cli.commands.score import score
 from intent_cli.commands.serve import serve
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     for command in (
         init,
         ingest,
+        plan,
         apply,
         dataset,
         train,

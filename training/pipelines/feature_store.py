@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "open_store",
     "require_current_features",
     "service_schema",
+    "superfluous",
 ]
 
 PROJECT = "purchase_intent"
@@ -73,13 +75,16 @@ def require_current_features(out: Path) -> None:
         )
 
 
-def open_store(out: Path, online: Path | None = None, project: str | None = None) -> Any:
+def open_store(
+    out: Path, online: Path | None = None, project: str | None = None, registry: Mapping[str, Any] | None = None
+) -> Any:
     """Return a `feast.FeatureStore` as the profile has it, with files of its own where it stands on files.
 
     Args:
         out: the run's folder.
         online: another online store than `<out>/feast/online.db`, if it is a file.
         project: another project than the profile's; a registry that is a file is another one then.
+        registry: more settings of the registry.
 
     Raises:
         SettingsError: the profile cannot be used.
@@ -87,6 +92,7 @@ def open_store(out: Path, online: Path | None = None, project: str | None = None
     from feast import FeatureStore, RepoConfig
 
     settings = store_settings(out, online, project)
+    settings["registry"] |= registry or {}
     (out.resolve() / "feast").mkdir(parents=True, exist_ok=True)
     config = RepoConfig(**settings)
     config.repo_path = REPOSITORY
@@ -100,6 +106,8 @@ def online_path(out: Path) -> Path:
 
 def apply(store: Any, out: Path) -> list[str]:
     """Register every definition over the run's folder, and return the names of the views.
+
+    What is registered but no longer defined is removed, with its online rows; `plan` shows it beforehand.
 
     Raises:
         SourceDataError: the feature tables are not there yet.
@@ -115,8 +123,15 @@ def apply(store: Any, out: Path) -> list[str]:
     objects = definitions(str(out.resolve()))
     with warnings.catch_warnings():  # that on-demand views are experimental is nothing a reader could act on
         warnings.simplefilter("ignore", RuntimeWarning)
-        store.apply(list(objects.values()))
+        wanted = {each.name: each for each in objects.values()}
+        store.apply(list(objects.values()), objects_to_delete=superfluous(store, wanted), partial=False)
     return sorted(view.name for view in store.list_feature_views())
+
+
+def superfluous(store: Any, wanted: Mapping[str, Any]) -> list[Any]:
+    """Return the views and services that are registered, but whose names are not among the wanted ones."""
+    listed = (store.list_feature_views, store.list_on_demand_feature_views, store.list_feature_services)
+    return [each for names in listed for each in names() if each.name not in wanted]
 
 
 def service_schema(store: Any, service: str = SERVICE) -> dict[str, Any]:
