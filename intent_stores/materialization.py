@@ -24,7 +24,6 @@ from intent_stores.materialization_ledger import Ledger, Run, ViewLedger, Waterm
 from intent_stores.materialization_marker import Marker, read_marker, write_marker
 from intent_stores.materialization_rows import NewestRows, newest_rows
 from intent_stores.packed_feast import packed_view
-from intent_stores.packed_merge import SequenceRule
 from intent_stores.packed_online_store import PackedOnlineStore
 
 
@@ -186,10 +185,9 @@ def _write(writing: _Writing, rows: NewestRows, first: int, total: int) -> None:
     job, plan, run = writing.job, writing.plan, writing.run
     name, store = _name(job), job.online_store.packed_store(job.config)
     marker = Marker(plan.base, run.run_id, first, False)
-    whole = not _mergeable(job)
     _follow(writing.bar, first)
     for part in rows.parts(first, job.chunk_rows):
-        job.online_store.write_arrow(job.config, job.view, part, sequence=job.sequence, whole_lists=whole)
+        job.online_store.write_arrow(job.config, job.view, part, sequence=job.sequence, whole_lists=True)
         marker = replace(marker, rows=marker.rows + part.num_rows)
         write_marker(store, name, marker)
         writing.book.advance(run, marker.rows)
@@ -211,13 +209,6 @@ def _incomplete(name: str, rows: int, total: int) -> SourceChangedError:
         f"View {name!r}: {rows} rows came where {total} were counted, so its watermark has not moved. Expected "
         "a source that stays as it is meanwhile; run it again."
     )
-
-
-def _mergeable(job: Materialization) -> bool:
-    """Tell whether lists can be put together in the order of their events, whoever brought them."""
-    view = packed_view(job.view, job.config)
-    rule = SequenceRule.of(view.name, view.fields, job.view.batch_source.tags or {})
-    return rule is not None and rule.event_time is not None
 
 
 def _name(job: Materialization) -> str:

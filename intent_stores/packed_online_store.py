@@ -92,8 +92,9 @@ class PackedOnlineStore(OnlineStore):
             rows: join keys, features, and the times under the names of the view's source; in any order, several rows
                 of one key included. Timestamps without a zone are UTC.
             sequence: what orders rows of equal times: a number for all rows, or the name of a whole-number column.
-            whole_lists: the lists of a sequence are all of it: they are not merged with those that are there, but
-                overwrite them unless theirs are newer.
+            whole_lists: the lists of a sequence are all that was known of it, in order: where none are there, they are
+                stored as they are; where the source does not tell the events' times, so that lists cannot be merged in
+                order, they overwrite those that are there unless these are newer.
 
         Raises:
             ConfigurationError: the source's tags of a sequence do not fit the view.
@@ -102,7 +103,9 @@ class PackedOnlineStore(OnlineStore):
         """
         view, source = packed_view(table, config), table.batch_source
         created = source.created_timestamp_column or None
-        rule = None if whole_lists else _rule(view, table)
+        rule = _rule(view, table)
+        if whole_lists and rule is not None and rule.event_time is None:
+            rule = None
         store, written = self._store(config), 0
         for start in range(0, rows.num_rows, _ROWS_AT_ONCE):
             part = rows.slice(start, _ROWS_AT_ONCE)
@@ -113,7 +116,7 @@ class PackedOnlineStore(OnlineStore):
             columns, valid = table_columns(view.schema, part)
             keys = entity_keys(view.join_keys, key_values(part, list(view.join_keys)))
             keys = keys if view.join_keys else keys * part.num_rows
-            _write(store, view, rule, keys, encode_rows(view.schema, columns, times, valid))
+            _write(store, view, rule, keys, encode_rows(view.schema, columns, times, valid), whole_lists)
             written += int(np.count_nonzero(usable))
             if progress:
                 progress(len(usable))
@@ -243,7 +246,12 @@ def _rule(view: PackedView, table: Any) -> SequenceRule | None:
 
 
 def _write(
-    store: PackedStore, view: PackedView, rule: SequenceRule | None, keys: list[bytes], values: list[bytes]
+    store: PackedStore,
+    view: PackedView,
+    rule: SequenceRule | None,
+    keys: list[bytes],
+    values: list[bytes],
+    whole_lists: bool = False,
 ) -> None:
     if rule is None:
         store.write(view.name, keys, values)
@@ -251,12 +259,21 @@ def _write(
     places: dict[bytes, list[int]] = {}
     for place, key in enumerate(keys):
         places.setdefault(key, []).append(place)
-    different = list(places)
+    groups = list(places.values())
 
-    def merged(chosen: Sequence[int], held: Sequence[bytes | None]) -> list[bytes]:
-        rows = [places[different[place]] for place in chosen]
-        arriving = [values[place] for group in rows for place in group]
-        owner = [number for number, group in enumerate(rows) for _ in group]
-        return merge_lists(view.schema, rule, held, arriving, owner)
+    def merged(chosen: Sequence[int], held: Sequence[bytes | None]) -> list[bytes | None]:
+        arriving = [[values[place] for place in groups[number]] for number in chosen]
+        # Nothing to merge: no list is there, or this very one.
+        fresh = [
+            rows[0] if whole_lists and len(rows) == 1 and there in (None, rows[0]) else None
+            for rows, there in zip(arriving, held, strict=True)
+        ]
+        left = [number for number, row in enumerate(fresh) if row is None]
+        owner = [place for place, number in enumerate(left) for _ in arriving[number]]
+        flat = [row for number in left for row in arriving[number]]
+        both = merge_lists(view.schema, rule, [held[number] for number in left], flat, owner) if left else []
+        for number, row in zip(left, both, strict=True):
+            fresh[number] = row
+        return fresh
 
-    store.change(view.name, different, merged)
+    store.change(view.name, list(places), merged)
