@@ -4,18 +4,29 @@ from feast import FileSource, RequestSource
 from feast.field import Field
 from feast.types import Int64
 
-__all__ = ["BASKETS_KEPT", "EVENTS_KEPT", "context_request", "file_source"]
+from feature_repo.events import EVENTS_KEPT
+
+__all__ = ["BASKETS_KEPT", "EVENTS_KEPT", "MERGED_BY", "context_request", "file_source"]
 
 BASKETS_KEPT = 50
-EVENTS_KEPT = 256
+
+MERGED_BY = {
+    "sequence.event_id": "event_key",
+    "sequence.event_time": "event_at",
+    "sequence.created_time": "event_known_at",
+}
+"""The features of `user_events` by which pushed events join its lists online."""
 
 
-def file_source(name: str, root: str, sequence_length: int | None = None) -> FileSource:
+def file_source(
+    name: str, root: str, sequence_length: int | None = None, merged_by: dict[str, str] | None = None
+) -> FileSource:
     """Return the source of the view `name` below `root` (relative to the repository's folder, or absolute).
 
-    With `sequence_length` the source holds one row an event, and the view over it gives lists of the last that many.
+    With `sequence_length` the source holds one row an event, and the view over it gives lists of the last that many;
+    `merged_by` are the tags that say how pushed events join them online.
     """
-    tags = {} if sequence_length is None else {"sequence.length": str(sequence_length)}
+    tags = {} if sequence_length is None else {"sequence.length": str(sequence_length), **(merged_by or {})}
     return FileSource(
         name=name,
         path=f"{root}/features/{name}.parquet",

@@ -24,6 +24,7 @@ def definitions(root: str) -> dict[str, Any]:
             user_views.user_history,
             user_views.user_baskets,
             user_views.user_events,
+            user_views.user_counters,
             item_views.item_catalogue,
             item_views.item_demand,
         )

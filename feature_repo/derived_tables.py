@@ -1,8 +1,9 @@
 """The tables behind the batch views, computed from the canonical log by DuckDB.
 
-Batch features change once a day: what became known during a day (UTC) counts from its end on. A row is made of exactly
-the lines that were known at its `created_timestamp`, so that a line that comes late changes no value of the time before
-it came: not even by making a row disappear.
+Batch features change once a day: what became known during a day (UTC) counts from its end on. `user_events` and
+`user_counters`, which a stream keeps up to date, change with every event. A row is made of exactly the lines that were
+known at its `created_timestamp`, so that a line that comes late changes no value of the time before it came: not even by
+making a row disappear.
 
 A total of amounts adds up what is known; where there are lines and the shop knows none of their amounts, it is null
 (NaN in a list), never 0. No lines are worth 0.
@@ -14,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from feature_repo.errors import SourceDataError
+from feature_repo.events import EVENT_TYPES
 
 __all__ = ["DERIVED_TABLES", "derive_table"]
 
@@ -50,10 +52,33 @@ USER_EVENTS = """
     SELECT user_id, event_timestamp, created_timestamp, epoch_us(event_timestamp) AS event_at, event_type,
         coalesce(item_id, '') AS event_item, coalesce(category, '') AS event_category,
         coalesce(quantity, 'nan'::DOUBLE) AS event_quantity,
-        coalesce(revenue, 'nan'::DOUBLE) AS event_revenue, coalesce(cost, 'nan'::DOUBLE) AS event_cost
-    FROM events ORDER BY user_id, event_timestamp, created_timestamp, event_id
+        coalesce(revenue, 'nan'::DOUBLE) AS event_revenue, coalesce(cost, 'nan'::DOUBLE) AS event_cost,
+        epoch_us(created_timestamp) AS event_known_at,
+        (('0x' || substr(sha256(event_id), 1, 16))::UBIGINT >> 1)::BIGINT AS event_key
+    FROM events ORDER BY user_id, event_timestamp, created_timestamp, event_key
 """
-"""One row an event. Lists hold no nulls, so what the shop does not know is '' or NaN here."""
+"""One row an event. Lists hold no nulls, so what the shop does not know is '' or NaN here.
+
+`event_key` is `feature_repo.events.event_key` of its id: what a stream merges by, and what orders events of one moment.
+"""
+
+USER_COUNTERS = f"""
+    SELECT user_id, max(newest) OVER running AS event_timestamp, created_timestamp,
+        {", ".join(f"(sum({kind}_count) OVER running)::BIGINT AS {kind}_count" for kind in EVENT_TYPES)},
+        epoch_us(min(oldest) OVER running) AS first_event_at,
+        epoch_us(max(newest) OVER running) AS last_event_at
+    FROM (
+        SELECT user_id, created_timestamp, min(event_timestamp) AS oldest, max(event_timestamp) AS newest,
+            {", ".join(f"count(*) FILTER (event_type = '{kind}') AS {kind}_count" for kind in EVENT_TYPES)}
+        FROM events GROUP BY user_id, created_timestamp
+    )
+    WINDOW running AS (PARTITION BY user_id ORDER BY created_timestamp ROWS UNBOUNDED PRECEDING)
+    ORDER BY user_id, event_timestamp, created_timestamp
+"""
+"""One row for each moment at which the shop learnt of events: how many of each type it knew by then, late ones included.
+
+`event_timestamp` is the newest event among them.
+"""
 
 USER_PROFILE = """
     SELECT user_id, event_timestamp, created_timestamp, age_group, gender, occupation, country, area
@@ -183,6 +208,7 @@ DERIVED_TABLES = {
     "user_history": USER_HISTORY,
     "user_baskets": USER_BASKETS,
     "user_events": USER_EVENTS,
+    "user_counters": USER_COUNTERS,
     "item_catalogue": ITEM_CATALOGUE,
     "item_demand": ITEM_DEMAND,
 }

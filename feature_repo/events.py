@@ -14,15 +14,19 @@ Rules of time
   dropped, and counted.
 """
 
+from hashlib import sha256
+
 import pyarrow as pa
 
 __all__ = [
+    "EVENTS_KEPT",
     "EVENT_SCHEMA",
     "EVENT_TYPES",
     "ITEM_SCHEMA",
     "QUARANTINE_SCHEMA",
     "TIMESTAMP",
     "USER_SCHEMA",
+    "event_key",
 ]
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -39,6 +43,9 @@ EVENT_TYPES = (
     "click",
 )
 """The closed vocabulary of `event_type`; a row with another one goes to quarantine."""
+
+EVENTS_KEPT = 256
+"""How many of a customer's last events the view `user_events` keeps."""
 
 EVENT_SCHEMA = pa.schema(
     [
@@ -102,3 +109,12 @@ QUARANTINE_SCHEMA = pa.schema(
     ]
 )
 """A source row that could not be used: its number (the first data row is 1), why, and its values as JSON."""
+
+
+def event_key(event_id: str) -> int:
+    """Return the number that stands for an `event_id` where text would be too long: in [0, 2**63).
+
+    It is the first 63 bits of the SHA-256 of its UTF-8. Two of a customer's 10,000 events share one with a probability
+    of 5 in 10**12.
+    """
+    return int.from_bytes(sha256(event_id.encode()).digest()[:8], "big") >> 1

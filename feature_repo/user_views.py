@@ -1,4 +1,4 @@
-"""What is known about a customer: profile, history, last baskets, last events."""
+"""What is known about a customer: profile, history, last baskets, last events, counters."""
 
 from datetime import timedelta
 
@@ -6,10 +6,11 @@ from feast import FeatureView
 from feast.field import Field
 from feast.types import Array, Float64, Int64, String
 
-from feature_repo.data_sources import BASKETS_KEPT, EVENTS_KEPT, file_source
+from feature_repo.data_sources import BASKETS_KEPT, EVENTS_KEPT, MERGED_BY, file_source
 from feature_repo.entities import user
+from feature_repo.events import EVENT_TYPES
 
-__all__ = ["user_baskets", "user_events", "user_history", "user_profile"]
+__all__ = ["user_baskets", "user_counters", "user_events", "user_history", "user_profile"]
 
 # A time to live on a list would have to cut the list itself, offline and online alike; N already bounds it.
 FOREVER = timedelta(0)
@@ -69,15 +70,31 @@ def user_baskets(root: str) -> FeatureView:
 
 
 def user_events(root: str) -> FeatureView:
-    """The last 256 events, oldest first; '' and NaN inside the lists where the shop says nothing."""
+    """The last 256 events, oldest first; '' and NaN inside the lists where the shop says nothing.
+
+    Moments are int64 microseconds since 1970; `event_key` is `feature_repo.events.event_key` of the event's id.
+    """
+    numbers = ("event_at", "event_known_at", "event_key")
     texts = ("event_type", "event_item", "event_category")
-    numbers = ("event_quantity", "event_revenue", "event_cost")
+    amounts = ("event_quantity", "event_revenue", "event_cost")
     return FeatureView(
         name="user_events",
         entities=[user],
         ttl=FOREVER,
-        schema=[Field(name="event_at", dtype=Array(Int64))]
+        schema=[Field(name=n, dtype=Array(Int64)) for n in numbers]
         + [Field(name=n, dtype=Array(String)) for n in texts]
-        + [Field(name=n, dtype=Array(Float64)) for n in numbers],
-        source=file_source("user_events", root, EVENTS_KEPT),
+        + [Field(name=n, dtype=Array(Float64)) for n in amounts],
+        source=file_source("user_events", root, EVENTS_KEPT, MERGED_BY),
+    )
+
+
+def user_counters(root: str) -> FeatureView:
+    """How many events of each type are known, and when the first and the last happened (int64 microseconds)."""
+    names = (*(f"{kind}_count" for kind in EVENT_TYPES), "first_event_at", "last_event_at")
+    return FeatureView(
+        name="user_counters",
+        entities=[user],
+        ttl=ONE_YEAR,
+        schema=[Field(name=n, dtype=Int64) for n in names],
+        source=file_source("user_counters", root),
     )

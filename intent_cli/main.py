@@ -10,6 +10,7 @@ import typer
 
 from feature_repo.errors import IntentError
 from intent_cli.commands import COMMANDS
+from intent_cli.commands.events import events
 
 __all__ = ["app", "main"]
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(events, name="events")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
+from intent_stores.packed_reader import PackedStore
+from intent_stores.packed_sqlite import PackedSqliteFile
 from services.online_url import VARIABLE, RedisUrl, SqliteUrl, read_online_url
 from training.pipelines.profiles import store_settings
 
-__all__ = ["profile_address", "serving_address"]
+__all__ = ["packed_store", "profile_address", "serving_address"]
+
+_PATIENCE_SECONDS = 2.0  # a request must be answered at once; whoever brings events online can wait
 
 
 def serving_address(out: Path) -> SqliteUrl | RedisUrl:
@@ -33,3 +37,12 @@ def profile_address(out: Path, online: Path | None = None, project: str | None =
         return SqliteUrl(Path(store["path"]), name)
     separator = "&" if "?" in store["url"] else "?"
     return read_online_url(f"{store['url']}{separator}project={quote(name)}")
+
+
+def packed_store(address: SqliteUrl | RedisUrl) -> PackedStore:
+    """Return the store at an address, for writers. Nothing is opened before the first call."""
+    if isinstance(address, SqliteUrl):
+        return PackedSqliteFile(address.path, address.project)
+    from intent_stores.packed_redis import PackedRedisServer  # its client takes a while to import
+
+    return PackedRedisServer(address.address, address.project, _PATIENCE_SECONDS)

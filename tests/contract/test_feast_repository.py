@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-VIEWS = ("user_profile", "user_history", "user_baskets", "user_events", "item_catalogue", "item_demand")
+USER_VIEWS = ("user_profile", "user_history", "user_baskets", "user_events", "user_counters")
+VIEWS = (*USER_VIEWS, "item_catalogue", "item_demand")
 
 
 def feast(arguments: list[str], cwd: Path, root: Path) -> str:

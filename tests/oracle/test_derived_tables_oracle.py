@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feature_repo.derived_tables import derive_table
 from feature_repo.errors import SourceDataError
-from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, USER_SCHEMA
+from feature_repo.events import EVENT_SCHEMA, EVENT_TYPES, ITEM_SCHEMA, USER_SCHEMA
 from feature_repo.transforms.customer import customer_features
 from feature_repo.transforms.ragged import Ragged
 
@@ -197,6 +197,25 @@ def test_one_unknown_basket_leaves_the_rest_of_a_customers_numbers_known(tmp_pat
     assert found["revenue_last_basket"] == [20.0]
     assert found["lines_per_basket"] == [pytest.approx(4 / 3)]
     assert found["lifetime_revenue"] == [30.0]
+
+
+@given(st.lists(event, min_size=1, max_size=25), st.integers(0, 24 * 90))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_counters_count_every_event_from_when_it_is_known(tmp_path, rows, hour) -> None:
+    events = write_log(tmp_path, rows)
+    at = START + hour * HOUR
+    found = derive_table("user_counters", tmp_path).to_pylist()
+    for user in {e["user_id"] for e in events}:
+        row = latest(found, "user_id", user, at)
+        seen = [e for e in events if e["user_id"] == user and e["created_timestamp"] <= at]
+        assert (row is None) == (not seen)
+        if row is None:
+            continue
+        assert row["event_timestamp"] == max(e["event_timestamp"] for e in seen)
+        for kind in EVENT_TYPES:
+            assert row[f"{kind}_count"] == sum(e["event_type"] == kind for e in seen)
+        moments = [round(e["event_timestamp"].timestamp() * 1e6) for e in seen]
+        assert (row["first_event_at"], row["last_event_at"]) == (min(moments), max(moments))
 
 
 def test_amounts_are_added_up_exactly(tmp_path) -> None:

@@ -1,0 +1,1 @@
+"""Events as they happen: a durable outbox, and what keeps the online views at its head."""
