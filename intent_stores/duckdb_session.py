@@ -1,5 +1,6 @@
 """A DuckDB connection whose memory, threads and spill are bounded, and which leaves nothing behind."""
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ import duckdb
 
 from intent_stores.errors import ConfigurationError, OutOfResourcesError, QueryError
 from intent_stores.sql_text import text
+
+# DuckDB says "INSTALL httpfs" where a path needs a file system that is not there.
+_EXTENSION = re.compile(r"INSTALL (\w+)")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ def duckdb_session(limits: SessionLimits) -> Iterator[duckdb.DuckDBPyConnection]
     """Open a private in-memory DuckDB, in UTC, and close it and remove its spill files at the end.
 
     Raises:
-        ConfigurationError: a limit is not one that DuckDB understands, or the spill folder cannot be made.
+        ConfigurationError: a limit is not one that DuckDB understands, the spill folder cannot be made, or a path
+            needs an extension of DuckDB that is not installed.
         OutOfResourcesError: the work inside ran out of memory or of spill space.
         QueryError: DuckDB gave up on the work inside for another reason.
     """
@@ -51,6 +56,8 @@ def duckdb_session(limits: SessionLimits) -> Iterator[duckdb.DuckDBPyConnection]
     except duckdb.Error as error:
         if isinstance(error, duckdb.OutOfMemoryException) or _is_disk_full(error):
             raise OutOfResourcesError(_resources_message(limits, error)) from error
+        if _EXTENSION.search(str(error)):
+            raise ConfigurationError(_extension_message(error)) from error
         raise QueryError(
             f"DuckDB could not answer: {error}. No result is given; expected complete Parquet files whose columns "
             "agree from file to file. Check the file or column that the message names."
@@ -84,21 +91,23 @@ def _spill_folder(parent: str | None) -> Path:
 
 
 def _connect(limits: SessionLimits, spill: Path) -> duckdb.DuckDBPyConnection:
-    settings: dict[str, str | int] = {
-        "temp_directory": str(spill),
-        "max_temp_directory_size": limits.max_temp_directory_size,
-    }
+    settings: dict[str, str | int] = {"temp_directory": str(spill)}
     if limits.memory_limit is not None:
         settings["memory_limit"] = limits.memory_limit
     if limits.threads is not None:
         settings["threads"] = limits.threads
+    spill_cap = {"max_temp_directory_size": limits.max_temp_directory_size}
     try:
         connection = duckdb.connect(":memory:", config=settings)
+        # DuckDB shows a cap that is given with the others, but does not heed it.
+        connection.execute(f"SET max_temp_directory_size = {text(limits.max_temp_directory_size)}")
     except duckdb.Error as error:
         raise ConfigurationError(
-            f"DuckDB refused the settings {settings}: {error}. Sizes are written like '4GB', threads as a "
+            f"DuckDB refused the settings {settings | spill_cap}: {error}. Sizes are written like '4GB', threads as a "
             "positive number. Correct them in feature_store.yaml, offline_store."
         ) from error
+    # Code is not downloaded in the middle of a join; what an administrator installed is loaded where a path needs it.
+    connection.execute("SET autoinstall_known_extensions = false")
     # Naive and zoned timestamps must mean the same instant on every machine.
     connection.execute("SET TimeZone = 'UTC'")
     # An unknown table name in an entity query is an error, not a Python variable that happens to be called so.
@@ -111,6 +120,15 @@ def _connect(limits: SessionLimits, spill: Path) -> duckdb.DuckDBPyConnection:
 def _is_disk_full(error: duckdb.Error) -> bool:
     message = str(error).lower()
     return "no space left" in message or "max_temp_directory_size" in message or "failed to offload" in message
+
+
+def _extension_message(error: duckdb.Error) -> str:
+    name = _EXTENSION.findall(str(error))[0]
+    return (
+        f"A path needs DuckDB's extension {name!r}, which is not installed for DuckDB {duckdb.__version__}; expected "
+        "it there, since nothing is downloaded during a join. Where there is a network, run once: "
+        f"""python -c "import duckdb; duckdb.execute('INSTALL {name}')". Or copy the files and name a local path."""
+    )
 
 
 def _resources_message(limits: SessionLimits, error: duckdb.Error) -> str:

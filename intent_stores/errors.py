@@ -45,6 +45,10 @@ class QueryError(IntentStoreError, RuntimeError):
     """DuckDB gave up on a query: a broken file, values that cannot be read as their column's type."""
 
 
+class NotSupportedError(IntentStoreError, NotImplementedError):
+    """Feast asked for something that it leaves to a store's choice, and this store does not offer it."""
+
+
 class WriteError(IntentStoreError, RuntimeError):
     """Rows could not be written; the destination is as it was before."""
 

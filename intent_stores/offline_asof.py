@@ -14,13 +14,14 @@ from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
-from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
+from feast.infra.offline_stores.offline_store import RetrievalJob
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from pydantic import PositiveInt, StrictBool, StrictStr
 
 from intent_stores import historical, latest_rows, offline_writes
 from intent_stores.duckdb_session import SessionLimits, duckdb_session
+from intent_stores.offline_monitoring import WithoutMonitoring
 from intent_stores.parquet_source import open_source
 from intent_stores.retrieval_job import AsofRetrievalJob
 
@@ -46,7 +47,7 @@ class AsofOfflineStoreConfig(FeastConfigBaseModel):
     """Whether a row counts only from its created_timestamp on. False: creation times only order ties."""
 
 
-class AsofOfflineStore(OfflineStore):
+class AsofOfflineStore(WithoutMonitoring):
     """Exact point-in-time joins over Parquet, with sequences as features. See the configuration class for settings."""
 
     supports_filter_by_created_timestamp = True

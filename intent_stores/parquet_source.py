@@ -127,8 +127,9 @@ def open_source(connection: duckdb.DuckDBPyConnection, data_source: Any, repo_pa
     """
     source = file_source(data_source)
     location = str(FileSource.get_uri_for_file_path(repo_path, source.path))
-    if location.startswith("s3://") and source.s3_endpoint_override:
-        connection.execute(f"SET s3_endpoint = {text(source.s3_endpoint_override)}")
+    if location.startswith("s3://"):
+        for setting in s3_settings(source):
+            connection.execute(setting)
     files = _find_files(connection, source.name, location)
     partitions = partition_columns(files[0], location)
     try:
@@ -164,6 +165,19 @@ def file_source(data_source: Any) -> Any:
             "Export it to Parquet, or use the offline store made for it."
         )
     return source
+
+
+def s3_settings(source: Any) -> list[str]:
+    """Return what tells DuckDB of a source's own S3 endpoint, in SQL; nothing for one without.
+
+    Feast, like Arrow, takes the scheme with it, and such endpoints mostly know buckets by path.
+    """
+    if not source.s3_endpoint_override:
+        return []
+    scheme, _, host = source.s3_endpoint_override.rpartition("://")
+    endpoint = text(host.rstrip("/"))
+    secure = "false" if scheme == "http" else "true"
+    return [f"SET s3_endpoint = {endpoint}", "SET s3_url_style = 'path'", f"SET s3_use_ssl = {secure}"]
 
 
 def sequence_length(source: Any) -> int | None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 
+from intent_stores.errors import NotSupportedError
 from intent_stores.parquet_files import write_dataset
 
 
@@ -70,6 +71,13 @@ class AsofRetrievalJob(RetrievalJob):
     def metadata(self) -> RetrievalMetadata | None:
         """Features, keys and time range of the request; None for a pull."""
         return self._metadata() if self._metadata else None
+
+    def to_sql(self) -> str:
+        """Raise NotSupportedError: a join is several queries and a search in memory, so no one query is the result."""
+        raise NotSupportedError(
+            "to_sql() was called on a join of AsofOfflineStore; it is several steps and has no single query. Use "
+            "to_df() or to_arrow(), or persist() to write the result to a file."
+        )
 
     def persist(self, storage: Any, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Write the result to a saved data set's Parquet file or folder, whole or not at all.

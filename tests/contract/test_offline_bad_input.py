@@ -1,6 +1,9 @@
 """Input that cannot be answered: a clear error before, or instead of, a wrong answer; nothing left behind."""
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -13,13 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
+from feast.monitoring.monitoring_service import MonitoringService
 from feast.types import Array, Int64
 from feast.value_type import ValueType
 
+from intent_stores.duckdb_session import SessionLimits, duckdb_session
 from intent_stores.errors import (
     ConfigurationError,
     EntityKeyTypeError,
     EntityRowsError,
+    NotSupportedError,
     OutOfResourcesError,
     QueryError,
     SourceChangedError,
@@ -28,7 +34,9 @@ from intent_stores.errors import (
     SourceError,
     SourceNotFoundError,
 )
+from intent_stores.parquet_source import open_source
 
+ROOT = Path(__file__).parents[2]
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
 Build = Callable[..., FeatureStore]
@@ -265,6 +273,35 @@ def test_an_unknown_setting_is_refused(build: Build) -> None:
         build(memori_limit="1GB")
 
 
+@pytest.mark.parametrize("path", ["s3://bucket/rows/", "s3://bucket/rows.parquet", "https://localhost:1/rows.parquet"])
+@pytest.mark.parametrize("endpoint", [None, "http://localhost:9000"])
+def test_a_remote_path_without_duckdbs_extension(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, endpoint: str | None
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # where DuckDB looks for its extensions
+    source = FileSource(path=path, timestamp_field="event_timestamp", s3_endpoint_override=endpoint)
+
+    def read() -> None:
+        with duckdb_session(SessionLimits()) as connection:
+            open_source(connection, source, tmp_path)
+
+    with pytest.raises(ConfigurationError, match=r"extension 'httpfs'.*not installed.*INSTALL httpfs"):
+        read()
+
+
+@pytest.mark.parametrize("what", ["run", "read"])
+def test_monitoring_is_refused_in_words(build: Build, what: str) -> None:
+    monitoring = MonitoringService(build())
+    with pytest.raises(NotSupportedError, match=r"feast monitor.*type: duckdb"):
+        monitoring.auto_compute("contract") if what == "run" else monitoring.get_feature_metrics(project="contract")
+
+
+def test_a_join_is_no_single_query(build: Build) -> None:
+    job = build().get_historical_features(entity_rows(), ["scores:score"])
+    with pytest.raises(NotSupportedError, match=r"Use to_df\(\)"):
+        job.to_sql()
+
+
 def test_a_spill_folder_that_cannot_be_made(build: Build, tmp_path: Path) -> None:
     (tmp_path / "occupied").write_text("a file")
     store = build(temp_directory="occupied")
@@ -302,16 +339,54 @@ def large(count: int = 1_500_000) -> dict[str, Any]:
 
 def test_a_spill_that_would_exceed_its_cap_fails_and_leaves_nothing(build: Build, tmp_path: Path) -> None:
     spill = tmp_path / "spill"
-    limits = {"memory_limit": "15MB", "max_temp_directory_size": "1MB", "temp_directory": str(spill), "threads": 1}
+    limits = {"memory_limit": "30MB", "max_temp_directory_size": "1MB", "temp_directory": str(spill), "threads": 1}
     store = build(large(), **limits)
-    with pytest.raises(OutOfResourcesError, match=r"max_temp_directory_size=1MB.*Raise them"):
+    with pytest.raises(OutOfResourcesError, match=r"/976.5 KiB used.*max_temp_directory_size=1MB.*Raise them"):
         ask(store)
     assert list(spill.iterdir()) == []
 
 
+FILL_THE_DISK = """
+import sys
+import pandas as pd
+from feast import FeatureStore
+from intent_stores.errors import OutOfResourcesError
+
+rows = pd.DataFrame({"user_id": [1], "event_timestamp": pd.to_datetime(["2030-01-01T00:00Z"])})
+try:
+    FeatureStore(".").get_historical_features(rows, ["scores:score"]).to_arrow()
+except OutOfResourcesError as error:
+    sys.exit(None if "No space left" in str(error) else str(error))
+sys.exit("there was an answer")
+"""
+OWN_DISK = ("unshare", "--map-root-user", "--mount", "sh", "-c")
+MOUNT = "mount -t tmpfs -o size=2m tmpfs spill"
+
+
+def may_mount(folder: Path) -> bool:
+    (folder / "spill").mkdir()
+    try:
+        return subprocess.run([*OWN_DISK, MOUNT], cwd=folder, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def test_a_disk_that_fills_during_the_join(build: Build, tmp_path: Path) -> None:
+    if not may_mount(tmp_path):
+        pytest.skip("needs the right to mount a disk of its own, to fill it")
+    build(large(), memory_limit="30MB", temp_directory="spill", threads=1)
+    command = f'{MOUNT} && "$0" -c "$1"; status=$?; [ -z "$(ls -A spill)" ] && exit $status'
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    filled = subprocess.run(
+        [*OWN_DISK, command, sys.executable, FILL_THE_DISK],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert filled.returncode == 0, filled.stderr[-2000:]
+
+
 def test_a_join_far_larger_than_its_memory_answers(build: Build, tmp_path: Path) -> None:
     rows, spill = large(), tmp_path / "spill"
-    limits = {"memory_limit": "50MB", "temp_directory": str(spill), "threads": 1}
+    limits = {"memory_limit": "30MB", "temp_directory": str(spill), "threads": 1}
     moments = pd.Series(pd.to_datetime(10**15 + np.linspace(0, 10**12, 9).astype("int64"), unit="us", utc=True))
     asked = pd.DataFrame({"user_id": range(9), "event_timestamp": moments.astype("datetime64[us, UTC]")})
     table = pd.DataFrame({"user_id": rows["user_id"], "t": rows["created"].to_pandas(), "score": rows["score"]})

@@ -16,8 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
-from feast.types import Float32, Int64
+from feast.types import Float32, Int64, String
 from feast.value_type import ValueType
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+from intent_stores.duckdb_session import SessionLimits
+from intent_stores.historical import HistoricalRequest, evaluate
+from intent_stores.parquet_source import s3_settings
 
 ROOT = Path(__file__).parents[2]
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -190,17 +196,48 @@ def test_a_path_with_characters_that_mean_something_to_a_glob(tmp_path: Path) ->
     assert ask(tmp_path, "a[1]'s") == [1, None, None]
 
 
-def test_remote_paths_are_left_to_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from intent_stores import parquet_source
+class Bucket(DirFileSystem):
+    """A local folder that answers as s3://, where DuckDB's own reader of it would."""
 
-    asked: list[str] = []
+    protocol = "s3"
 
-    class Connection:
-        def execute(self, query: str) -> Any:
-            asked.append(query)
-            raise duckdb.HTTPException("no network in tests")
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path.removeprefix("s3://")
 
-    source = FileSource(path="s3://bucket/rows/", timestamp_field="t", s3_endpoint_override="localhost:9000")
-    with pytest.raises(duckdb.HTTPException):
-        parquet_source.open_source(Connection(), source, tmp_path)
-    assert asked == ["SET s3_endpoint = 'localhost:9000'"]
+
+@pytest.mark.parametrize(
+    "path", ["s3://bucket/rows", "s3://bucket/rows/*/*.parquet", "s3://bucket/rows/day=1/0.parquet"]
+)
+def test_remote_paths_are_read_by_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    for number, user in enumerate("ab"):
+        (tmp_path / f"bucket/rows/day={number}").mkdir(parents=True)
+        pq.write_table(part(user, 0, number + 1), tmp_path / f"bucket/rows/day={number}/0.parquet")
+    connect = duckdb.connect
+
+    def connect_with_bucket(*arguments: Any, **options: Any) -> duckdb.DuckDBPyConnection:
+        connection = connect(*arguments, **options)
+        connection.register_filesystem(Bucket(str(tmp_path), LocalFileSystem()))
+        return connection
+
+    monkeypatch.setattr(duckdb, "connect", connect_with_bucket)
+    asked = pd.DataFrame({"user_id": ["a", "b", "c"], "event_timestamp": [T0 + timedelta(minutes=9)] * 3})
+    source = FileSource(name="s", path=path, timestamp_field="event_timestamp")
+    view = FeatureView(name="scores", entities=[USER], schema=[Field(name="score", dtype=Int64)], source=source)
+    view.entity_columns = [Field(name="user_id", dtype=String)]
+    request = HistoricalRequest(SessionLimits(), tmp_path, [view], ["scores:score"], asked, False, True)
+    expected = [None, 2, None] if path.endswith("day=1/0.parquet") else [1, 2, None]
+    assert evaluate(request).column("score").to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "settings"),
+    [
+        ("localhost:9000", ["s3_endpoint = 'localhost:9000'", "s3_url_style = 'path'", "s3_use_ssl = true"]),
+        ("https://store.example/", ["s3_endpoint = 'store.example'", "s3_url_style = 'path'", "s3_use_ssl = true"]),
+        ("http://[::1]:9000", ["s3_endpoint = '[::1]:9000'", "s3_url_style = 'path'", "s3_use_ssl = false"]),
+    ],
+)
+def test_another_endpoint_is_told_to_duckdb_in_its_own_words(override: str, settings: list[str]) -> None:
+    source = FileSource(path="s3://bucket/rows/", timestamp_field="t", s3_endpoint_override=override)
+    assert s3_settings(source) == [f"SET {setting}" for setting in settings]
