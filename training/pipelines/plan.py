@@ -60,12 +60,10 @@ def plan(out: Path) -> Plan:
         SettingsError: the profile cannot be used.
         OnlineStoreUnavailableError: the online store cannot be asked how many rows it holds.
     """
-    from feast import FeatureService, FeatureView, OnDemandFeatureView
-
     from feature_repo.definitions import definitions
 
-    kinds = (FeatureView, OnDemandFeatureView, FeatureService)
-    wanted = {each.name: each for each in definitions(str(out.resolve())).values() if isinstance(each, kinds)}
+    defined = definitions(str(out.resolve())).values()
+    wanted = {each.name: each for each in defined if hasattr(each, "features") or _is_service(each)}
     store = _registered(out)
     if store is None:
         return Plan(added=sorted(wanted))
@@ -84,15 +82,19 @@ def plan(out: Path) -> Plan:
 
 def _registered(out: Path) -> Any | None:
     """Open the registry without making one; None if there is none."""
-    from feast.infra.registry.sql import FeastRegistrySchemaError
-
     path = str(store_settings(out)["registry"]["path"])
     if path.startswith("sqlite:///") and not Path(path.removeprefix("sqlite:///")).exists():
         return None
     try:
         return open_store(out, registry={"schema_mode": "verify"})
-    except FeastRegistrySchemaError:
-        return None
+    except Exception as error:
+        if type(error).__name__ == "FeastRegistrySchemaError":  # by its name: Feast is imported in few places only
+            return None
+        raise
+
+
+def _is_service(each: Any) -> bool:
+    return hasattr(each, "feature_view_projections")
 
 
 def _change(then: Any, now: Any, packed: Any) -> ViewChange | None:
