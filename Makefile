@@ -8,6 +8,9 @@ PORT ?= 3000
 WORKERS ?= 1
 PYTHON ?= python3.11
 
+ifdef PROFILE
+export INTENT_PROFILE = $(PROFILE)
+endif
 export BENTOML_HOME ?= $(CURDIR)/artifacts/bentoml
 export BENTOML_DO_NOT_TRACK = True
 export TZ = UTC
@@ -36,7 +39,7 @@ $(INSTALLED): requirements/dev.txt requirements/data.txt pyproject.toml
 	fi
 	@touch $@
 
-demo: setup ## the main job on the whole real data set, from raw lines to a served probability
+demo: setup ## the main job on the whole real data set, from raw lines to a served probability (PROFILE=production: on servers)
 	@$(BIN)/intent ingest --config $(CONFIG) $(RUN)
 	@$(BIN)/intent apply $(RUN)
 	@$(BIN)/intent dataset --config $(CONFIG) $(RUN)
