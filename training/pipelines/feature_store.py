@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.derived_tables import DERIVED_TABLES, derive_table
-from feature_repo.errors import SourceDataError
+from feature_repo.errors import DependencyDown, SourceDataError
 from training.atomic import replace_file, write_json, write_parquet
 from training.dataset.log_manifest import require_whole_log
 from training.pipelines.profiles import REPOSITORY, store_settings, uses_files
@@ -88,15 +88,25 @@ def open_store(
 
     Raises:
         SettingsError: the profile cannot be used.
+        DependencyDown: the registry does not answer.
     """
     from feast import FeatureStore, RepoConfig
+    from sqlalchemy.exc import OperationalError
 
     settings = store_settings(out, online, project)
     settings["registry"] |= registry or {}
     (out.resolve() / "feast").mkdir(parents=True, exist_ok=True)
     config = RepoConfig(**settings)
     config.repo_path = REPOSITORY
-    return FeatureStore(config=config)
+    store = FeatureStore(config=config)
+    try:
+        _ = store.registry  # Feast opens it on first use, where nobody expects an error of it
+    except OperationalError as error:
+        raise DependencyDown(
+            f"Feast's registry cannot be used ({str(error.orig).strip()}); expected the database of the profile to "
+            "answer. Start it, or correct the registry's address (INTENT_REGISTRY_URL in the production profile)."
+        ) from error
+    return store
 
 
 def online_path(out: Path) -> Path:
