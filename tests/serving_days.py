@@ -116,9 +116,9 @@ class Shop:
         done = self.known <= self.now_us
         return int((self.known - self.happened[-len(self.known) :] > 3_600_000_000)[done].sum())
 
-    def lookup_over(self, online: Path) -> Any:
+    def lookup_over(self, online: Path, project: str = feature_store.PROJECT) -> Any:
         """The service's own lookup over a store that this shop materialised."""
-        return open_lookup(SqliteUrl(online, feature_store.PROJECT), read_views({"views": self.schemas}))
+        return open_lookup(SqliteUrl(online, project), read_views({"views": self.schemas}))
 
     def learn(self) -> None:
         """Add what was pushed to the offline log, and derive the customers' tables of it."""

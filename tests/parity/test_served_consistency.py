@@ -121,17 +121,17 @@ def skewed(shop, tmp_path: Path):
 
 def materialised(opened: Shop, at, folder: Path, changed: dict[str, pa.Table] | None = None):
     """A lookup over a store of its own, materialised at a moment, with some tables altered for it."""
-    changed = changed or {}
+    changed, online, project = changed or {}, folder / "online.db", "skewed"
     features = opened.out / "features"
     for name in changed:
         shutil.copy(features / f"{name}.parquet", folder / f"{name}.kept")
         pq.write_table(changed[name], features / f"{name}.parquet")
     try:
-        feature_store.materialise(opened.out, at, Silent(), online=folder / "online.db", views=list(VIEWS))
+        feature_store.materialise(opened.out, at, Silent(), online=online, project=project, views=list(VIEWS))
     finally:
         for name in changed:
             shutil.copy(folder / f"{name}.kept", features / f"{name}.parquet")
-    opened.lookup = opened.lookup_over(folder / "online.db")
+    opened.lookup = opened.lookup_over(online, project)
 
 
 def hints(found: dict, view: str) -> set[str]:
