@@ -2,15 +2,18 @@
 
 import json
 import warnings
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from feature_repo.derived_tables import DERIVED_TABLES, derive_table
-from feature_repo.errors import DependencyDown, SourceDataError
-from training.atomic import replace_file, write_json, write_parquet
+from feature_repo.errors import DependencyDown, InputError, SettingsError, SourceDataError
+from training.atomic import write_json, write_parquet
 from training.dataset.log_manifest import require_whole_log
+from training.dataset.time_splits import microseconds
 from training.pipelines.profiles import REPOSITORY, store_settings, uses_files
 from training.progress import Progress
 
@@ -33,7 +36,9 @@ PROJECT = "purchase_intent"
 SERVICE = "purchase_within_horizon"
 SERVICE_VIEWS = ("user_profile", "user_history", "user_baskets")
 _MADE_FROM = Path("features") / "made_from.json"
-_BEGINNING = datetime(1970, 1, 2, tzinfo=UTC)
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_SQLITE = "sqlite:///"
+_ENGINE = "intent_stores.batch_engine.ChunkedBatchEngine"
 
 
 def derive_features(out: Path, progress: Progress) -> dict[str, int]:
@@ -76,7 +81,11 @@ def require_current_features(out: Path) -> None:
 
 
 def open_store(
-    out: Path, online: Path | None = None, project: str | None = None, registry: Mapping[str, Any] | None = None
+    out: Path,
+    online: Path | None = None,
+    project: str | None = None,
+    registry: Mapping[str, Any] | None = None,
+    ledger: str | None = None,
 ) -> Any:
     """Return a `feast.FeatureStore` as the profile has it, with files of its own where it stands on files.
 
@@ -85,28 +94,30 @@ def open_store(
         online: another online store than `<out>/feast/online.db`, if it is a file.
         project: another project than the profile's; a registry that is a file is another one then.
         registry: more settings of the registry.
+        ledger: URL of another ledger of materialisation than the profile's; a relative SQLite path starts here.
 
     Raises:
         SettingsError: the profile cannot be used.
-        DependencyDown: the registry does not answer.
     """
     from feast import FeatureStore, RepoConfig
-    from sqlalchemy.exc import OperationalError
 
     settings = store_settings(out, online, project)
     settings["registry"] |= registry or {}
+    settings["batch_engine"] = _engine_settings(settings, out, online, ledger)
     (out.resolve() / "feast").mkdir(parents=True, exist_ok=True)
     config = RepoConfig(**settings)
     config.repo_path = REPOSITORY
-    store = FeatureStore(config=config)
-    try:
-        _ = store.registry  # Feast opens it on first use, where nobody expects an error of it
-    except OperationalError as error:
-        raise DependencyDown(
-            f"Feast's registry cannot be used ({str(error.orig).strip()}); expected the database of the profile to "
-            "answer. Start it, or correct the registry's address (INTENT_REGISTRY_URL in the production profile)."
-        ) from error
-    return store
+    return FeatureStore(config=config)
+
+
+def _engine_settings(settings: dict[str, Any], out: Path, online: Path | None, ledger: str | None) -> Any:
+    if ledger is None and online not in (None, online_path(out)) and uses_files(settings):
+        ledger = f"{_SQLITE}{Path(str(online)).with_suffix('.ledger.db')}"  # another store has a history of its own
+    engine = settings.get("batch_engine") or {"type": _ENGINE, "ledger": f"{_SQLITE}{online_path(out)}.ledger.db"}
+    if ledger is None or not isinstance(engine, dict):
+        return engine
+    path = ledger.removeprefix(_SQLITE)
+    return engine | {"ledger": ledger if path == ledger else f"{_SQLITE}{Path(path).resolve()}"}
 
 
 def online_path(out: Path) -> Path:
@@ -172,74 +183,92 @@ def materialise(
     at: datetime,
     progress: Progress,
     *,
-    online: Path,
+    online: Path | None = None,
     project: str | None = None,
     views: list[str] | None = None,
+    ledger: str | None = None,
+    rebuild: bool = False,
+    only_new: bool = False,
 ) -> dict[str, int]:
-    """Write an online store of what was known at `at`, and return how many keys each view has.
+    """Bring online what was known at `at`, and return for each view how many keys that took.
 
-    A file is built beside `online` and put in its place when it is complete: a reader sees the old one or the new
-    one, a killed run leaves the old one, and no value newer than `at` survives from an earlier run. A server is
-    written in place, row by row: a newer row stays, and a killed run goes on where it was.
+    The store is written in place, chunk by chunk: what was pushed and is newer stays, readers see each row as it was or
+    as it is, and the same call after a kill goes on where it was. See `intent_stores.materialization`.
 
     Args:
         out: the run's folder.
         at: only rows with `event_timestamp <= at` and `created_timestamp <= at` count.
-        online: the SQLite file to write, where the profile's store is a file.
-        project: a Feast project of its own, for a replay beside the running one.
+        online: the SQLite file to write, where the profile's store is a file; `online_path(out)` unless given.
+        project: a Feast project of its own, for a replay beside the running one; its rows are written anew.
         views: only these; None means all.
+        ledger: URL of another ledger than the profile's.
+        rebuild: first remove the views' online rows, pushed ones included.
+        only_new: read only what became known since the last run (less the engine's look-back) instead of every key.
+
+    Raises:
+        InputError: the online store already holds what was known later than `at`. Nothing was changed.
+        SettingsError: the profile names another batch engine, or cannot be used.
+        DependencyDown: the online store or the ledger cannot be written; the same call again goes on.
     """
-    if not uses_files(store_settings(out)):
-        return _materialise_in_place(open_store(out, project=project), out, at, progress, views, anew=bool(project))
-    building = online.with_name(f".{online.name}.building")
-    building.parent.mkdir(parents=True, exist_ok=True)
-    for stale in (building, *_journals(building)):
-        stale.unlink(missing_ok=True)
-    store = open_store(out, building, project)
+    store = open_store(out, online, project, ledger=ledger)
     names = [name for name in apply(store, out) if views is None or name in views]
-    keys = {}
-    with progress.task("materialising", len(names), "views") as task:
-        for name in names:
-            keys[name] = _write_latest(store, name, at)
-            task.advance()
-    for journal in _journals(online):  # of the file that is replaced: it must not be read as the new one's
-        journal.unlink(missing_ok=True)
-    replace_file(building, online)
-    return keys
-
-
-def _materialise_in_place(
-    store: Any, out: Path, at: datetime, progress: Progress, views: list[str] | None, *, anew: bool
-) -> dict[str, int]:
-    names = [name for name in apply(store, out) if views is None or name in views]
-    engine, keys = store._get_provider().batch_engine, {}
-    with progress.task("materialising", len(names), "views") as task:
+    engine, keys = _engine(store), {}
+    anew = rebuild or project is not None
+    with _dependencies():
+        if not anew:
+            _refuse_to_go_back(engine, store, names, at)
         for name in names:
             view = store.get_feature_view(name)
-            if anew:  # a replay of the past: nothing that is newer may be there
+            if anew:
                 engine.drop(view)
-            keys[name] = engine.materialize_view(view, at, everything=True).rows
-            task.advance()
+            follow = partial(_Bar, progress, f"materialising {name}")
+            keys[name] = engine.materialize_view(view, at, everything=not only_new, bar=follow).rows
+        engine.online_store.packed_store(store.config).close()
     return keys
 
 
-def _write_latest(store: Any, name: str, at: datetime) -> int:
-    """Write what was known of a view at `at`, one row a key, and return how many."""
-    view, provider = store.get_feature_view(name), store._get_provider()
-    source = view.batch_source
-    job = provider.offline_store.pull_latest_from_table_or_query(
-        store.config,
-        source,
-        list(view.join_keys),
-        [field.name for field in view.features],
-        source.timestamp_field,
-        source.created_timestamp_column,
-        _BEGINNING,
-        at,
-    )
-    written: int = provider.online_store.write_arrow(store.config, view, job.to_arrow()).written
-    return written
+def _engine(store: Any) -> Any:
+    engine = store._get_provider().batch_engine
+    if not hasattr(engine, "materialize_view"):
+        raise SettingsError(
+            f"The profile's batch engine is {type(engine).__name__}; expected {_ENGINE}, which goes on after a kill. "
+            "Name it under batch_engine, or materialise with Feast's own command."
+        )
+    return engine
 
 
-def _journals(database: Path) -> list[Path]:
-    return [database.with_name(database.name + ending) for ending in ("-wal", "-shm")]
+def _refuse_to_go_back(engine: Any, store: Any, names: list[str], at: datetime) -> None:
+    held = {name: engine.watermark(store.get_feature_view(name)) for name in names}
+    newest = max((mark.end_us for mark in held.values() if mark is not None), default=0)
+    if newest > microseconds(at):
+        raise InputError(
+            f"The online store holds what was known at {_BEGINNING + timedelta(microseconds=newest):%Y-%m-%d %H:%M:%S} "
+            f"UTC, but {at:%Y-%m-%d %H:%M:%S} UTC was asked for, which is earlier; a store goes only forward. Give a "
+            "later --at, or --rebuild, which first removes this project's online rows, pushed ones included."
+        )
+
+
+class _Bar:
+    """A task of `Progress` as the engine follows it."""
+
+    def __init__(self, progress: Progress, what: str, rows: int) -> None:
+        self._task = progress.task(what, rows, "rows")
+        self._task.__enter__()
+
+    def update(self, rows: int) -> None:
+        self._task.advance(rows)
+
+    def close(self) -> None:
+        self._task.__exit__(None, None, None)
+
+
+@contextmanager
+def _dependencies() -> Iterator[None]:
+    """Tell an online store or a ledger that is away as this project's errors do."""
+    try:
+        yield
+    except Exception as error:
+        # The plug-ins are loaded by Feast alone, so their errors are known by name.
+        if type(error).__name__ in ("OnlineStoreUnavailableError", "LedgerError"):
+            raise DependencyDown(str(error)) from error
+        raise
