@@ -77,6 +77,7 @@ bench-point-in-time: setup ## joins, sequences and activity beside their floor a
 
 bench-online: setup ## the packed online stores beside raw reads and Feast's own, in one run
 	@$(BIN)/python -m benchmarks.online_read
+	@$(BIN)/python -m benchmarks.push
 
 requirements: ## compile requirements/*.in into pinned, hashed *.txt without index addresses (needs uv)
 	@for name in platform dev serving; do \

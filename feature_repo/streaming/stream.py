@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from feature_repo.errors import IntentError
+from feature_repo.streaming.group_commit import GroupCommit
 from feature_repo.streaming.online import OnlineViews, require_same_stream
 from feature_repo.streaming.outbox import Outbox, Receipt
 from feature_repo.streaming.validation import judge
@@ -46,7 +47,7 @@ class EventStream:
         tolerance_seconds: float = TOLERANCE_SECONDS,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self._outbox = outbox
+        self._outbox, self._commits = outbox, GroupCommit(outbox)
         self._views = None if online is None else OnlineViews(online)
         self._tolerance_us = round(tolerance_seconds * 1e6)
         self._clock = clock
@@ -55,6 +56,8 @@ class EventStream:
 
     def push(self, events: Iterable[Any]) -> list[Receipt]:
         """Take events, all in one transaction; when it returns, they are acknowledged: they survive any crash.
+
+        Threads that push at the same time share a transaction, for a commit takes as long as the disk takes.
 
         Arguments:
             events: mappings with the names of `feature_repo.events.EVENT_SCHEMA`; see `validation.judge`. Whatever
@@ -67,7 +70,7 @@ class EventStream:
             DependencyDown: the outbox cannot be written; nothing of this call is acknowledged. Push it again.
         """
         now_us = self._clock()
-        receipts = self._outbox.append([(judge(one, now_us, self._tolerance_us), one) for one in events], now_us)
+        receipts = self._commits.append([(judge(one, now_us, self._tolerance_us), one) for one in events], now_us)
         self._news.set()
         return receipts
 
