@@ -25,16 +25,19 @@ def materialize(
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,
 ) -> None:
-    """Bring every view's newest values known at a moment online.
+    """Bring every view's newest values known at a moment online; streamed events go on from there.
 
     In place and in chunks: what is newer stays, and the same command after a kill goes on where it was. The store goes
     only forward in time, unless it is rebuilt.
 
     Example: intent materialize --at 2001-03-01 --out artifacts/demo
     """
+    from feature_repo.streaming.online import OnlineViews
     from intent_cli.moments import moment_of
+    from intent_cli.online_address import packed_store, profile_address
     from intent_cli.progress import progress
     from intent_cli.reports import report
+    from training.dataset.log_manifest import stream_position
     from training.pipelines.feature_store import materialise, require_current_features
     from training.pipelines.stages import measured
     from training.settings import Settings
@@ -44,6 +47,7 @@ def materialize(
     with measured("materialize", out) as stage:
         require_current_features(out)
         keys = materialise(out, moment, progress(as_json), ledger=ledger, rebuild=rebuild, only_new=only_new)
+        OnlineViews(packed_store(profile_address(out))).begin(stream_position(out, moment))
         stage.rows = sum(keys.values())
     report(as_json, {"at": moment.isoformat(), "keys": keys}, stage)
     if not as_json:

@@ -12,7 +12,7 @@ from typing import Any
 from feature_repo.derived_tables import DERIVED_TABLES, derive_table
 from feature_repo.errors import DependencyDown, InputError, SettingsError, SourceDataError
 from training.atomic import write_json, write_parquet
-from training.dataset.log_manifest import require_whole_log
+from training.dataset.log_manifest import require_whole_log, stream_position
 from training.dataset.time_splits import microseconds
 from training.pipelines.profiles import REPOSITORY, store_settings, uses_files
 from training.progress import Progress
@@ -98,8 +98,10 @@ def open_store(
 
     Raises:
         SettingsError: the profile cannot be used.
+        DependencyDown: the registry does not answer.
     """
     from feast import FeatureStore, RepoConfig
+    from sqlalchemy.exc import OperationalError
 
     settings = store_settings(out, online, project)
     settings["registry"] |= registry or {}
@@ -107,7 +109,15 @@ def open_store(
     (out.resolve() / "feast").mkdir(parents=True, exist_ok=True)
     config = RepoConfig(**settings)
     config.repo_path = REPOSITORY
-    return FeatureStore(config=config)
+    store = FeatureStore(config=config)
+    try:
+        _ = store.registry  # Feast opens it on first use, where nobody expects an error of it
+    except OperationalError as error:
+        raise DependencyDown(
+            f"Feast's registry cannot be used ({str(error.orig).strip()}); expected the database of the profile to "
+            "answer. Start it, or correct the registry's address (INTENT_REGISTRY_URL in the production profile)."
+        ) from error
+    return store
 
 
 def _engine_settings(settings: dict[str, Any], out: Path, online: Path | None, ledger: str | None) -> Any:
@@ -222,7 +232,9 @@ def materialise(
             if anew:
                 engine.drop(view)
             follow = partial(_Bar, progress, f"materialising {name}")
-            keys[name] = engine.materialize_view(view, at, everything=not only_new, bar=follow).rows
+            keys[name] = engine.materialize_view(
+                view, at, everything=not only_new, sequence=stream_position(out), bar=follow
+            ).rows
         engine.online_store.packed_store(store.config).close()
     return keys
 
