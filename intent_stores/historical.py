@@ -55,8 +55,11 @@ class HistoricalRequest:
     end_date: datetime | None = None
 
 
-def evaluate(request: HistoricalRequest) -> pa.Table:
-    """Run a request against the files as they are now: entity columns first, then features, row for row."""
+def evaluate(request: HistoricalRequest, dictionaries: bool = False) -> pa.Table:
+    """Run a request against the files as they are now: entity columns first, then features, row for row.
+
+    With `dictionaries`, lists of text are lists of dictionary codes.
+    """
     with duckdb_session(request.limits) as connection:
         plans = make_plans(connection, request)
         rows = load_entity_rows(connection, request, plans)
@@ -66,7 +69,8 @@ def evaluate(request: HistoricalRequest) -> pa.Table:
             if plan.source.sequence_length is None:
                 features = join_latest(connection, anchors, plan)
             else:
-                features = gather_sequences(connection, anchors, plan, plan.source.sequence_length).lists
+                length = plan.source.sequence_length
+                features = gather_sequences(connection, anchors, plan, length, dictionaries).lists
             result = _beside(result, features, plan)
         return result
 

@@ -102,6 +102,7 @@ class AsofOfflineStore(WithoutMonitoring):
             full_feature_names=full_feature_names,
             metadata=partial(historical.metadata, request),
             caller_frame=None if frame is None else frame.reset_index(drop=True),
+            evaluate_coded=partial(historical.evaluate, request, dictionaries=True),
         )
 
     @staticmethod

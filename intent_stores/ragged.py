@@ -10,8 +10,9 @@ def run_indices(first: Ints, length: Ints) -> Ints:
     """Return `first[i], first[i] + 1, …` (`length[i]` of them) for each i, one run after the other."""
     ends = np.cumsum(length)
     total = int(ends[-1]) if len(ends) else 0
-    shift = first - (ends - length)
-    return np.repeat(shift, length) + np.arange(total, dtype=np.int64)
+    indices = np.repeat(first - (ends - length), length)
+    indices += np.arange(total, dtype=np.int64)
+    return indices
 
 
 def offsets_of(length: Ints) -> Ints:

@@ -23,6 +23,7 @@ class AsofRetrievalJob(RetrievalJob):
         full_feature_names: whether results are named "view__feature".
         metadata: what Feast records with a saved data set.
         caller_frame: the caller's entity rows, whose columns `to_df` gives back as they came.
+        evaluate_coded: the same as `evaluate`, with lists of text as dictionaries; None for a pull.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class AsofRetrievalJob(RetrievalJob):
         full_feature_names: bool = False,
         metadata: Callable[[], RetrievalMetadata] | None = None,
         caller_frame: pd.DataFrame | None = None,
+        evaluate_coded: Callable[[], pa.Table] | None = None,
     ) -> None:
         super().__init__()
         self._evaluate = evaluate
@@ -41,6 +43,7 @@ class AsofRetrievalJob(RetrievalJob):
         self._full_feature_names = full_feature_names
         self._metadata = metadata
         self._caller_frame = caller_frame
+        self._evaluate_coded = evaluate_coded
 
     def to_df(self, validation_reference: Any = None, timeout: int | None = None) -> pd.DataFrame:
         """Return the result as pandas, with the caller's own columns (dtypes too) as they came in."""
@@ -50,6 +53,20 @@ class AsofRetrievalJob(RetrievalJob):
         own = self._caller_frame
         added = table.select([name for name in table.column_names if name not in own.columns])
         return pd.concat([own.copy(), added.to_pandas()], axis=1)
+
+    def to_coded_arrow(self) -> pa.Table:
+        """Return what `to_arrow` does, but lists of text as lists of dictionary codes, and no on-demand features.
+
+        Each event's word is then read and coded once, however many lists it is in: for features computed in bulk.
+
+        Raises:
+            NotSupportedError: this is a pull, not a join.
+        """
+        if self._evaluate_coded is None:
+            raise NotSupportedError(
+                "to_coded_arrow() was called on a pull; expected a join of get_historical_features. Use to_arrow()."
+            )
+        return self._evaluate_coded()
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         return self._evaluate().to_pandas()

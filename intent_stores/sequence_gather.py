@@ -55,7 +55,7 @@ class GatheredSequences:
 
 
 def gather_sequences(
-    connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: ViewPlan, length: int
+    connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: ViewPlan, length: int, dictionaries: bool = False
 ) -> GatheredSequences:
     """Return the last `length` events of each anchor as lists.
 
@@ -64,6 +64,8 @@ def gather_sequences(
         anchors: as for `point_in_time.join_latest`.
         plan: which events count; its TTL bounds each event, not only the newest.
         length: the most events in a list.
+        dictionaries: give lists of text as dictionaries (int32 codes), each event's word coded once however many
+            lists it is in.
 
     Returns:
         An empty list where no event counts or the key is null. A null element of the source is NaN, "", 0, False
@@ -74,7 +76,12 @@ def gather_sequences(
         SourceChangedError: a file was replaced meanwhile.
     """
     with numbered_keys(connection, anchors, plan) as key:
-        parts = list(_passes(connection, key, anchors.column("t").to_numpy(), plan, length))
+        t = anchors.column("t").to_numpy()
+        parts = [
+            part
+            for table, rows in _passes(connection, key, plan, dictionaries)
+            for part in _chunks(table, rows, key, t, plan, length)
+        ]
         plan.source.check_unchanged()
     return _joined(parts)
 
@@ -87,13 +94,22 @@ class _Part:
     found: GatheredSequences
 
 
-def _passes(connection: duckdb.DuckDBPyConnection, key: Ints, t: Ints, plan: ViewPlan, length: int) -> Iterator[_Part]:
+def _passes(
+    connection: duckdb.DuckDBPyConnection, key: Ints, plan: ViewPlan, dictionaries: bool
+) -> Iterator[tuple[pa.Table, Ints]]:
+    """Yield sorted events, some keys at a time, and which anchors have these keys."""
     count = pass_count(connection, plan)
     for number in range(count):
         table = connection.sql(_sorted_rows(plan, count, number)).to_arrow_table().combine_chunks()
         # A null key has number -1: it belongs to the last pass, where it finds nothing.
-        rows = np.flatnonzero(key % count == number)
-        yield from _chunks(table, rows, key, t, plan, length)
+        yield _coded(table) if dictionaries else table, np.flatnonzero(key % count == number)
+
+
+def _coded(table: pa.Table) -> pa.Table:
+    for i, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            table = table.set_column(i, field.name, table.column(i).dictionary_encode())
+    return table.unify_dictionaries().combine_chunks()
 
 
 def pass_count(connection: duckdb.DuckDBPyConnection, plan: ViewPlan) -> int:
@@ -182,7 +198,7 @@ def _as_lists(values: pa.Table, windows: Windows, names: list[str]) -> pa.Table:
 def _joined(parts: list[_Part]) -> GatheredSequences:
     if len(parts) == 1:
         return parts[0].found
-    lists = pa.concat_tables([part.found.lists for part in parts])
+    lists = pa.concat_tables([part.found.lists for part in parts]).unify_dictionaries()
     small = lists.nbytes < _CHUNK_BYTES
     order = np.argsort(np.concatenate([part.rows for part in parts]), kind="stable")
     if not np.array_equal(order, np.arange(len(order))):

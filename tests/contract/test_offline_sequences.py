@@ -13,6 +13,9 @@ from feast import Entity, FeatureStore, FeatureView, Field, FileSource
 from feast.types import Array, Bool, Float64, Int64, String, UnixTimestamp
 from feast.value_type import ValueType
 
+from intent_stores.errors import NotSupportedError
+from intent_stores.retrieval_job import AsofRetrievalJob
+
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
 SHOP = Entity(name="shop", join_keys=["shop_id"], value_type=ValueType.INT64)
@@ -60,10 +63,14 @@ def build(folder: Path, table: pa.Table, length: int = 3, entities: Any = (USER,
     return store
 
 
-def ask(store: FeatureStore, users: list[Any], minutes: list[float], **columns: Any) -> dict[str, list[Any]]:
+def join(store: FeatureStore, users: list[Any], minutes: list[float], **columns: Any) -> Any:
     stamps = pd.to_datetime([T0 + timedelta(minutes=m) for m in minutes], utc=True)
     rows = pd.DataFrame({"user_id": users, "event_timestamp": stamps} | columns)
-    return store.get_historical_features(rows, FEATURES).to_arrow().to_pydict()
+    return store.get_historical_features(rows, FEATURES)
+
+
+def ask(store: FeatureStore, users: list[Any], minutes: list[float], **columns: Any) -> dict[str, list[Any]]:
+    return join(store, users, minutes, **columns).to_arrow().to_pydict()
 
 
 def test_the_last_events_oldest_first_shorter_or_empty_where_there_are_fewer(tmp_path: Path) -> None:
@@ -101,6 +108,18 @@ def test_columns_are_arrow_lists_in_one_chunk(tmp_path: Path) -> None:
     assert table.schema.field("item").type == pa.list_(pa.int64())
     assert table.schema.field("name").type == pa.list_(pa.string())
     assert {column.num_chunks for column in table.columns} == {1}
+
+
+def test_text_may_be_had_as_codes(tmp_path: Path) -> None:
+    job = join(build(tmp_path, events()), ["a", "b", "zz"], [10, 10, 10])
+    coded = job.to_coded_arrow()
+    assert coded.schema.field("name").type == pa.list_(pa.dictionary(pa.int32(), pa.string()))
+    plain = job.to_arrow()
+    assert coded.column_names == plain.column_names
+    assert coded["name"].to_pylist() == plain["name"].to_pylist() == [["", "", "z"], [""], []]
+    assert coded.drop_columns(["name", "price"]).equals(plain.drop_columns(["name", "price"]))
+    with pytest.raises(NotSupportedError, match=r"to_coded_arrow.* on a pull"):
+        AsofRetrievalJob(job.to_arrow, tmp_path).to_coded_arrow()
 
 
 def test_two_keys(tmp_path: Path) -> None:
@@ -143,4 +162,5 @@ def test_a_source_read_in_several_passes_gives_the_same_lists(tmp_path: Path, mo
     monkeypatch.setattr(sequence_gather, "_PASS_BYTES", 100_000)
     monkeypatch.setattr(sequence_gather, "_CHUNK_ELEMENTS", 300)
     assert ask(store, users, asked) == whole
+    assert join(store, users, asked).to_coded_arrow().to_pydict() == whole
     assert max(len(items) for items in whole["item"]) == 7
