@@ -6,12 +6,13 @@ Frozen and strict: an unknown key is refused, for a misspelt key that is ignored
 import tomllib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from feature_repo.errors import SettingsError
+from training.data_settings import Data
 
 __all__ = ["Anchors", "Data", "Features", "Settings", "Splits", "Task", "midnight", "template"]
 
@@ -21,22 +22,6 @@ Every = Literal["day", "monday", "tuesday", "wednesday", "thursday", "friday", "
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Data(_Section):
-    """Where the events come from. `columns` and `constants` are for the adapter `table`."""
-
-    adapter: str
-    path: Path | None = None
-    """A file; relative to the folder of `intent.toml`. None: the adapter finds its own."""
-    columns: dict[str, str] = Field(default_factory=dict)
-    """Canonical name → column of the source."""
-    constants: dict[str, str] = Field(default_factory=dict)
-    """Canonical name → the same value on every row, such as `currency = "EUR"`."""
-    timezone: str = "UTC"
-    """The zone of timestamps that carry none."""
-    delay_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """How long after an event the shop knew of it."""
 
 
 class Task(_Section):
@@ -176,9 +161,14 @@ class Settings(_Section):
         return self.borders[2]
 
     def _with_path_from(self, folder: Path) -> "Settings":
-        if self.data.path is None or self.data.path.is_absolute():
-            return self
-        return self.model_copy(update={"data": self.data.model_copy(update={"path": folder / self.data.path})})
+        def beside(part: Any) -> Any:
+            if part is None or part.path is None or part.path.is_absolute():
+                return part
+            return part.model_copy(update={"path": folder / part.path})
+
+        data = beside(self.data)
+        data = data.model_copy(update={"items": beside(data.items), "users": beside(data.users)})
+        return self.model_copy(update={"data": data})
 
     def last_anchor(self) -> datetime:
         """The last anchor date whose label window the log covers in full.

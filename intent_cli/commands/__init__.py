@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from intent_cli.commands.adapters import adapters
 from intent_cli.commands.apply import apply
 from intent_cli.commands.consistency import consistency
 from intent_cli.commands.dataset import dataset
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     command.__name__: command
     for command in (
         init,
+        adapters,
         ingest,
         plan,
         apply,

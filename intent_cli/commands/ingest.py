@@ -11,7 +11,7 @@ __all__ = ["ingest"]
 
 
 def ingest(
-    path: Annotated[Path | None, typer.Argument(help="A file, instead of the one in the settings.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="A file or folder, instead of the one in the settings.")] = None,
     adapter: Annotated[str | None, typer.Option(help="An adapter, instead of the one in the settings.")] = None,
     sample: Annotated[
         float | None, typer.Option(help="Only this share of the customers, such as 0.05.", envvar="INTENT_SAMPLE")
@@ -21,6 +21,8 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Turn a shop's data into the canonical log: events, users, items, and a quarantine of rows that cannot be used.
+
+    A benchmark table that is no log is written beside, typed and counted. `intent adapters` lists what can be read.
 
     Example: intent ingest --config intent.toml --out artifacts/demo
     """
@@ -37,7 +39,12 @@ def ingest(
     report(as_json, result.to_json(), stage)
     if as_json:
         return
-    typer.echo(f"  {result.events:,} events, {result.users:,} customers' rows, {result.items:,} items' rows")
+    if result.table_rows:
+        typer.echo(f"  {result.table_rows:,} rows of a benchmark table in {out / 'sessions'}; no events")
+    else:
+        typer.echo(f"  {result.events:,} events, {result.users:,} customers' rows, {result.items:,} items' rows")
+    for what, count in result.attribute_rows.items():
+        typer.echo(f"  rows of other files, {what.replace('_', ' ')}: {count:,}")
     for reason, count in result.quarantined.items():
         typer.echo(f"  quarantined, {reason}: {count:,}")
     if not result.quarantined:

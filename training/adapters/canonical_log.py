@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,6 +22,11 @@ __all__ = ["PART", "TABLES", "write_log"]
 
 PART = "part-0.parquet"
 TABLES = {"events": EVENT_SCHEMA, "users": USER_SCHEMA, "items": ITEM_SCHEMA, "quarantine": QUARANTINE_SCHEMA}
+HEX_DIGITS = 32
+EVENT_COLUMNS = (
+    "moment, id_low, id_high, user_id, item_id, session_id, event_type, quantity, revenue, cost, currency, category"
+)
+BATCH = 32_768
 ROW_GROUP = 131_072  # fixed, or the batches that DuckDB hands out would show in the bytes
 
 
@@ -31,17 +37,18 @@ def write_log(staged: Staging, out: Path, delay_us: int) -> dict[str, int]:
     place in the source. All four are written beside their targets first, and at the end take their places one after
     another: only the log's manifest, written after them, says that they belong together.
     """
+    order = "" if staged.ordered else " ORDER BY moment, source_row"
     queries = {
-        "events": "SELECT * FROM staged ORDER BY moment, source_row",
-        "users": user_query(),
-        "items": item_query(staged.connection),
-        "quarantine": "SELECT * FROM quarantine ORDER BY source_row",
+        "events": f"SELECT {EVENT_COLUMNS} FROM staged{order}",
+        "users": user_query(staged.said),
+        "items": item_query(staged.said),
+        "quarantine": "SELECT * EXCLUDE (about) FROM quarantine ORDER BY about, source_row",
     }
     counts = {}
     with ExitStack() as stack:
         for name, schema in TABLES.items():
             folder = stack.enter_context(replace_folder(out / name))
-            reader = staged.connection.cursor().sql(queries[name]).to_arrow_reader(ROW_GROUP)
+            reader = staged.connection.cursor().sql(queries[name]).to_arrow_reader(BATCH)
             counts[name] = _write(folder / PART, reader, schema, delay_us)
     return counts
 
@@ -57,18 +64,23 @@ def _write(path: Path, batches: Any, schema: pa.Schema, delay_us: int) -> int:
 
 def _groups(batches: Any) -> Iterator[pa.Table]:
     """Yield tables of exactly ROW_GROUP rows, and what is left at the end."""
-    waiting: pa.Table = batches.schema.empty_table()
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
     for batch in batches:
-        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
-        while waiting.num_rows >= ROW_GROUP:
-            yield waiting.slice(0, ROW_GROUP)
-            waiting = waiting.slice(ROW_GROUP)
-    if waiting.num_rows:
-        yield waiting
+        waiting.append(batch)
+        rows += batch.num_rows
+        while rows >= ROW_GROUP:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, ROW_GROUP)
+            waiting, rows = table.slice(ROW_GROUP).to_batches(), rows - ROW_GROUP
+    if rows:
+        yield pa.Table.from_batches(waiting)
 
 
 def _canonical(table: pa.Table, schema: pa.Schema, delay_us: int) -> pa.Table:
     columns = {name: table[name] for name in table.column_names}
+    if "id_low" in columns:
+        columns["event_id"] = _hexadecimal(columns["id_low"], columns["id_high"])
     if "moment" in columns:
         columns["event_timestamp"] = table["moment"].cast(TIMESTAMP)
         columns["created_timestamp"] = pc.add(table["moment"], delay_us).cast(TIMESTAMP)
@@ -77,3 +89,11 @@ def _canonical(table: pa.Table, schema: pa.Schema, delay_us: int) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _hexadecimal(low: pa.ChunkedArray, high: pa.ChunkedArray) -> pa.Array:
+    """The MD5 as text: DuckDB's number has its bytes from the last to the first."""
+    halves = np.stack([low.to_numpy(), high.to_numpy()], axis=1).astype("<u8")
+    offsets = np.arange(len(halves) + 1, dtype=np.int32) * HEX_DIGITS
+    text = pa.py_buffer(halves.tobytes().hex().encode())
+    return pa.StringArray.from_buffers(len(halves), pa.py_buffer(offsets), text)

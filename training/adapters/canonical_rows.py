@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from feature_repo.errors import SourceDataError
 from training.adapters.contract import NUMBER_COLUMNS, ROW_SCHEMA, CanonicalChunk, Problem
 from training.adapters.csv_rows import SourceRows
-from training.adapters.readings import Reading, read_number, read_text
+from training.adapters.readings import Reading, TypeReader, read_id, read_number
 
-__all__ = ["canonical_chunk", "require_columns"]
+__all__ = ["canonical_chunk", "only_where", "require_columns", "with_column"]
+
+OUR_WORDS = TypeReader({})
 
 
 def canonical_chunk(
@@ -17,12 +20,12 @@ def canonical_chunk(
     columns: Mapping[str, str],
     constants: Mapping[str, str],
     read_timestamp: Callable[[pa.Array], Reading],
+    read_type: Callable[[pa.Array], pa.Array] = OUR_WORDS,
 ) -> CanonicalChunk:
     """Return `rows` in the columns of `ROW_SCHEMA`.
 
-    `columns` maps canonical names to columns of the source and must hold `user_id` and `event_timestamp`;
-    `constants` gives values that hold for every row. A cell that holds something unreadable is null, and its row
-    has the problem `not_a_number` or `unreadable_timestamp`.
+    `columns` maps canonical names to columns of the source; `constants` gives values that hold for every row. A cell
+    that holds something unreadable is null, and its row has a problem that says so.
     """
     problems = list(rows.problems)
     values: list[pa.Array] = []
@@ -32,17 +35,22 @@ def canonical_chunk(
             values.append(_constant(constants.get(name), field.type, rows.table.num_rows))
             continue
         cells = rows.table[source].combine_chunks()
-        if name == "event_timestamp" or name in NUMBER_COLUMNS:
-            read = read_timestamp if name == "event_timestamp" else read_number
-            reason = "unreadable_timestamp" if name == "event_timestamp" else "not_a_number"
-            cells, unreadable = read(cells)
-            if unreadable.any():
-                problems.append(Problem(reason, f"column {source}", unreadable))
-        else:
-            cells = read_text(cells)
+        if name == "event_type":
+            values.append(read_type(cells))
+            continue
+        reason, read = _reader(name, read_timestamp)
+        cells, unreadable = read(cells)
+        if unreadable.any():
+            problems.append(Problem(reason, f"column {source}", unreadable))
         values.append(cells)
     table = pa.Table.from_arrays(values, schema=ROW_SCHEMA)
     return CanonicalChunk(rows.table, table, rows.source_row, tuple(problems), rows.unreadable)
+
+
+def _reader(name: str, read_timestamp: Callable[[pa.Array], Reading]) -> tuple[str, Callable[[pa.Array], Reading]]:
+    if name == "event_timestamp":
+        return "unreadable_timestamp", read_timestamp
+    return ("not_a_number", read_number) if name in NUMBER_COLUMNS else ("not_an_id", read_id)
 
 
 def require_columns(source: str, present: list[str], wanted: Mapping[str, str]) -> None:
@@ -57,6 +65,16 @@ def require_columns(source: str, present: list[str], wanted: Mapping[str, str]) 
             f"{source} lacks {len(missing)} column(s): expected {', '.join(missing)}; "
             f"it has {', '.join(present) or 'none'}. Name the right columns or the right file."
         )
+
+
+def with_column(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Return `rows` with other values in the canonical column `name`."""
+    return rows.set_column(rows.schema.get_field_index(name), ROW_SCHEMA.field(name), values)
+
+
+def only_where(condition: pa.Array | pa.ChunkedArray, values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return the values where the condition holds, null elsewhere."""
+    return pc.if_else(condition, values, pa.scalar(None, values.type))
 
 
 def _constant(value: str | None, kind: pa.DataType, length: int) -> pa.Array:

@@ -7,13 +7,14 @@ suite in `tests/contract/test_adapters.py` covers it.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from feature_repo.events import TIMESTAMP
+from training.adapters.source_settings import About, AttributeSettings, DataSettings, IngestSettings, SqlSettings
 
 __all__ = [
     "ITEM_ATTRIBUTES",
@@ -21,7 +22,9 @@ __all__ = [
     "ROW_SCHEMA",
     "TEXT_COLUMNS",
     "USER_ATTRIBUTES",
+    "About",
     "Adapter",
+    "AttributeSettings",
     "CanonicalChunk",
     "Counts",
     "DataSettings",
@@ -29,6 +32,9 @@ __all__ = [
     "IngestReport",
     "IngestSettings",
     "Problem",
+    "Source",
+    "SqlSettings",
+    "TabularAdapter",
     "UnreadableRow",
 ]
 
@@ -63,6 +69,20 @@ ROW_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
+class Source:
+    """What an adapter reads: a name that may be shown, and the files.
+
+    A database has no files but an `address`, which is never shown, for it may hold a password. For it `ingest` sets
+    `spool`, a folder that survives a failed run: what was read so far can be kept there.
+    """
+
+    name: str
+    files: tuple[Path, ...] = ()
+    address: str = field(default="", repr=False)
+    spool: Path | None = None
+
+
+@dataclass(frozen=True)
 class Problem:
     """Rows of a chunk that cannot be used: `rows` is bool[n]; `detail` names columns, never a customer."""
 
@@ -87,7 +107,8 @@ class CanonicalChunk:
 
     `source` holds them as they were read (every column of the source), `rows` in the columns of `ROW_SCHEMA`;
     `source_row` is int64[n], where the first data row of the source is 1. `problems` are what the adapter found;
-    `unreadable` are rows that are in none of the three.
+    `unreadable` are rows that are in none of the three. In a chunk about items or users a null `event_timestamp`
+    without a problem means that it holds since the log's first event; their rows are numbered by themselves.
     """
 
     source: pa.Table
@@ -95,15 +116,21 @@ class CanonicalChunk:
     source_row: npt.NDArray[np.int64]
     problems: tuple[Problem, ...] = ()
     unreadable: tuple[UnreadableRow, ...] = ()
+    about: About = "events"
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How large the published data set is; checked when the whole of it is ingested."""
+    """How large the published data set is; compared when the whole of it is ingested.
+
+    `lines`, `customers` and `items` are those of the whole; `usable_items` those of the lines that can be used, where
+    these are fewer.
+    """
 
     lines: int
     customers: int
     items: int
+    usable_items: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,53 +149,30 @@ class Description:
     counts: Counts | None = None
 
 
-class DataSettings(Protocol):
-    """The part of `intent.toml` that an adapter may read."""
-
-    @property
-    def adapter(self) -> str:
-        """The adapter's name."""
-
-    @property
-    def path(self) -> Path | None:
-        """The file to read; None lets the adapter find its own."""
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """Canonical name to the source's column name."""
-
-    @property
-    def constants(self) -> Mapping[str, str]:
-        """Canonical name to a value that holds for every row."""
-
-    @property
-    def timezone(self) -> str:
-        """The zone of times that are written without one."""
-
-    @property
-    def delay_hours(self) -> float:
-        """Hours from an event to when it is known."""
-
-
-class IngestSettings(Protocol):
-    """The settings that `ingest` needs."""
-
-    @property
-    def data(self) -> DataSettings:
-        """Where the data is and what its columns mean."""
-
-
 @dataclass(frozen=True)
 class Adapter:
     """One source of events.
 
-    `locate(settings, path)` returns the file to read, or raises SourceDataError or SettingsError; `path` is what the
-    user named, or None. `read(file, settings)` yields the file's rows in order, and holds one chunk at a time.
+    `locate(settings, path)` returns what to read, or raises SourceDataError or SettingsError; `path` is what the
+    user named, or None. `read(source, settings)` yields its rows in order, and holds one chunk at a time.
     """
 
     description: Description
-    locate: Callable[[DataSettings, Path | None], Path]
-    read: Callable[[Path, DataSettings], Iterator[CanonicalChunk]]
+    locate: Callable[[DataSettings, Path | None], Source]
+    read: Callable[[Source, DataSettings], Iterator[CanonicalChunk]]
+
+
+@dataclass(frozen=True)
+class TabularAdapter:
+    """One source that is a benchmark table without customers, items or times: no events can be made of it.
+
+    `columns` gives the type of each column in the order of the file; `read(source)` yields tables of text cells.
+    """
+
+    description: Description
+    locate: Callable[[DataSettings, Path | None], Source]
+    columns: Mapping[str, pa.DataType]
+    label: str
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,9 @@ class IngestReport:
     """What an ingest did: `rows_in` = `events` + the sum of `quarantined` (reason to number of rows).
 
     `users` and `items` count the rows of those tables (one a change), `customers` and `distinct_items` what they
-    are about. `delay_hours` is the one applied. `first` and `last` are ISO 8601 in UTC.
+    are about. `attribute_rows` counts the rows of files about items and users (`items`, `items_quarantined`, ...),
+    which are not in `rows_in`. `delay_hours` is the one applied. `first` and `last` are ISO 8601 in UTC. Of a
+    benchmark table `table_rows` are written instead of events.
     """
 
     adapter: str
@@ -187,12 +193,14 @@ class IngestReport:
     items: int
     customers: int
     distinct_items: int
-    first: str
-    last: str
+    first: str | None
+    last: str | None
     delay_hours: float
     seconds: float
     quarantined: dict[str, int] = field(default_factory=dict)
     odd: tuple[str, ...] = ()
+    attribute_rows: dict[str, int] = field(default_factory=dict)
+    table_rows: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a dictionary that JSON can hold."""

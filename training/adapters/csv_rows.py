@@ -1,11 +1,13 @@
 """CSV as a stream of rows: every cell as text, each row with its number, rows that do not fit set apart."""
 
+import gzip
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ from training.adapters.utf8_stream import MARK, marked, shown, without_marks
 
 __all__ = ["SourceRows", "csv_columns", "read_csv", "refuse_twins"]
 
-BLOCK_BYTES = 8 << 20  # about 100,000 rows of Ta Feng: memory stays flat, and the cost per chunk is small
+BLOCK_BYTES = 4 << 20  # about 50,000 rows of Ta Feng: memory stays flat, and the cost per chunk is small
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,10 @@ def refuse_twins(path: Path, names: list[str]) -> None:
         )
 
 
-def read_csv(path: Path) -> Iterator[SourceRows]:
+def read_csv(path: Path, names: Sequence[str] | None = None) -> Iterator[SourceRows]:
     """Yield the rows of a CSV file, or of the one CSV file in a zip, as text; an empty cell is null.
+
+    `names` are the columns of a file without a header.
 
     The file is UTF-8, with or without a byte order mark; a quoted cell may hold line breaks. A row with another
     number of cells than the header is set apart as `wrong_column_count`; one with bytes that are not UTF-8 has the
@@ -72,36 +76,37 @@ def read_csv(path: Path) -> Iterator[SourceRows]:
     Raises:
         SourceDataError: the file is missing, empty, damaged, or its header cannot be read.
     """
-    names = csv_columns(path)
+    header = 0 if names else 1
+    names = list(names or csv_columns(path))
     bad: list[Any] = []
     converting = pyarrow.csv.ConvertOptions(
         column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=[""]
     )
     # Threads would parse ahead, and rows that do not fit would come without their number.
-    reading = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
+    reading = pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=None if header else names)
     with _opened(path) as handle, _explained(path):
         reader = pyarrow.csv.open_csv(handle, reading, _parsing(bad), converting)
         good = told = 0
         for batch in reader:
-            yield _numbered(pa.Table.from_batches([batch]), good, bad, told)
+            yield _numbered(pa.Table.from_batches([batch]), good, bad, told, header)
             good, told = good + batch.num_rows, len(bad)
         if len(bad) > told:
-            yield _numbered(reader.schema.empty_table(), good, bad, told)
+            yield _numbered(reader.schema.empty_table(), good, bad, told, header)
 
 
-def _numbered(table: pa.Table, good: int, bad: list[Any], told: int) -> SourceRows:
-    # Row numbers in `bad` count the header, so number - 1 is the data row, and one less for each bad row before
+def _numbered(table: pa.Table, good: int, bad: list[Any], told: int, header: int) -> SourceRows:
+    # Row numbers in `bad` count the header, so number - header is the data row, and one less for each bad row before
     # it is how many good rows precede it.
-    good_before = np.array([row.number - 2 - k for k, row in enumerate(bad)], dtype=np.int64)
+    good_before = np.array([row.number - header - 1 - k for k, row in enumerate(bad)], dtype=np.int64)
     position = good + np.arange(table.num_rows, dtype=np.int64)
     source_row = position + 1 + np.searchsorted(good_before, position, side="right")
     text, problems = _as_text(table)
-    return SourceRows(text, source_row, problems, tuple(_unreadable(row) for row in bad[told:]))
+    return SourceRows(text, source_row, problems, tuple(_unreadable(row, header) for row in bad[told:]))
 
 
-def _unreadable(row: Any) -> UnreadableRow:
+def _unreadable(row: Any, header: int) -> UnreadableRow:
     detail = f"{row.actual_columns} cells instead of {row.expected_columns}"
-    return UnreadableRow(row.number - 1, "wrong_column_count", detail, {"line": shown(row.text)})
+    return UnreadableRow(row.number - header, "wrong_column_count", detail, {"line": shown(row.text)})
 
 
 def _as_text(table: pa.Table) -> tuple[pa.Table, tuple[Problem, ...]]:
@@ -126,16 +131,21 @@ def _parsing(bad: list[Any]) -> pyarrow.csv.ParseOptions:
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     if not path.is_file():
         raise SourceDataError(f"There is no file {path}; expected a CSV file or a zip that holds one. Check the path.")
-    if path.suffix.lower() != ".zip":
+    kind = path.suffix.lower()
+    if kind not in (".zip", ".gz"):
         with path.open("rb") as handle:
             yield marked(handle)
         return
     try:
+        if kind == ".gz":
+            with gzip.open(path) as handle:
+                yield marked(cast("IO[bytes]", handle))
+            return
         with zipfile.ZipFile(path) as archive, archive.open(_only_csv(archive, path)) as handle:
             yield marked(handle)
-    except (zipfile.BadZipFile, EOFError, OSError) as problem:
+    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as problem:
         raise SourceDataError(
-            f"{path.name} is not a whole zip file ({problem}); it is cut off or damaged. Copy it again."
+            f"{path.name} is not a whole {kind[1:]} file ({problem}); it is cut off or damaged. Copy it again."
         ) from problem
 
 

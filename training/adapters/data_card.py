@@ -5,12 +5,13 @@ It depends on the source alone, never on the clock or the machine, and holds no 
 
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
-from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, Description
+from training.adapters.contract import Description, Source
 from training.adapters.oddities import odd_facts
+from training.adapters.snapshots import prepare_snapshots
 from training.adapters.staging import Staging
 from training.adapters.validation import REASONS
 from training.atomic import write_json, write_text
@@ -45,22 +46,24 @@ class DataCard:
     missing: dict[str, float]
     absent: list[str]
     odd: list[str]
+    attribute_rows: dict[str, int] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
 
 def describe(
-    staged: Staging, about: Description, file: Path, rows_in: int, delay_hours: float, sample: float | None
+    staged: Staging, about: Description, source: Source, rows_in: int, delay_hours: float, sample: float | None
 ) -> DataCard:
-    """Return the card of a staged log; `rows_in` counts the source rows that belong to the sample."""
+    """Return the card of a settled log; `rows_in` counts the source rows that belong to the sample."""
     ask = staged.connection.execute
-    query = "SELECT count(*), count(DISTINCT user_id), count(DISTINCT item_id), min(moment), max(moment) FROM staged"
-    events, customers, items, first, last = ask(query).fetchone()
-    types = ask(
-        "SELECT event_type, count(*) AS n FROM staged GROUP BY event_type ORDER BY n DESC, event_type"
-    ).fetchall()
-    names = [name for name in (*TEXT_COLUMNS, *NUMBER_COLUMNS)]
-    given = ask(f"SELECT {', '.join(f'count({name})' for name in names)} FROM staged").fetchone()
+    prepare_snapshots(staged.connection, staged.said)
     odd = odd_facts(staged.connection)
+    events, first, last = ask("SELECT sum(lines)::BIGINT, min(first), max(last) FROM days").fetchone()
+    types = ask(
+        "SELECT event_type, sum(lines)::BIGINT AS n FROM days GROUP BY event_type ORDER BY n DESC, event_type"
+    ).fetchall()
+    customers = ask("SELECT count(DISTINCT user_id) FROM user_said WHERE events > 0").fetchone()[0]
+    items = ask("SELECT count(DISTINCT item_id) FROM item_said WHERE events > 0").fetchone()[0]
+    given = staged.given
     if sample is None and about.counts:
         odd = [*_other_counts(about, rows_in, customers, items), *odd]
     return DataCard(
@@ -68,8 +71,8 @@ def describe(
         title=about.title,
         licence=about.licence,
         page=about.page,
-        source=file.name,
-        source_sha256=_sha256(file),
+        source=source.name,
+        source_sha256=_sha256(source.files) if source.files else staged.fingerprint(),
         sample=sample,
         delay_hours=delay_hours,
         rows_in=rows_in,
@@ -80,15 +83,19 @@ def describe(
         last=_iso(last),
         event_types=dict(types),
         quarantined=staged.quarantined(),
-        missing={name: round(1 - n / events, 6) for name, n in zip(names, given, strict=True) if 0 < n < events},
-        absent=[name for name, n in zip(names, given, strict=True) if not n],
+        missing={name: round(1 - n / events, 6) for name, n in given.items() if 0 < n < events},
+        absent=[name for name, n in given.items() if not staged.said[name]],
         odd=odd,
+        attribute_rows=staged.attribute_counts(),
     )
 
 
 def write_card(card: DataCard, out: Path, files: dict[str, str]) -> None:
     """Write data_card.json and data_card.md under `out`; `files` is the SHA-256 of each file of the log."""
-    write_json(out / "data_card.json", asdict(card) | {"files": files})
+    told = asdict(card) | {"files": files}
+    if not card.attribute_rows:
+        del told["attribute_rows"]
+    write_json(out / "data_card.json", told)
     write_text(out / "data_card.md", _page(card))
 
 
@@ -99,6 +106,7 @@ def _page(card: DataCard) -> str:
         ("Page", card.page),
         ("Licence", card.licence),
         ("Source rows", f"{card.rows_in:,}{sampled}"),
+        *([("Rows about items and users", _listed(card.attribute_rows))] if card.attribute_rows else []),
         ("Events", f"{card.events:,} ({', '.join(f'{name} {n:,}' for name, n in card.event_types.items())})"),
         ("Customers", f"{card.customers:,}"),
         ("Items", f"{card.distinct_items:,}"),
@@ -117,19 +125,31 @@ def _page(card: DataCard) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items())
+
+
 def _other_counts(about: Description, rows: int, customers: int, items: int) -> list[str]:
     counts = about.counts
-    if counts is None or (rows, customers, items) == (counts.lines, counts.customers, counts.items):
+    if counts is None:
+        return []
+    usable = counts.items if counts.usable_items is None else counts.usable_items
+    if (rows, customers, items) == (counts.lines, counts.customers, usable):
         return []
     return [
         f"The counts are not those of the published data set: {rows:,} lines, {customers:,} customers, {items:,} "
-        f"items; published {counts.lines:,}, {counts.customers:,}, {counts.items:,}."
+        f"items; published {counts.lines:,}, {counts.customers:,}, {usable:,}."
     ]
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as handle:
-        return file_digest(handle, "sha256").hexdigest()
+def _sha256(files: tuple[Path, ...]) -> str:
+    """Of one file its own, as `sha256sum` prints it; of several that of their list."""
+    each = []
+    for file in files:
+        with file.open("rb") as handle:
+            each.append(file_digest(handle, "sha256").hexdigest())
+    listed = "".join(f"{one}  {file.name}\n" for one, file in zip(each, files, strict=True))
+    return each[0] if len(each) == 1 else sha256(listed.encode()).hexdigest()
 
 
 def _iso(moment_us: int) -> str:

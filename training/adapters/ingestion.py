@@ -1,6 +1,7 @@
 """From a source to the canonical log: read, judge, set apart, write; everything or nothing."""
 
 import math
+import shutil
 import time
 from dataclasses import replace
 from hashlib import blake2b
@@ -13,10 +14,19 @@ import pyarrow as pa
 
 from feature_repo.errors import SettingsError, SourceDataError
 from training.adapters.canonical_log import write_log
-from training.adapters.contract import Adapter, CanonicalChunk, DataSettings, IngestReport, IngestSettings
+from training.adapters.contract import (
+    Adapter,
+    CanonicalChunk,
+    DataSettings,
+    IngestReport,
+    IngestSettings,
+    Source,
+    TabularAdapter,
+)
 from training.adapters.data_card import DataCard, describe, write_card
 from training.adapters.registry import adapter_named
 from training.adapters.staging import Staging, staging
+from training.adapters.tabular import ingest_table
 from training.adapters.validation import verdicts
 from training.dataset.log_manifest import hash_log, write_log_manifest
 from training.progress import Progress, Silent
@@ -25,6 +35,7 @@ __all__ = ["ingest"]
 
 HOUR_US = 3_600_000_000
 BUCKETS = 2**32
+SPOOL = ".source"  # what was read of a database; kept when a run fails, so that the next one goes on from there
 
 
 def ingest(
@@ -53,16 +64,22 @@ def ingest(
         path = data.path
     _check_sample(sample)
     delay = _delay_hours(chosen, data)
-    file = chosen.locate(data, path)
+    source = chosen.locate(data, path)
+    if isinstance(chosen, TabularAdapter):
+        return ingest_table(chosen, source, out, sample)
+    if not source.files:
+        source = replace(source, spool=out / SPOOL)
     with staging(out) as staged:
-        rows_in = _stage(chosen, file, data, staged, sample, progress or Silent())
-        staged.refuse_repetitions()
-        _require_events(staged, file, rows_in)
-        card = describe(staged, chosen.description, file, rows_in, delay, sample)
+        rows_in = _stage(chosen, source, data, staged, sample, progress or Silent())
+        staged.settle()
+        _require_events(staged, source, rows_in)
+        card = describe(staged, chosen.description, source, rows_in, delay, sample)
         counts = write_log(staged, out, round(delay * HOUR_US))
         files = hash_log(out)
         write_card(card, out, files)
         write_log_manifest(out, files, _told(card, data))  # last: from here on the log is whole
+        if source.spool:
+            shutil.rmtree(source.spool, ignore_errors=True)
     return _report(card, counts, time.perf_counter() - began)
 
 
@@ -82,40 +99,45 @@ def _report(card: DataCard, counts: dict[str, int], seconds: float) -> IngestRep
         seconds=round(seconds, 3),
         quarantined=card.quarantined,
         odd=tuple(card.odd),
+        attribute_rows=card.attribute_rows,
     )
 
 
 def _told(card: DataCard, data: DataSettings) -> dict[str, Any]:
     """What the log was made with; the path is left out, which differs between machines."""
     told = {name: getattr(card, name) for name in ("adapter", "source", "source_sha256", "sample", "delay_hours")}
-    return told | {"columns": dict(data.columns), "constants": dict(data.constants), "timezone": data.timezone}
+    told |= {"columns": dict(data.columns), "constants": dict(data.constants), "timezone": data.timezone}
+    if data.event_types:
+        told["event_types"] = dict(data.event_types)
+    return told | ({"time_format": data.time_format} if data.time_format else {})
 
 
 def _stage(
-    adapter: Adapter, file: Path, data: DataSettings, staged: Staging, sample: float | None, progress: Progress
+    adapter: Adapter, source: Source, data: DataSettings, staged: Staging, sample: float | None, progress: Progress
 ) -> int:
     counts = adapter.description.counts
     seen = kept = 0
     # A total of 0 says that nobody knows how many rows there are before they are read.
     with progress.task("ingest", counts.lines if counts else 0, "rows") as task:
-        for chunk in adapter.read(file, data):
-            before, seen = seen, max([seen, *chunk.source_row[-1:].tolist(), *_numbers(chunk)])
-            taken = chunk if sample is None else _take(chunk, _in_sample(chunk.rows["user_id"], sample))
-            kept += taken.rows.num_rows + len(taken.unreadable)
-            staged.add(taken, *verdicts(taken))
-            task.advance(seen - before)
+        for chunk in adapter.read(source, data):
+            rows = chunk.rows.num_rows + len(chunk.unreadable)
+            taken = chunk if sample is None else _take(chunk, sample)
+            staged.add(taken, verdicts(taken))
+            if chunk.about == "events":
+                seen, kept = seen + rows, kept + taken.rows.num_rows + len(taken.unreadable)
+            task.advance(rows)
     if not seen:
         raise SourceDataError(
-            f"{file.name} holds no rows; expected a header and at least one row. Check that the export ended."
+            f"{source.name} holds no rows; expected a header and at least one row. Check that the export ended."
         )
     return kept
 
 
-def _numbers(chunk: CanonicalChunk) -> list[int]:
-    return [row.source_row for row in chunk.unreadable]
-
-
-def _take(chunk: CanonicalChunk, keep: npt.NDArray[np.bool_]) -> CanonicalChunk:
+def _take(chunk: CanonicalChunk, sample: float) -> CanonicalChunk:
+    """The chunk of a sample of the customers; what is said about items stays whole."""
+    if chunk.about == "items":
+        return chunk
+    keep = _in_sample(chunk.rows["user_id"], sample)
     mask = pa.array(keep)
     return replace(
         chunk,
@@ -144,7 +166,7 @@ def _check_sample(sample: float | None) -> None:
         raise SettingsError(f"The sample is not a share of the customers: got {sample}; expected 0 < sample <= 1.")
 
 
-def _delay_hours(adapter: Adapter, data: DataSettings) -> float:
+def _delay_hours(adapter: Adapter | TabularAdapter, data: DataSettings) -> float:
     declared = adapter.description.delay_hours
     delay = data.delay_hours if declared is None else declared
     if not math.isfinite(delay) or delay < 0:
@@ -154,15 +176,16 @@ def _delay_hours(adapter: Adapter, data: DataSettings) -> float:
     return delay
 
 
-def _require_events(staged: Staging, file: Path, rows_in: int) -> None:
-    if staged.connection.execute("SELECT count(*) FROM staged").fetchone()[0]:
+def _require_events(staged: Staging, source: Source, rows_in: int) -> None:
+    if staged.given["user_id"]:
         return
     if not rows_in:
-        raise SourceDataError(f"The sample of {file.name} holds no customer. Take a larger sample.")
-    query = "SELECT reason, detail, count(*) AS n FROM quarantine GROUP BY ALL ORDER BY n DESC, reason, detail LIMIT 5"
+        raise SourceDataError(f"The sample of {source.name} holds no customer. Take a larger sample.")
+    query = """SELECT reason, detail, count(*) AS n FROM quarantine WHERE about = 'events'
+        GROUP BY ALL ORDER BY n DESC, reason, detail LIMIT 5"""
     found = staged.connection.execute(query).fetchall()
     reasons = "; ".join(f"{reason} ({detail}) in {n:,} rows" for reason, detail, n in found)
     raise SourceDataError(
-        f"None of the {rows_in:,} rows of {file.name} can be used: {reasons}. "
+        f"None of the {rows_in:,} rows of {source.name} can be used: {reasons}. "
         "Check the adapter and which columns are named in [data.columns]; nothing was written."
     )

@@ -1,6 +1,7 @@
 """What is odd in a log, found by rules that hold for any shop; nothing here knows a data set.
 
-Each rule is a function of the staged log that returns one sentence, or None. No sentence names a customer.
+Each rule is a function of the staged log that returns one sentence, or None. No sentence names a customer. The rules
+read what was gathered in one pass each: `days`, `amounts`, `user_said`, `item_said`.
 """
 
 from collections.abc import Callable
@@ -18,10 +19,20 @@ DAY_US = 86_400_000_000
 AROUND_DAYS = 14  # a day is compared with the two weeks before and after it: seasons drift, weekdays even out
 THIN, HEAVY = 0.25, 4.0
 EXTREME = 50.0
+TAIL = 0.999
+
+DAYS = f"""CREATE TABLE days AS SELECT moment // {DAY_US} AS day, event_type, count(*) AS lines,
+    min(moment) AS first, max(moment) AS last, min(moment % {DAY_US}) AS earliest, max(moment % {DAY_US}) AS latest
+    FROM staged GROUP BY day, event_type"""
+AMOUNTS = """CREATE TABLE amounts AS SELECT revenue, currency, event_type = 'purchase' AS bought, count(*) AS lines,
+    count(*) FILTER (revenue < cost) AS below_cost, count(*) FILTER (cost <= 0) AS costless, count(cost) AS with_cost
+    FROM staged WHERE revenue IS NOT NULL OR cost IS NOT NULL GROUP BY revenue, currency, bought"""
 
 
 def odd_facts(connection: Any) -> list[str]:
     """Return what is odd in the table `staged`, one sentence each, in the order of the rules."""
+    connection.execute(DAYS)
+    connection.execute(AMOUNTS)
     facts = [rule(connection) for rule in RULES]
     return [fact for fact in facts if fact]
 
@@ -48,9 +59,7 @@ def _unusual_days(connection: Any, verb: str, unusual: Callable[[Any, Any], npt.
 
 
 def _daily(connection: Any) -> tuple[list[date], npt.NDArray[np.float64]]:
-    rows = connection.execute(
-        f"SELECT moment // {DAY_US} AS day, count(*) FROM staged GROUP BY day ORDER BY day"
-    ).fetchall()
+    rows = connection.execute("SELECT day, sum(lines) FROM days GROUP BY day ORDER BY day").fetchall()
     first, last = rows[0][0], rows[-1][0]
     lines = np.zeros(last - first + 1)
     for day, count in rows:
@@ -60,41 +69,43 @@ def _daily(connection: Any) -> tuple[list[date], npt.NDArray[np.float64]]:
 
 
 def _time_of_day(connection: Any) -> str | None:
-    moments = connection.execute(f"SELECT DISTINCT moment % {DAY_US} FROM staged LIMIT 2").fetchall()
-    if len(moments) != 1:
+    earliest, latest = connection.execute("SELECT min(earliest), max(latest) FROM days").fetchone()
+    if earliest != latest:
         return None
-    clock = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moments[0][0])).time()
+    clock = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=earliest)).time()
     told = f"Every event is at {clock} UTC: the source knows days only, so hours and order within a day mean nothing"
-    if moments[0][0] == 0:  # the anchors' own moment: what is bought on a day would be known before the day begins
+    if earliest == 0:  # the anchors' own moment: what is bought on a day would be known before the day begins
         told += ", and a day's purchases count as known at 00:00 of it; give the days as dates to put them at noon"
     return f"{told}."
 
 
 def _below_cost(connection: Any) -> str | None:
-    return _share(connection, "sell below cost", "revenue < cost", "event_type = 'purchase' AND revenue < cost")
+    return _share(connection, "sell below cost", "revenue < cost", "sum(below_cost)")
 
 
 def _free(connection: Any) -> str | None:
-    return _share(connection, "have no revenue or less", "revenue <= 0", "event_type = 'purchase' AND revenue <= 0")
+    return _share(connection, "have no revenue or less", "revenue <= 0", "sum(lines) FILTER (revenue <= 0)")
 
 
 def _costless(connection: Any) -> str | None:
-    return _share(connection, "have no cost or less", "cost <= 0", "event_type = 'purchase' AND cost <= 0")
+    return _share(connection, "have no cost or less", "cost <= 0", "sum(costless)")
 
 
-def _share(connection: Any, says: str, rule: str, condition: str) -> str | None:
-    query = f"SELECT count(*) FILTER ({condition}), count(*) FILTER (event_type = 'purchase') FROM staged"
-    found, purchases = connection.execute(query).fetchone()
+def _share(connection: Any, says: str, rule: str, counted: str) -> str | None:
+    found = connection.execute(f"SELECT {counted} FROM amounts WHERE bought").fetchone()[0]
     if not found:
         return None
+    query = "SELECT sum(lines) FROM days WHERE event_type = 'purchase'"
+    purchases = connection.execute(query).fetchone()[0]
     return f"{found:,} purchase lines ({found / purchases:.2%}) {says} ({rule})."
 
 
 def _extreme_lines(connection: Any) -> str | None:
-    query = f"""
-        WITH tail AS (SELECT quantile_cont(revenue, 0.999) AS high FROM staged WHERE revenue > 0)
-        SELECT count(*), max(revenue), any_value(high) FROM staged, tail WHERE revenue > {EXTREME} * high"""
-    found, largest, high = connection.execute(query).fetchone()
+    high = _tail(connection)
+    if high is None:
+        return None
+    query = "SELECT sum(lines), max(revenue) FROM amounts WHERE revenue > ?"
+    found, largest = connection.execute(query, [EXTREME * high]).fetchone()
     if not found:
         return None
     return (
@@ -103,14 +114,27 @@ def _extreme_lines(connection: Any) -> str | None:
     )
 
 
+def _tail(connection: Any) -> float | None:
+    """The 99.9th percentile of what is paid, from how often each amount is paid; None without any."""
+    total = connection.execute("SELECT sum(lines) FROM amounts WHERE revenue > 0").fetchone()[0]
+    if not total:
+        return None
+    place = (int(total) - 1) * TAIL
+    query = """SELECT min(revenue) FILTER (reached > $at), min(revenue) FILTER (reached > $at + 1) FROM (
+        SELECT revenue, sum(sum(lines)) OVER (ORDER BY revenue) AS reached FROM amounts WHERE revenue > 0
+        GROUP BY revenue)"""
+    low, high = connection.execute(query, {"at": int(place)}).fetchone()
+    return float(low + ((low if high is None else high) - low) * (place - int(place)))
+
+
 def _lines(count: int) -> str:
     return "One line has" if count == 1 else f"{count:,} lines have"
 
 
 def _several_currencies(connection: Any) -> str | None:
     """Amounts without a currency count as one more, unless no event has one."""
-    query = """SELECT coalesce(currency, 'no currency') AS money, count(*) AS n FROM staged
-        WHERE revenue IS NOT NULL OR cost IS NOT NULL GROUP BY money ORDER BY n DESC, money"""
+    query = """SELECT coalesce(currency, 'no currency') AS money, sum(lines) AS n FROM amounts
+        GROUP BY money ORDER BY n DESC, money"""
     found = connection.execute(query).fetchall()
     if len(found) < 2:
         return None
@@ -122,8 +146,13 @@ def _several_currencies(connection: Any) -> str | None:
 
 
 def _missing_attributes(connection: Any) -> str | None:
-    asked = ", ".join(f"count(DISTINCT user_id) FILTER ({name} IS NULL), count({name})" for name in USER_ATTRIBUTES)
-    customers, *counts = connection.execute(f"SELECT count(DISTINCT user_id), {asked} FROM staged").fetchone()
+    """In events; where a file about the customers says more, whoever it says nothing about."""
+    from_file = connection.execute("SELECT count(*) FROM user_said WHERE events = 0").fetchone()[0] > 0
+    missing = "bool_and({0} IS NULL)" if from_file else "bool_or({0} IS NULL AND events > 0)"
+    each = ", ".join(f"{missing.format(name)} AS no_{name}, count({name}) AS {name}" for name in USER_ATTRIBUTES)
+    asked = ", ".join(f"count(*) FILTER (no_{name}), sum({name})" for name in USER_ATTRIBUTES)
+    query = f"SELECT count(*), {asked} FROM (SELECT {each} FROM user_said GROUP BY user_id HAVING sum(events) > 0)"
+    customers, *counts = connection.execute(query).fetchone()
     told = [
         f"{name} for {without:,} of {customers:,} customers ({without / customers:.1%})"
         for name, without, given in zip(USER_ATTRIBUTES, counts[::2], counts[1::2], strict=True)
@@ -134,14 +163,14 @@ def _missing_attributes(connection: Any) -> str | None:
 
 def _changing_customers(connection: Any) -> str | None:
     several = " OR ".join(f"count(DISTINCT {name}) > 1" for name in USER_ATTRIBUTES)
-    query = f"SELECT count(*) FROM (SELECT user_id FROM staged GROUP BY user_id HAVING {several})"
+    query = f"SELECT count(*) FROM (SELECT user_id FROM user_said GROUP BY user_id HAVING {several})"
     found = connection.execute(query).fetchone()[0]
     return f"{found:,} customers have an attribute that changes over time." if found else None
 
 
 def _changing_categories(connection: Any) -> str | None:
     query = """SELECT count(*) FILTER (n > 1), max(n), count(*) FROM (
-        SELECT count(DISTINCT category) AS n FROM staged WHERE item_id IS NOT NULL GROUP BY item_id)"""
+        SELECT count(DISTINCT category) AS n FROM item_said GROUP BY item_id HAVING sum(events) > 0)"""
     found, most, items = connection.execute(query).fetchone()
     if not found:
         return None

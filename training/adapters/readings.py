@@ -1,6 +1,6 @@
-"""Cells to values: numbers and text in canonical types, with a mask of what could not be read."""
+"""Cells to values: numbers, text and types of events in canonical form, with a mask of what could not be read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import numpy as np
@@ -8,20 +8,40 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.events import TIMESTAMP
+from feature_repo.events import EVENT_TYPES, TIMESTAMP
 
-__all__ = ["Reading", "read_by_value", "read_number", "read_text", "unread"]
+__all__ = ["Reading", "TypeReader", "read_by_value", "read_id", "read_number", "read_text", "unread"]
 
 Reading = tuple[pa.Array, npt.NDArray[np.bool_]]
 """Values (null where there are none, or none readable), and bool[n]: there was something, but not readable."""
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+WHOLE = 2.0**53  # from here on a float no longer tells one whole number from the next
+NO_TEXT = None  # a typed null of pyarrow would import pandas
 
 
 def read_text(column: pa.Array) -> pa.Array:
     """Return `column` (text or whole numbers) as text, as written; a cell of blanks only is null."""
     text = column.cast(pa.string())
-    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(text), ""), pa.scalar(None, pa.string()), text)
+    if pa.types.is_integer(column.type):
+        return text
+    blank = pc.equal(pc.utf8_trim_whitespace(text), "")
+    return pc.if_else(blank, NO_TEXT, text) if pc.any(blank).as_py() else text
+
+
+def read_id(column: pa.Array) -> Reading:
+    """Read text, whole numbers, or floats that hold whole numbers, as many tools write ids beside missing ones.
+
+    The float 17850.0 is the text `17850`; NaN is null; a float with a fraction could not be read.
+    """
+    if not pa.types.is_floating(column.type):
+        text = read_text(column)
+        return text, np.zeros(len(column), dtype=bool)
+    given = column.cast(pa.float64())
+    given = pc.if_else(pc.is_nan(given), pa.scalar(None, pa.float64()), given)
+    whole = pc.and_(pc.equal(pc.trunc(given), given), pc.less(pc.abs(given), WHOLE))
+    text = pc.if_else(whole, given, pa.scalar(None, pa.float64())).cast(pa.int64()).cast(pa.string())
+    return text, unread(given, text)
 
 
 def read_number(column: pa.Array) -> Reading:
@@ -30,15 +50,21 @@ def read_number(column: pa.Array) -> Reading:
     Text is a decimal number with a point (`-1.5`, `2e3`); anything else, infinity included, could not be read.
     """
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        text = read_text(column)
-        text = pc.utf8_trim_whitespace(text)
-        fits = pc.match_substring_regex(text, NUMBER)
-        values = pc.if_else(fits, text, pa.scalar(None, pa.string())).cast(pa.float64())
+        text = pc.utf8_trim_whitespace(read_text(column))
+        values = _numbers(text)
     else:
         values = column.cast(pa.float64(), safe=False)
         values = text = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
     finite = pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
     return finite, unread(text, finite)
+
+
+def _numbers(text: pa.Array) -> pa.Array:
+    try:
+        return text.cast(pa.float64())
+    except pa.ArrowInvalid:  # one cell is not a number: look at each
+        fits = pc.match_substring_regex(text, NUMBER)
+        return pc.if_else(fits, text, NO_TEXT).cast(pa.float64())
 
 
 def read_by_value(text: pa.Array, parse: Callable[[str], datetime]) -> Reading:
@@ -52,8 +78,32 @@ def read_by_value(text: pa.Array, parse: Callable[[str], datetime]) -> Reading:
     return moments, unread(text, moments)
 
 
+class TypeReader:
+    """Reads a source's words for types of events.
+
+    A word is looked up as written, then without regard to case; a word of ours needs no entry. Others stay as they
+    are, and go to quarantine as `unknown_event_type`.
+    """
+
+    def __init__(self, words: Mapping[str, str]) -> None:
+        folded = {word.strip().casefold(): ours for word, ours in words.items()}
+        self._exact = dict(words)
+        self._folded = {kind: kind for kind in EVENT_TYPES} | folded
+
+    def __call__(self, column: pa.Array) -> pa.Array:
+        """Return the types of a column of text or whole numbers; blanks are null."""
+        encoded = read_text(column).dictionary_encode()
+        ours = [None if word is None else self._ours(word) for word in encoded.dictionary.to_pylist()]
+        return pa.array(ours, pa.string()).take(encoded.indices)
+
+    def _ours(self, word: str) -> str:
+        return self._exact.get(word) or self._folded.get(word.strip().casefold(), word)
+
+
 def unread(cells: pa.Array, values: pa.Array) -> npt.NDArray[np.bool_]:
     """Return bool[n]: the cell holds something, but no value came of it."""
+    if cells.null_count == values.null_count:
+        return np.zeros(len(cells), dtype=bool)
     mask: npt.NDArray[np.bool_] = pc.and_(pc.is_valid(cells), pc.is_null(values)).to_numpy(zero_copy_only=False)
     return mask
 

@@ -4,14 +4,14 @@ import pkgutil
 from importlib import import_module
 
 from feature_repo.errors import SettingsError
-from training.adapters.contract import Adapter
+from training.adapters.contract import Adapter, TabularAdapter
 
 __all__ = ["adapter_named", "adapters"]
 
 PACKAGE = "training.adapters"
 
 
-def adapters() -> dict[str, Adapter]:
+def adapters() -> dict[str, Adapter | TabularAdapter]:
     """Return every adapter by its name, in alphabetical order; a module that is dropped into the folder is found."""
     paths = import_module(PACKAGE).__path__
     modules = (import_module(f"{PACKAGE}.{found.name}") for found in pkgutil.iter_modules(paths))
@@ -19,7 +19,7 @@ def adapters() -> dict[str, Adapter]:
     return {adapter.description.name: adapter for adapter in sorted(found, key=lambda one: one.description.name)}
 
 
-def adapter_named(name: str) -> Adapter:
+def adapter_named(name: str) -> Adapter | TabularAdapter:
     """Return the adapter of that name.
 
     Raises:

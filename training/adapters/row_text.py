@@ -4,15 +4,21 @@ MD5 serves as a fingerprint that every language has, not as protection. Cells ar
 is `\\N`, and a backslash or U+001F inside a cell is escaped, so different rows never give the same text.
 """
 
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["cell_texts", "row_texts", "row_values"]
+__all__ = ["cell_texts", "row_texts", "row_values", "rows_as_json"]
 
 SEPARATOR = "\x1f"
 MISSING = "\\N"
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
+PLAIN_FLOATS = (1e-4, 1e9)  # in between, Arrow and Python write a float with the same digits
 
 
 def row_texts(table: pa.Table) -> pa.Array:
@@ -29,6 +35,16 @@ def row_values(text: str, names: list[str]) -> dict[str, str | None]:
     return {name: _unescaped(cell) for name, cell in zip(names, cells, strict=True)}
 
 
+def rows_as_json(table: pa.Table) -> pa.Array:
+    """Return each row as a JSON object of its cells' texts, null where there is none, as `json.dumps` writes it."""
+    parts: list[Any] = []
+    for place, name in enumerate(table.column_names):
+        parts.append(f"{', ' if place else '{'}{json.dumps(name, ensure_ascii=False)}: ")
+        quoted = _each(cell_texts(table[name].combine_chunks()), lambda cell: json.dumps(cell, ensure_ascii=False))
+        parts.append(pc.coalesce(quoted, "null"))
+    return pc.binary_join_element_wise(*parts, "}", "") if parts else pa.repeat("{}", table.num_rows)
+
+
 def cell_texts(column: pa.Array) -> pa.Array:
     """Return the cells of a column as text: text and whole numbers as they are, the rest as Python writes it."""
     kind = column.type
@@ -36,25 +52,69 @@ def cell_texts(column: pa.Array) -> pa.Array:
         return column
     if pa.types.is_large_string(kind) or pa.types.is_integer(kind):
         return column.cast(pa.string())
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        return column.cast(pa.int64()).cast(pa.string())  # Python's datetime has no nanoseconds
+    if pa.types.is_timestamp(kind):
+        return _timestamps(column)
+    if pa.types.is_floating(kind):
+        return _floats(column.cast(pa.float64()))
     if pa.types.is_dictionary(kind):
         return cell_texts(column.dictionary_decode())
     if pa.types.is_nested(kind):
-        return pa.array([_written(value) for value in column.to_pylist()], pa.string())
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    return _each(column, str)
+
+
+def _timestamps(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if kind.unit == "ns":  # Python's datetime has no nanoseconds
+        return column.cast(pa.int64()).cast(pa.string())
+    local = column.cast(pa.timestamp(kind.unit)) if kind.tz in (None, "UTC") else pc.local_timestamp(column)
+    whole = pc.floor_temporal(local, unit="second")
+    text = whole.cast(pa.timestamp("s")).cast(pa.string())
+    millionths = pc.subtract(local.cast(pa.int64()), whole.cast(pa.int64()))
+    if pc.any(pc.not_equal(millionths, 0)).as_py():
+        digits = pc.utf8_slice_codeunits(pc.add(_as_millionths(millionths, kind.unit), 1_000_000).cast(pa.string()), 1)
+        text = pc.if_else(pc.equal(millionths, 0), text, pc.binary_join_element_wise(text, digits, "."))
+    return text if kind.tz is None else pc.binary_join_element_wise(text, _offsets(column, local), "")
+
+
+def _as_millionths(fraction: pa.Array, unit: str) -> pa.Array:
+    return pc.multiply(fraction, 1000) if unit == "ms" else fraction
+
+
+def _offsets(column: pa.Array, local: pa.Array) -> pa.Array:
+    utc = column.cast(pa.timestamp(column.type.unit))
+    seconds = pc.divide(pc.subtract(local.cast(pa.int64()), utc.cast(pa.int64())), PER_SECOND[column.type.unit])
+    return _each(seconds, lambda offset: str(datetime(2000, 1, 1, tzinfo=timezone(timedelta(seconds=offset))))[19:])
+
+
+def _floats(column: pa.Array) -> pa.Array:
+    size = pc.abs(column)
+    low, high = PLAIN_FLOATS
+    plain = pc.or_(pc.equal(size, 0.0), pc.and_(pc.greater_equal(size, low), pc.less(size, high)))
+    if not pc.all(plain).as_py():
+        return _each(column, str)
+    text = column.cast(pa.string())
+    pointed = pc.binary_join_element_wise(text, ".0", "")
+    return pc.if_else(pc.equal(pc.trunc(column), column), pointed, text)
+
+
+def _each(column: pa.Array, write: Callable[[Any], str]) -> pa.Array:
+    """Write every different value once."""
     encoded = column.dictionary_encode()
-    written = [_written(value) for value in encoded.dictionary.to_pylist()]
+    written = [None if value is None else write(value) for value in encoded.dictionary.to_pylist()]
     return pa.array(written, pa.string()).take(encoded.indices)
 
 
-def _written(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
 def _escaped(cells: pa.Array) -> pa.Array:
-    if not pc.any(pc.match_substring_regex(cells, r"[\\\x1f]")).as_py():
+    if not _holds(cells, b"\\") and not _holds(cells, b"\x1f"):
         return cells
     return pc.replace_substring(pc.replace_substring(cells, "\\", "\\\\"), SEPARATOR, "\\u")
+
+
+def _holds(cells: pa.Array, byte: bytes) -> bool:
+    """Whether a byte may be in the cells; whatever else shares their buffer counts too."""
+    data = cells.buffers()[2]
+    return data is not None and np.frombuffer(data, np.uint8).tobytes().find(byte) >= 0
 
 
 def _unescaped(cell: str) -> str | None:

@@ -1,68 +1,152 @@
 """What is known about customers and items, and since when: one row whenever something changed.
 
 A null in a source row means that this row says nothing, so what was known before still holds.
+
+Most customers and items say the same in all of their rows. Those are told from one pass over the rows, which keeps
+one group for everything that was ever said; only the others are followed through time.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from training.adapters.contract import ITEM_ATTRIBUTES, USER_ATTRIBUTES
+from training.adapters.contract import ITEM_ATTRIBUTES, NUMBER_COLUMNS, USER_ATTRIBUTES
 
-__all__ = ["item_query", "user_query"]
+__all__ = ["item_query", "prepare_snapshots", "user_query"]
 
 DAY_US = 86_400_000_000
+DERIVED = {"list_price": "revenue", "unit_cost": "cost"}
+
+# Smallest for the earliest day and, on it, the latest moment: what `_DECODED` gives back is that moment.
+LATE_ON_THE_FIRST_DAY = f"min((moment // {DAY_US}) * {2 * DAY_US} + {DAY_US} - moment % {DAY_US})"
+DECODED = f"(latest // {2 * DAY_US}) * {DAY_US} + {DAY_US} - latest % {2 * DAY_US}"
 
 
-def user_query() -> str:
-    """Return SQL over `staged`: (user_id, moment, attributes) at the first row of a customer and at every change.
+def prepare_snapshots(connection: Any, given: Mapping[str, int]) -> None:
+    """Make `user_said` and `item_said`: a row for every different thing that was ever said about a user or an item.
+
+    `given` counts the values of each canonical column, of events and of files about items and users: columns without
+    any are not looked at. `events` counts the events that say it.
+    """
+    attributes = dict.fromkeys(USER_ATTRIBUTES + ITEM_ATTRIBUTES)
+    columns = ", ".join(("source_row", "moment", "user_id", "item_id", *attributes))
+    told = f"SELECT {columns}, TRUE AS of_event FROM staged"
+    if connection.execute("SELECT count(*) FROM attributes").fetchone()[0]:
+        since_the_first = "coalesce(moment, (SELECT min(moment) FROM staged)) AS moment"
+        told += f" UNION ALL BY NAME SELECT * REPLACE ({since_the_first}), FALSE AS of_event"
+        told += f" FROM (SELECT {columns} FROM attributes)"
+    connection.execute(f"CREATE VIEW told AS {told}")
+    _gather(connection, "user_said", "user_id", USER_ATTRIBUTES, given)
+    _gather(connection, "item_said", "item_id", ITEM_ATTRIBUTES, given)
+
+
+def user_query(given: Mapping[str, int]) -> str:
+    """Return SQL: (user_id, moment, attributes) at the first row of a customer and at every change.
 
     Of several rows at one moment, the last one in the source that says something counts.
     """
-    told = ", ".join(f"arg_max({name}, source_row) AS {name}" for name in USER_ATTRIBUTES)
-    return _changes("user_id", f"SELECT user_id, moment, {told} FROM staged GROUP BY user_id, moment", USER_ATTRIBUTES)
+    return f"""
+        WITH moving AS (SELECT user_id FROM user_said GROUP BY user_id HAVING count(*) > 1),
+        {_periods("user_id", "moment", _spoken(USER_ATTRIBUTES, given))},
+        {_changes("user_id", USER_ATTRIBUTES)}
+        SELECT user_id, moment, {", ".join(USER_ATTRIBUTES)} FROM user_said WHERE user_id NOT IN (FROM moving)
+        UNION ALL BY NAME FROM changes
+        ORDER BY moment, user_id"""
 
 
-def item_query(connection: Any) -> str:
-    """Return SQL over `staged`: (item_id, moment, attributes) whenever an item's day (UTC) differs from what was known.
+def item_query(given: Mapping[str, int]) -> str:
+    """Return SQL: (item_id, moment, attributes) whenever an item's day (UTC) differs from what was known.
 
-    A day's row holds from the item's last event on that day, because only then is all of it known. A `list_price`
+    A day's row holds from the item's last event on that day, because only then is all of it known; of an attribute the
+    last value counts, by time and then by place in the source. A `list_price`
     that the source does not have is the day's median of revenue per piece, `unit_cost` the day's median of cost per
     piece, over purchases of more than no pieces.
     """
-    prices = {
-        "list_price": _price(connection, "list_price", "revenue"),
-        "unit_cost": _price(connection, "unit_cost", "cost"),
-    }
-    told = ", ".join(f"{prices.get(name, _last(name))} AS {name}" for name in ITEM_ATTRIBUTES)
-    days = (
-        f"SELECT item_id, max(moment) AS moment, {told} FROM staged WHERE item_id IS NOT NULL "
-        f"GROUP BY item_id, moment // {DAY_US}"
+    derived = {name: total for name, total in DERIVED.items() if not given[name] and given[total] and given["quantity"]}
+    sold = f"UNION SELECT DISTINCT item_id FROM staged WHERE item_id IS NOT NULL AND {SOLD}" if derived else ""
+    medians = "".join(f"{name}_medians AS ({_medians(total)}), " for name, total in derived.items())
+    return f"""
+        WITH moving AS (SELECT item_id FROM item_said GROUP BY item_id HAVING count(*) > 1 {sold}),
+        {medians}
+        {_periods("item_id", f"moment // {DAY_US}", _spoken(ITEM_ATTRIBUTES, given), tuple(derived))},
+        {_changes("item_id", ITEM_ATTRIBUTES)}
+        SELECT item_id, {DECODED} AS moment, {", ".join(ITEM_ATTRIBUTES)} FROM item_said
+        WHERE item_id NOT IN (FROM moving)
+        UNION ALL BY NAME FROM changes
+        ORDER BY moment, item_id"""
+
+
+SOLD = "event_type = 'purchase' AND quantity > 0"
+
+
+def _spoken(attributes: tuple[str, ...], given: Mapping[str, int]) -> tuple[str, ...]:
+    return tuple(name for name in attributes if given[name])
+
+
+def _gather(connection: Any, table: str, key: str, attributes: tuple[str, ...], given: Mapping[str, int]) -> None:
+    spoken = _spoken(attributes, given)
+    names = "".join(f", {name}" for name in spoken)
+    silent = "".join(f", NULL::{_kind(name)} AS {name}" for name in attributes if name not in spoken)
+    connection.execute(
+        f"CREATE TABLE {table} AS SELECT {key}{names}{silent}, min(moment) AS moment, "
+        f"{LATE_ON_THE_FIRST_DAY} AS latest, count(*) FILTER (of_event) AS events "
+        f"FROM told WHERE {key} IS NOT NULL GROUP BY {key}{names}"
     )
-    return _changes("item_id", days, ITEM_ATTRIBUTES)
 
 
-def _last(name: str) -> str:
-    return f"arg_max({name}, source_row)"
+def _periods(key: str, period: str, spoken: tuple[str, ...], derived: tuple[str, ...] = ()) -> str:
+    """What is said about whoever moves, a row a period: of each attribute the last value, by time and then by source.
+
+    What a period says again and again is one row first, so that little is left to compare.
+    """
+    names = "".join(f", {name}" for name in spoken)
+    last = "".join(f", arg_max({name}, place) AS {name}" for name in spoken)
+    medians = "".join(f", {name}_medians.price AS {name}" for name in derived)
+    joins = "".join(f" LEFT JOIN {name}_medians USING ({key}, period)" for name in derived)
+    return f"""
+        said AS (
+            SELECT {key}, {period} AS period{names}, max(moment) AS moment,
+                max(moment::HUGEINT * {2**50} + source_row) AS place
+            FROM told WHERE {key} IN (FROM moving) GROUP BY {key}, period{names}
+        ),
+        lasting AS (SELECT {key}, period, max(moment) AS moment{last} FROM said GROUP BY {key}, period),
+        periods AS (SELECT lasting.*{medians} FROM lasting{joins})"""
 
 
-def _price(connection: Any, name: str, total: str) -> str:
-    if connection.execute(f"SELECT count({name}) FROM staged").fetchone()[0]:
-        return _last(name)
-    return f"median({total} / quantity) FILTER (event_type = 'purchase' AND quantity > 0)"
+def _medians(total: str) -> str:
+    """The exact median of an amount per piece, from how often each was paid: no group holds all of its values."""
+    return f"""
+        SELECT item_id, period, CASE WHEN low = high THEN low ELSE low + (high - low) * 0.5 END AS price FROM (
+            SELECT item_id, period, min(price) FILTER (reached >= (lines + 1) // 2) AS low,
+                min(price) FILTER (reached >= lines // 2 + 1) AS high
+            FROM (
+                SELECT *, sum(n) OVER (PARTITION BY item_id, period ORDER BY price) AS reached,
+                    sum(n) OVER (PARTITION BY item_id, period) AS lines
+                FROM (
+                    SELECT item_id, moment // {DAY_US} AS period, {total} / quantity AS price, count(*) AS n
+                    FROM staged WHERE {SOLD} AND {total} IS NOT NULL AND item_id IS NOT NULL GROUP BY ALL
+                )
+            ) GROUP BY item_id, period
+        )"""
 
 
-def _changes(key: str, told: str, attributes: tuple[str, ...]) -> str:
+def _changes(key: str, attributes: tuple[str, ...]) -> str:
     known = ", ".join(f"last_value({name} IGNORE NULLS) OVER past AS {name}" for name in attributes)
     names = ", ".join(attributes)
+    silent = ", ".join(f"NULL::{_kind(name)} AS {name}" for name in attributes)
     return f"""
-        WITH told AS ({told}),
+        complete AS (FROM (SELECT {silent} LIMIT 0) UNION ALL BY NAME FROM periods),
         known AS (
-            SELECT {key}, moment, {known} FROM told
+            SELECT {key}, moment, {known} FROM complete
             WINDOW past AS (PARTITION BY {key} ORDER BY moment ROWS UNBOUNDED PRECEDING)
         ),
         compared AS (
             SELECT *, row_number() OVER before AS place, lag(row({names})) OVER before AS earlier FROM known
             WINDOW before AS (PARTITION BY {key} ORDER BY moment)
-        )
-        SELECT {key}, moment, {names} FROM compared
-        WHERE place = 1 OR row({names}) IS DISTINCT FROM earlier
-        ORDER BY moment, {key}"""
+        ),
+        changes AS (
+            SELECT {key}, moment, {names} FROM compared WHERE place = 1 OR row({names}) IS DISTINCT FROM earlier
+        )"""
+
+
+def _kind(name: str) -> str:
+    return "DOUBLE" if name in NUMBER_COLUMNS else "VARCHAR"

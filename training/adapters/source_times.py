@@ -1,8 +1,12 @@
 """Cells to moments in UTC, for sources that write time in any usual way."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
+from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -10,13 +14,19 @@ from feature_repo.errors import SettingsError
 from feature_repo.events import TIMESTAMP
 from training.adapters.readings import Reading, read_text, unread
 
-__all__ = ["is_readable_time", "read_time", "zone_named"]
+__all__ = ["is_readable_time", "read_time", "time_format", "zone_named"]
 
 NAIVE = pa.timestamp("us")
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 NOON_US = 12 * 3_600_000_000
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799  # years 1 to 9999: beyond them nothing is a moment
-UNIX_DIGITS = (9, 10)  # 1990 to 2099 in seconds
+# 1990 to 2099 in seconds lies below the first limit, in milliseconds below the second, in microseconds below the third.
+UNIX_LIMITS = ((10**11, "s"), (10**14, "ms"), (10**17, "us"), (2**63, "ns"))
+UNIX_DIGITS = r"^([0-9]{9,10}|[0-9]{12,13}|[0-9]{15,16}|[0-9]{18,19})(\.[0-9]+)?$"
+ZONED = r":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+DAY_LENGTHS = (8, 10)
+FEW = 64
+NO_TEXT = None  # a typed null of pyarrow would import pandas
 
 
 def zone_named(name: str) -> str:
@@ -34,58 +44,187 @@ def zone_named(name: str) -> str:
     return name
 
 
+def time_format(pattern: str | None) -> str | None:
+    """Return `pattern` if it tells a day, as for strptime: `%d/%m/%Y %H:%M`.
+
+    Raises:
+        SettingsError: it tells none, or not one that can be read back.
+    """
+    if pattern is None:
+        return None
+    moment = datetime(2023, 11, 30, 21, 45, tzinfo=UTC)
+    try:
+        told = datetime.strptime(moment.strftime(pattern), pattern)
+    except ValueError:
+        told = None
+    if told is None or told.date() != moment.date():
+        raise SettingsError(
+            f"[data] time_format does not tell the day: got {pattern!r}; expected directives of strptime such as "
+            "%d/%m/%Y %H:%M. Leave it out for ISO 8601 and Unix time."
+        )
+    return pattern
+
+
 def is_readable_time(kind: pa.DataType) -> bool:
-    """Return whether a column of this type can hold times: text, timestamps, dates or whole (Unix) seconds."""
+    """Return whether a column of this type can hold times: text, timestamps, dates or Unix time as a number."""
     test = pa.types
-    return test.is_string(kind) or test.is_timestamp(kind) or test.is_date(kind) or test.is_integer(kind)
+    numeric = test.is_integer(kind) or test.is_floating(kind)
+    return test.is_string(kind) or test.is_timestamp(kind) or test.is_date(kind) or numeric
 
 
-def read_time(column: pa.Array, zone: str) -> Reading:
-    """Read a column of text, timestamps, dates or whole numbers as UTC microseconds.
+def read_time(column: pa.Array, zone: str, pattern: str | None = None) -> Reading:
+    """Read a column of text, timestamps, dates or numbers as UTC microseconds.
 
-    Text is ISO 8601 (`2024-05-01`, `2024-05-01 13:05`, with or without seconds and zone, ` UTC` at the end too) or
-    Unix seconds; whole numbers are Unix seconds. What has no zone is in `zone`: of a time that the clock showed
-    twice the first is meant, and one that it skipped is moved to the end of the gap. A day without a time is put
-    at 12:00, so that what happens on a day is not known when it begins.
+    Text is ISO 8601 (`2024-05-01`, `2024-05-01 13:05`, with or without seconds and zone, ` UTC` at the end too), Unix
+    time, or what `pattern` says. Unix time is in seconds, milliseconds, microseconds or nanoseconds, told apart by
+    its size: from 1990 to 2099 no number is a moment in two of them. What has no zone is in `zone`: of a time that the
+    clock showed twice the first is meant, and one that it skipped is moved to the end of the gap. A day without a
+    time is put at 12:00, so that what happens on a day is not known when it begins.
     """
     kind = column.type
     if pa.types.is_string(kind):
-        return _read_text(read_text(column), zone)
+        text = read_text(column)
+        moments = _of_pattern(text, zone, pattern) if pattern else _of_text(text, zone)
+        return moments, unread(text, moments)
     if pa.types.is_integer(kind):
-        moments = _microseconds(column.cast(pa.int64()), 1).cast(TIMESTAMP)
+        moments = _unix(column.cast(pa.int64())).cast(TIMESTAMP)
+    elif pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+        moments = _unix_fraction(column.cast(pa.float64())).cast(TIMESTAMP)
     elif pa.types.is_date(kind):
-        days = column.cast(pa.date32()).cast(pa.timestamp("s"))
-        moments = _in_zone(pc.add(_microseconds(days.cast(pa.int64()), 1), NOON_US).cast(NAIVE), zone)
+        moments = _in_zone(_noon(column), zone)
     else:
         moments = _microseconds(column.cast(pa.int64()), PER_SECOND[kind.unit])
         moments = moments.cast(TIMESTAMP) if kind.tz else _in_zone(moments.cast(NAIVE), zone)
     return moments, unread(column, moments)
 
 
-def _read_text(text: pa.Array, zone: str) -> Reading:
+def _of_pattern(text: pa.Array, zone: str, pattern: str) -> pa.Array:
+    if any(directive in pattern for directive in ("%f", "%z", "%Z")):  # Arrow knows neither fractions nor zones
+        return _by_value(text, zone, pattern)
+    told = pc.strptime(pc.utf8_trim_whitespace(text), format=pattern, unit="us", error_is_null=True)
+    return _in_zone(told if _tells_time(pattern) else pc.add(told.cast(pa.int64()), NOON_US).cast(NAIVE), zone)
+
+
+def _tells_time(pattern: str) -> bool:
+    return any(directive in pattern for directive in ("%H", "%I", "%T", "%R", "%c", "%X"))
+
+
+def _of_text(text: pa.Array, zone: str) -> pa.Array:
+    """Read text by its shape, a whole column at a time; what fits none is looked at by itself."""
+    text = pc.utf8_trim_whitespace(text)
+    unix = pc.match_substring_regex(text, UNIX_DIGITS)
+    day = pc.and_(pc.is_in(pc.utf8_length(text), pa.array(DAY_LENGTHS, pa.int32())), pc.invert(unix))
+    shapes: list[tuple[pa.Array, Callable[[pa.Array], pa.Array]]] = [
+        (day, partial(_by_value, zone=zone, pattern=None)),
+        (unix, _unix_text),
+        (pc.invert(pc.or_(day, unix)), partial(_of_moments, zone=zone)),
+    ]
+    moments = pa.nulls(len(text), TIMESTAMP)
+    for shape, read in shapes:
+        if text.null_count == 0 and pc.all(shape).as_py():
+            return read(text)
+        if pc.any(shape).as_py():
+            moments = pc.coalesce(moments, read(pc.if_else(shape, text, NO_TEXT)))
+    return moments
+
+
+def _unix_text(text: pa.Array) -> pa.Array:
+    if pc.any(pc.match_substring(text, ".")).as_py():
+        return _unix_fraction(text.cast(pa.float64())).cast(TIMESTAMP)
+    return _unix(text.cast(pa.int64())).cast(TIMESTAMP)
+
+
+def _of_moments(text: pa.Array, zone: str) -> pa.Array:
+    named = pc.ends_with(text, " UTC")
+    if pc.any(named).as_py():
+        text = pc.if_else(named, pc.binary_join_element_wise(pc.utf8_slice_codeunits(text, 0, -4), "Z", ""), text)
+    zoned = pc.match_substring_regex(text, ZONED)
+    if pc.all(zoned).as_py() and text.null_count == 0:
+        return _cast(text, TIMESTAMP, zone)
+    aware = _cast(pc.if_else(zoned, text, NO_TEXT), TIMESTAMP, zone)
+    naive = _cast(pc.if_else(zoned, NO_TEXT, text), NAIVE, zone)
+    return pc.coalesce(aware, naive)
+
+
+def _cast(text: pa.Array, kind: pa.DataType, zone: str) -> pa.Array:
+    """Read text of one kind; halves are tried until what Arrow cannot read is by itself, and left to Python."""
+    try:
+        moments = text.cast(kind)
+        return moments if kind.tz else _in_zone(moments, zone)
+    except pa.ArrowInvalid:
+        if len(text) <= FEW:
+            return _by_value(text, zone, None)
+        half = len(text) // 2
+        parts = [_cast(part, kind, zone) for part in (text.slice(0, half), text.slice(half))]
+        return pa.concat_arrays(parts)
+
+
+def _by_value(text: pa.Array, zone: str, pattern: str | None) -> pa.Array:
     encoded = text.dictionary_encode()
-    parsed = [_parsed(value.strip()) for value in encoded.dictionary.to_pylist()]
+    parsed = [None if one is None else _parsed(one.strip(), pattern) for one in encoded.dictionary.to_pylist()]
     aware = pa.array([one if one and one.tzinfo else None for one in parsed], TIMESTAMP)
     naive = pa.array([one if one and not one.tzinfo else None for one in parsed], NAIVE)
-    moments = pc.coalesce(aware, _in_zone(naive, zone)).take(encoded.indices)
-    return moments, unread(text, moments)
+    return pc.coalesce(aware, _in_zone(naive, zone)).take(encoded.indices)
 
 
-def _parsed(text: str) -> datetime | None:
-    if text.isdigit() and len(text) in UNIX_DIGITS:
-        return datetime.fromtimestamp(int(text), tz=UTC)
-    if text.endswith(" UTC"):
-        text = f"{text[:-4]}+00:00"
+def _parsed(text: str, pattern: str | None) -> datetime | None:
     try:
-        if len(text) in (8, 10):
+        if pattern:
+            return _with_pattern(text, pattern)
+        if len(text) in DAY_LENGTHS:
             return datetime.combine(date.fromisoformat(text), time(12))
+        if text.endswith(" UTC"):
+            text = f"{text[:-4]}+00:00"
         return datetime.fromisoformat(text).astimezone(UTC) if _has_zone(text) else datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         return None
 
 
+def _with_pattern(text: str, pattern: str) -> datetime:
+    told = datetime.strptime(text, pattern)
+    if not _tells_time(pattern):
+        return told.replace(hour=12)
+    return told.astimezone(UTC) if told.tzinfo else told
+
+
 def _has_zone(text: str) -> bool:
     return text.endswith("Z") or "+" in text or "-" in text[11:]
+
+
+def _unix(numbers: pa.Array) -> pa.Array:
+    """Unix time of any unit to microseconds, by the size of each number."""
+    values = numbers.fill_null(0).to_numpy(zero_copy_only=False)
+    size = np.abs(values)
+    limits = [np.abs(values) < limit if limit < 2**63 else np.full(len(values), True) for limit, _ in UNIX_LIMITS]
+    if size.size and limits[0].all():
+        return _microseconds(numbers, 1)
+    converted = np.select(limits, [_whole_us(values, PER_SECOND[unit]) for _, unit in UNIX_LIMITS])
+    return pa.array(converted, pa.int64(), mask=pc.is_null(numbers).to_numpy(zero_copy_only=False))
+
+
+def _whole_us(values: npt.NDArray[np.int64], per_second: int) -> npt.NDArray[np.int64]:
+    if per_second > 10**6:
+        return values // (per_second // 10**6)
+    factor = 10**6 // per_second
+    return np.clip(values, -(2**62) // factor, 2**62 // factor) * factor
+
+
+def _unix_fraction(numbers: pa.Array) -> pa.Array:
+    size = pc.abs(numbers)
+    micro = pa.nulls(len(numbers), pa.float64())
+    for limit, unit in UNIX_LIMITS:
+        micro = pc.coalesce(micro, pc.if_else(pc.less(size, float(limit)), _scaled(numbers, unit), pa.scalar(None)))
+    return pc.round(micro).cast(pa.int64(), safe=False)
+
+
+def _scaled(numbers: pa.Array, unit: str) -> pa.Array:
+    return pc.multiply(numbers, 10**6 / PER_SECOND[unit])
+
+
+def _noon(days: pa.Array) -> pa.Array:
+    seconds = days.cast(pa.date32()).cast(pa.timestamp("s")).cast(pa.int64())
+    return pc.add(_microseconds(seconds, 1), NOON_US).cast(NAIVE)
 
 
 def _microseconds(units: pa.Array, per_second: int) -> pa.Array:

@@ -1,15 +1,15 @@
-"""Where chunks wait until the whole source is read: a DuckDB file beside the target, so memory stays bounded.
+"""Where rows wait until the whole source is read: Parquet beside the target, so memory stays bounded.
 
-What needs all rows at once (repetitions, order, what changed) is done here, out of core; the file is removed after.
+What needs all rows at once (repetitions, order, what changed) is asked of DuckDB, which spills into the same folder;
+the folder is removed after.
 """
 
-import fcntl
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,99 +17,240 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from feature_repo.errors import InputError
 from feature_repo.events import QUARANTINE_SCHEMA
 from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, CanonicalChunk
-from training.adapters.row_text import row_texts, row_values
+from training.adapters.row_text import row_texts, row_values, rows_as_json
+from training.adapters.sole_writer import sole_writer
+from training.adapters.validation import Verdicts
 
 __all__ = ["Staging", "staging"]
 
-MEMORY = "512MB"
-WRITTEN = ("ingest", "events", "users", "items", "quarantine", "data_card.json", "data_card.md", "log.json")
+MEMORY = "160MB"  # of DuckDB; the process with its libraries, a chunk and a row group takes about as much again
 SPILL = "100GB"  # a limit, because DuckDB would otherwise take the whole disk for one sort
+VALUES = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
+ATTRIBUTES_FROM = 2**48  # rows of files about items and users are numbered from here, after every event's
+ROW_GROUP = 131_072
+
+STAGED = pa.schema(
+    [
+        pa.field("source_row", pa.int64()),
+        pa.field("moment", pa.int64()),
+        pa.field("id_low", pa.uint64()),
+        pa.field("id_high", pa.uint64()),
+        *(pa.field(name, pa.string()) for name in TEXT_COLUMNS),
+        *(pa.field(name, pa.float64()) for name in NUMBER_COLUMNS),
+    ]
+)
+TEXTS = pa.schema([pa.field("source_row", pa.int64()), pa.field("source_text", pa.string())])
+ATTRIBUTES = pa.schema([pa.field("about", pa.string()), *STAGED])
+
+FILL_CATEGORIES = """COPY (
+    SELECT s.* REPLACE (c.category AS category) FROM staged s ASOF LEFT JOIN (
+        SELECT item_id, coalesce(moment, (SELECT min(moment) FROM staged)) AS moment,
+            arg_max(category, source_row) AS category
+        FROM attributes WHERE about = 'items' AND category IS NOT NULL GROUP BY ALL
+    ) c ON s.item_id = c.item_id AND s.moment >= c.moment
+) TO '{file}' (FORMAT parquet)"""
 
 
 class Staging:
-    """Rows that can be used (table `staged`) and rows that cannot (table `quarantine`).
+    """Rows that can be used and rows that cannot.
 
-    `staged` has `source_row`, `event_id`, `source_text`, `moment` (microseconds since 1970, UTC) and the columns of
-    `ROW_SCHEMA`.
+    After `settle` the connection has the views `staged` (events) and `attributes` (what other files say about items
+    and users), with `moment` (microseconds since 1970, UTC), `id_low` and `id_high` (the halves of the MD5 of the
+    row's text) and the columns of `ROW_SCHEMA`; and the table `quarantine`.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, folder: Path) -> None:
         self.connection = connection
-        self.names: list[str] = []
-        texts = ", ".join(f"{name} VARCHAR" for name in TEXT_COLUMNS)
-        numbers = ", ".join(f"{name} DOUBLE" for name in NUMBER_COLUMNS)
+        self.folder = folder
+        self.given = dict.fromkeys(VALUES, 0)
+        self._said_beside = dict.fromkeys(VALUES, 0)
+        self._attribute_rows: dict[str, int] = {}
+        self.ordered = True
+        self._last = -(2**63)
+        self._names: dict[str, list[str]] = {}
+        self._digests = (sha256(), sha256())
+        self._rows = _writer(folder / "rows.parquet", STAGED)
+        self._texts = _writer(folder / "texts.parquet", TEXTS)
+        self._attributes = _writer(folder / "attributes.parquet", ATTRIBUTES)
         connection.execute(
-            f"CREATE TABLE staged (source_row BIGINT, event_id VARCHAR, source_text VARCHAR, moment BIGINT, "
-            f"{texts}, {numbers})"
-        )
-        connection.execute(
-            "CREATE TABLE quarantine (source_row BIGINT, reason VARCHAR, detail VARCHAR, source_values VARCHAR)"
+            "CREATE TABLE quarantine (about VARCHAR, source_row BIGINT, reason VARCHAR, detail VARCHAR, "
+            "source_values VARCHAR)"
         )
 
-    def add(self, chunk: CanonicalChunk, reason: npt.NDArray[np.object_], detail: npt.NDArray[np.object_]) -> None:
-        """Take a chunk: rows without a reason to `staged`, the others and the unreadable ones to `quarantine`.
+    def add(self, chunk: CanonicalChunk, judged: Verdicts) -> None:
+        """Take a chunk: rows without a problem are staged, the others and the unreadable ones go to `quarantine`.
 
         In quarantine the values are text, as the source has them.
         """
-        self.names = chunk.source.column_names
+        self._names[chunk.about] = chunk.source.column_names
+        if not judged.usable.all():
+            self._refuse(chunk, judged)
+        if chunk.unreadable:
+            self._refuse_unreadable(chunk)
         texts = row_texts(chunk.source)
-        usable = np.array([one is None for one in reason], dtype=bool)
-        self._stage(chunk, texts, pa.array(usable))
-        refused = np.flatnonzero(~usable)
-        values = [row_values(text, self.names) for text in texts.take(refused).to_pylist()]
-        rows = list(zip(chunk.source_row[refused].tolist(), reason[refused], detail[refused], values, strict=True))
-        rows += [(row.source_row, row.reason, row.detail, dict(row.source_values)) for row in chunk.unreadable]
-        self._refuse(rows)
+        if not judged.usable.all():
+            kept = pa.array(judged.usable)
+            texts, chunk = texts.filter(kept), _filtered(chunk, kept, judged.usable)
+        low, high = self._ids(texts)
+        staged = _staged(chunk, low, high)
+        if chunk.about == "events":
+            self._stage(staged, texts)
+        else:
+            self._stage_attributes(chunk.about, staged)
 
-    def refuse_repetitions(self) -> None:
-        """Move every exact repetition of an earlier source row to `quarantine`, as `duplicate`."""
-        self.connection.execute(
-            """CREATE TEMP TABLE repetition AS
-            SELECT s.source_row, s.source_text, r.first_row
-            FROM staged s JOIN (
-                SELECT event_id, min(source_row) AS first_row FROM staged GROUP BY event_id HAVING count(*) > 1
-            ) r USING (event_id) WHERE s.source_row > r.first_row"""
-        )
-        found = self.connection.execute("SELECT * FROM repetition ORDER BY source_row")
-        while rows := found.fetchmany(50_000):
-            cursor = self.connection.cursor()
-            self._refuse(
-                [
-                    (number, "duplicate", f"repeats row {first}", row_values(text, self.names))
-                    for number, text, first in rows
-                ],
-                cursor,
-            )
-        self.connection.execute("DELETE FROM staged WHERE source_row IN (SELECT source_row FROM repetition)")
+    def settle(self) -> None:
+        """Close the files and move every exact repetition of an earlier row to `quarantine`, as `duplicate`."""
+        for writer in (self._rows, self._texts, self._attributes):
+            writer.close()
+        for name in ("rows", "texts", "attributes"):
+            self.connection.read_parquet(str(self.folder / f"{name}.parquet")).create_view(name)
+        found = self._find_repetitions()
+        kept = " WHERE source_row NOT IN (SELECT source_row FROM repetition)" if found else ""
+        self.connection.execute(f"CREATE VIEW staged AS SELECT * FROM rows{kept}")
+        if found:
+            self._refuse_repetitions()
+            self._take_from_given()
+        if not self.given["category"] and self._said_beside["category"]:
+            self._fill_categories()
 
-    def quarantined(self) -> dict[str, int]:
+    def quarantined(self, about: str = "events") -> dict[str, int]:
         """Return the number of rows in quarantine by reason, most frequent first."""
-        query = "SELECT reason, count(*) AS n FROM quarantine GROUP BY reason ORDER BY n DESC, reason"
-        return dict(self.connection.execute(query).fetchall())
+        query = "SELECT reason, count(*) AS n FROM quarantine WHERE about = ? GROUP BY reason ORDER BY n DESC, reason"
+        return dict(self.connection.execute(query, [about]).fetchall())
 
-    def _stage(self, chunk: CanonicalChunk, texts: pa.Array, usable: pa.Array) -> None:
-        columns = {name: chunk.rows[name] for name in (*TEXT_COLUMNS, *NUMBER_COLUMNS)}
-        moment = chunk.rows["event_timestamp"].cast(pa.int64())
-        table = pa.table({"source_row": chunk.source_row, "source_text": texts, "moment": moment, **columns})
-        table = table.filter(usable)
-        self.connection.register("chunk", table)
-        self.connection.execute("INSERT INTO staged BY NAME SELECT *, md5(source_text) AS event_id FROM chunk")
+    @property
+    def said(self) -> dict[str, int]:
+        """How many values each canonical column has, in events and in files about items and users."""
+        return {name: self.given[name] + self._said_beside[name] for name in VALUES}
+
+    def attribute_counts(self) -> dict[str, int]:
+        """Return the rows of files about items and users, those that can be used and those in quarantine."""
+        refused = {about: sum(self.quarantined(about).values()) for about in self._attribute_rows}
+        return self._attribute_rows | {f"{about}_quarantined": n for about, n in refused.items() if n}
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the identities of the rows that can be used, in the source's order."""
+        return sha256(b"".join(half.digest() for half in self._digests)).hexdigest()
+
+    def close(self) -> None:
+        """Let go of every file."""
+        for writer in (self._rows, self._texts, self._attributes):
+            writer.close()
+        self.connection.close()
+
+    def _ids(self, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+        self.connection.register("chunk", pa.table({"text": texts}))
+        halves = self.connection.sql(
+            f"SELECT (md5 & {2**64 - 1})::UBIGINT AS low, (md5 >> 64)::UBIGINT AS high "
+            "FROM (SELECT md5_number(text) AS md5 FROM chunk)"
+        ).to_arrow_table()
         self.connection.unregister("chunk")
+        low, high = halves["low"].combine_chunks(), halves["high"].combine_chunks()
+        for digest, half in zip(self._digests, (low, high), strict=True):
+            digest.update(half.to_numpy(zero_copy_only=False).tobytes())
+        return low, high
 
-    def _refuse(self, rows: list[tuple[Any, ...]], cursor: Any = None) -> None:
-        if not rows:
-            return
-        numbers, reasons, details, values = zip(*rows, strict=True)
-        texts = [json.dumps(value, ensure_ascii=False) for value in values]
-        table = pa.table([numbers, reasons, details, texts], schema=QUARANTINE_SCHEMA)
-        cursor = cursor or self.connection
-        cursor.register("refused", table)
+    def _stage(self, staged: pa.Table, texts: pa.Array) -> None:
+        for name in VALUES:
+            self.given[name] += staged.num_rows - staged[name].null_count
+        self._rows.write_table(staged, row_group_size=ROW_GROUP)
+        self._texts.write_table(pa.table([staged["source_row"], texts], schema=TEXTS), row_group_size=ROW_GROUP)
+        moments = staged["moment"].combine_chunks().to_numpy(zero_copy_only=False)
+        if self.ordered and moments.size:
+            self.ordered = bool(self._last <= moments[0] and (moments[1:] >= moments[:-1]).all())
+            self._last = moments[-1]
+
+    def _stage_attributes(self, about: str, staged: pa.Table) -> None:
+        self._attribute_rows[about] = self._attribute_rows.get(about, 0) + staged.num_rows
+        for name in VALUES:
+            self._said_beside[name] += staged.num_rows - staged[name].null_count
+        table = staged.add_column(0, "about", pa.repeat(about, staged.num_rows))
+        numbers = pc.add(table["source_row"], ATTRIBUTES_FROM)
+        self._attributes.write_table(table.set_column(1, "source_row", numbers), row_group_size=ROW_GROUP)
+
+    def _refuse(self, chunk: CanonicalChunk, judged: Verdicts) -> None:
+        refused = np.flatnonzero(~judged.usable)
+        reasons = pa.array([problem.reason for problem in judged.problems], pa.string())
+        details = pa.array([problem.detail for problem in judged.problems], pa.string())
+        place = pa.array(judged.place[refused])
+        self._into_quarantine(
+            chunk.about,
+            chunk.source_row[refused],
+            reasons.take(place),
+            details.take(place),
+            rows_as_json(chunk.source.take(pa.array(refused))),
+        )
+
+    def _refuse_unreadable(self, chunk: CanonicalChunk) -> None:
+        rows = chunk.unreadable
+        values = [json.dumps(dict(row.source_values), ensure_ascii=False) for row in rows]
+        self._into_quarantine(
+            chunk.about,
+            np.array([row.source_row for row in rows], dtype=np.int64),
+            pa.array([row.reason for row in rows], pa.string()),
+            pa.array([row.detail for row in rows], pa.string()),
+            pa.array(values, pa.string()),
+        )
+
+    def _into_quarantine(
+        self, about: str, numbers: npt.NDArray[np.int64], reasons: pa.Array, details: pa.Array, values: pa.Array
+    ) -> None:
+        if about != "events":
+            details = pc.binary_join_element_wise(f"{about}: ", details, "")
+        table = pa.table([numbers, reasons, details, values], schema=QUARANTINE_SCHEMA)
+        cursor = self.connection.cursor()
+        cursor.register("refused", table.add_column(0, "about", pa.repeat(about, len(numbers))))
         cursor.execute("INSERT INTO quarantine SELECT * FROM refused")
         cursor.unregister("refused")
+
+    def _find_repetitions(self) -> int:
+        ask = self.connection.execute
+        # Half of the identity finds who may be repeated, in half of the memory; the whole of it decides.
+        ask("CREATE TABLE doubtful AS SELECT id_low FROM rows GROUP BY id_low HAVING count(*) > 1")
+        ask(
+            """CREATE TABLE repetition AS
+            SELECT r.source_row, first.source_row AS first_row FROM rows r JOIN (
+                SELECT id_low, id_high, min(source_row) AS source_row FROM rows
+                WHERE id_low IN (SELECT id_low FROM doubtful) GROUP BY id_low, id_high HAVING count(*) > 1
+            ) first USING (id_low, id_high) WHERE r.source_row > first.source_row"""
+        )
+        return int(ask("SELECT count(*) FROM repetition").fetchone()[0])
+
+    def _refuse_repetitions(self) -> None:
+        found = self.connection.cursor().execute(
+            "SELECT r.source_row, r.first_row, t.source_text FROM repetition r JOIN texts t USING (source_row) "
+            "ORDER BY r.source_row"
+        )
+        names = self._names["events"]
+        while rows := found.fetchmany(20_000):
+            values = [json.dumps(row_values(text, names), ensure_ascii=False) for _, _, text in rows]
+            self._into_quarantine(
+                "events",
+                np.array([row[0] for row in rows], dtype=np.int64),
+                pa.repeat("duplicate", len(rows)),
+                pa.array([f"repeats row {first}" for _, first, _ in rows], pa.string()),
+                pa.array(values, pa.string()),
+            )
+
+    def _take_from_given(self) -> None:
+        counted = ", ".join(f"count({name})" for name in VALUES)
+        repeated = self.connection.execute(
+            f"SELECT {counted} FROM rows WHERE source_row IN (SELECT source_row FROM repetition)"
+        ).fetchone()
+        self.given = {name: self.given[name] - less for name, less in zip(VALUES, repeated, strict=True)}
+
+    def _fill_categories(self) -> None:
+        """Give each event the category that its item was known to have at that moment; none from later."""
+        file = str(self.folder / "filled.parquet")
+        self.connection.execute(FILL_CATEGORIES.format(file=file))
+        self.connection.execute(f"CREATE OR REPLACE VIEW staged AS FROM '{file}'")
+        self.given["category"] = self.connection.execute("SELECT count(category) FROM staged").fetchone()[0]
+        self.ordered = False
 
 
 @contextmanager
@@ -121,54 +262,38 @@ def staging(out: Path) -> Iterator[Staging]:
     Raises:
         InputError: another ingest is at work under `out`.
     """
-    made = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with _alone(out):
-            _sweep(out)
-            yield from _staged(out)
-    finally:
-        if made and not any(out.iterdir()):
-            out.rmdir()
+    with sole_writer(out):
+        folder = Path(tempfile.mkdtemp(prefix=".ingest.", dir=out))
+        connection = duckdb.connect(
+            folder / "staging.duckdb",
+            config={
+                "memory_limit": MEMORY,
+                "threads": 1,  # each thread would hold buffers of its own
+                "temp_directory": str(folder),
+                "max_temp_directory_size": SPILL,
+            },
+        )
+        staged = None
+        try:
+            staged = Staging(connection, folder)
+            yield staged
+        finally:
+            if staged:
+                staged.close()
+            connection.close()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Hold the lock of `out`; the system takes it back from a process that dies."""
-    handle = os.open(out, os.O_RDONLY)
-    try:
-        _lock(handle, out)
-        yield
-    finally:
-        os.close(handle)
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    repeating = [name for name in VALUES if name in schema.names and pa.types.is_string(schema.field(name).type)]
+    return pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=repeating, write_statistics=["source_row"])
 
 
-def _lock(handle: int, out: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"Another ingest is writing {out}; expected to be alone. Wait for it, or choose another folder with --out."
-        ) from None
+def _filtered(chunk: CanonicalChunk, kept: pa.Array, usable: npt.NDArray[np.bool_]) -> CanonicalChunk:
+    return CanonicalChunk(chunk.source, chunk.rows.filter(kept), chunk.source_row[usable], about=chunk.about)
 
 
-def _sweep(out: Path) -> None:
-    """Remove half-written folders and files of an ingest that was killed; nobody else writes such names here."""
-    for left in [path for name in WRITTEN for path in out.glob(f".{name}.{'?' * 8}")]:
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
-
-
-def _staged(out: Path) -> Iterator[Staging]:
-    folder = Path(tempfile.mkdtemp(prefix=".ingest.", dir=out))
-    connection = duckdb.connect(
-        folder / "staging.duckdb",
-        config={"memory_limit": MEMORY, "temp_directory": str(folder), "max_temp_directory_size": SPILL},
-    )
-    try:
-        yield Staging(connection)
-    finally:
-        connection.close()
-        shutil.rmtree(folder, ignore_errors=True)
+def _staged(chunk: CanonicalChunk, low: pa.Array, high: pa.Array) -> pa.Table:
+    moments = chunk.rows["event_timestamp"].cast(pa.int64())
+    values = [chunk.rows[name] for name in VALUES]
+    return pa.Table.from_arrays([pa.array(chunk.source_row), moments, low, high, *values], schema=STAGED)

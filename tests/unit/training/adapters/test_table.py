@@ -117,10 +117,11 @@ def test_times_of_every_unit(tmp_path, unit):
     ("change", "reason"),
     [
         ({"when": "yesterday"}, "unreadable_timestamp"),
-        ({"when": "1714564800000"}, "unreadable_timestamp"),
+        ({"when": "171456480000"}, "timestamp_out_of_range"),
+        ({"when": "17145648000"}, "unreadable_timestamp"),
         ({"when": "2024-02-30"}, "unreadable_timestamp"),
         ({"when": "1989-12-31"}, "timestamp_out_of_range"),
-        ({"when": "9999-12-31T23:59:59-10:00"}, "unreadable_timestamp"),
+        ({"when": "9999-12-31T23:59:59-10:00"}, "timestamp_out_of_range"),
         ({"when": None}, "missing_timestamp"),
         ({"who": None}, "missing_user_id"),
         ({"who": "  "}, "missing_user_id"),
@@ -271,8 +272,8 @@ def test_a_missing_column_lists_what_is_there(tmp_path):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"who": 1.5}, "Column who of x.parquet is of a wrong type for user_id: got double; expected text or whole"),
-        ({"when": 1.5}, "Column when of x.parquet is of a wrong type for event_timestamp: got double; expected timest"),
+        ({"who": True}, "Column who of x.parquet is of a wrong type for user_id: got bool; expected text or whole"),
+        ({"when": True}, "Column when of x.parquet is of a wrong type for event_timestamp: got bool; expected timest"),
         ({"total": True}, "Column total of x.parquet is of a wrong type for revenue: got bool; expected numbers"),
         ({"kind": ["a"]}, "Column kind of x.parquet is of a wrong type for category: got list"),
     ],
@@ -291,9 +292,109 @@ def test_a_column_that_is_unreadable_throughout_is_named_with_its_count(tmp_path
     )
 
 
-def test_milliseconds_where_seconds_belong(tmp_path):
-    file = parquet(tmp_path, {"when": 1_714_564_800_000}, {"when": 2**62}, {"when": -(2**62)})
-    refused(tmp_path, SourceDataError, r"None of the 3 rows .*: timestamp_out_of_range", path=file)
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("write", [int, str, float, "{}.0".format])
+def test_unix_time_of_any_unit_is_told_by_its_size(tmp_path, unit, write):
+    file = parquet(tmp_path, {"when": write(1_714_564_800 * unit)})
+    ingest(SETTINGS, tmp_path / "out", path=file)
+    assert log_of(tmp_path / "out")[0]["event_timestamp"] == NOON
+
+
+def test_units_may_be_mixed_in_one_column(tmp_path):
+    moments = [1_714_564_800 * unit for unit in (1, 10**3, 10**6, 10**9)]
+    file = parquet(tmp_path, *({"when": moment, "who": str(n)} for n, moment in enumerate(moments)))
+    ingest(SETTINGS, tmp_path / "out", path=file)
+    assert {event["event_timestamp"] for event in log_of(tmp_path / "out")} == {NOON}
+
+
+def test_numbers_that_are_no_moment(tmp_path):
+    file = parquet(tmp_path, {"when": 171_456_480_000}, {"when": 2**62}, {"when": -(2**62)}, {"when": -(2**63)})
+    refused(tmp_path, SourceDataError, r"None of the 4 rows .*: timestamp_out_of_range", path=file)
+
+
+def test_ids_that_a_tool_wrote_as_floats_beside_missing_ones(tmp_path):
+    file = parquet(tmp_path, {"who": 17850.0}, {"who": None}, {"who": 1.5})
+    report = ingest(SETTINGS, tmp_path / "out", path=file)
+    assert report.quarantined == {"missing_user_id": 1, "not_an_id": 1}
+    assert [event["user_id"] for event in log_of(tmp_path / "out")] == ["17850"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("%d/%m/%Y %H:%M", "01/05/2024 12:00"),
+        ("%d.%m.%y", "01.05.24"),
+        ("%Y-%m-%d %H:%M:%S.%f", "2024-05-01 12:00:00.000000"),
+        ("%d/%b/%Y:%H:%M:%S %z", "01/May/2024:14:00:00 +0200"),
+    ],
+)
+def test_times_in_a_format_of_their_own(tmp_path, pattern, text):
+    file = parquet(tmp_path, {"when": text}, {"when": "soon"})
+    report = ingest(of(time_format=pattern), tmp_path / "out", path=file)
+    assert [event["event_timestamp"] for event in log_of(tmp_path / "out")] == [NOON]
+    assert report.quarantined == {"unreadable_timestamp": 1}
+
+
+def test_words_for_types_of_events(tmp_path):
+    columns = {**TABLE_COLUMNS, "event_type": "act"}
+    words = {"pageview": "view", "Order": "purchase", "-1": "return"}
+    acts = ["pageview", "PageView ", "ORDER", "View", "add_to_cart", "login", "-1"]
+    file = parquet(tmp_path, *({"act": act, "who": str(n)} for n, act in enumerate(acts)))
+    report = ingest(of(columns, event_types=words), tmp_path / "out", path=file)
+    kinds = {event["user_id"]: event["event_type"] for event in log_of(tmp_path / "out")}
+    assert list(kinds.values()) == ["view", "view", "purchase", "view", "add_to_cart", "return"]
+    assert report.quarantined == {"unknown_event_type": 1}
+
+
+def test_zones_may_be_mixed_in_one_column(tmp_path):
+    whens = ["2024-05-01 14:00", "2024-05-01T12:00:00Z", "2024-05-01 13:00:00+01:00", "2024-05-01 12:00:00 UTC"]
+    file = parquet(tmp_path, *({"when": when, "who": str(n)} for n, when in enumerate(whens)))
+    ingest(of(timezone="Europe/Berlin"), tmp_path / "out", path=file)
+    assert [event["event_timestamp"] for event in log_of(tmp_path / "out")] == [NOON] * 4
+
+
+def catalogue(tmp_path, rows):
+    return {"path": write_rows(tmp_path / "items.parquet", rows)}
+
+
+def test_files_about_items_and_users(tmp_path):
+    day = {"when": datetime(2024, 5, 1, 13, tzinfo=UTC)}
+    file = parquet(tmp_path, day | {"who": "1", "sku": "a", "kind": None}, day | {"who": "2", "sku": "b", "kind": None})
+    items = [{"id": "a", "kind": "shoes", "cost": "2.5"}, {"id": "z", "kind": "hats", "cost": "x"}, {"id": None}]
+    users = [{"id": "1", "land": "DE", "since": "2024-05-02"}, {"id": "3", "land": "FR", "since": None}]
+    settings = of(
+        {name: column for name, column in TABLE_COLUMNS.items() if name != "category"},
+        items=catalogue(tmp_path, items) | {"columns": {"item_id": "id", "category": "kind", "unit_cost": "cost"}},
+        users={
+            "path": write_rows(tmp_path / "users.parquet", users),
+            "columns": {"user_id": "id", "country": "land", "event_timestamp": "since"},
+        },
+    )
+    report = ingest(settings, tmp_path / "out", path=file)
+    assert (report.rows_in, report.events, report.quarantined) == (2, 2, {})
+    assert report.attribute_rows == {"items": 1, "users": 1, "items_quarantined": 2, "users_quarantined": 1}
+    assert [event["category"] for event in log_of(tmp_path / "out")] == ["shoes", None]
+    told = [(u["user_id"], u["country"], u["event_timestamp"].day) for u in log_of(tmp_path / "out", "users")]
+    assert told == [("1", None, 1), ("2", None, 1), ("1", "DE", 2)]
+    item = log_of(tmp_path / "out", "items")[0]
+    assert (item["item_id"], item["category"], item["unit_cost"]) == ("a", "shoes", 2.5)
+    details = [(row["reason"], row["detail"]) for row in log_of(tmp_path / "out", "quarantine")]
+    assert details == [
+        ("not_a_number", "items: column cost"),
+        ("missing_item_id", "items: canonical column item_id"),
+        ("missing_timestamp", "users: column since"),
+    ]
+
+
+def test_an_event_has_the_category_that_was_known_then_and_none_from_later(tmp_path):
+    rows = [{"when": datetime(2024, 5, day, 13, tzinfo=UTC)} for day in (1, 3, 5)]
+    items = [{"id": "a", "kind": kind, "at": f"2024-05-0{day}T00:00:00Z"} for day, kind in ((2, "old"), (4, "new"))]
+    settings = of(
+        {name: column for name, column in TABLE_COLUMNS.items() if name != "category"},
+        items=catalogue(tmp_path, items) | {"columns": {"item_id": "id", "category": "kind", "event_timestamp": "at"}},
+    )
+    ingest(settings, tmp_path / "out", path=parquet(tmp_path, *rows))
+    assert [event["category"] for event in log_of(tmp_path / "out")] == [None, "old", "new"]
 
 
 def test_a_column_named_twice(tmp_path):

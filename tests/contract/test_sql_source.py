@@ -1,0 +1,218 @@
+"""A database that drops the connection in the middle loses nothing, and a failed run is taken up where it ended."""
+
+import os
+import re
+import sqlite3
+import uuid
+
+import pytest
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.exc import OperationalError
+
+from feature_repo.errors import DependencyDown, SettingsError, SourceDataError
+from tests.sources import log_of, quarantined, settings_of
+from training.adapters import ingest
+from training.adapters.database import pages
+
+COLUMNS = {"user_id": "who", "event_timestamp": "at", "item_id": "sku", "event_type": "kind"}
+LINES = [(n, f"u{n % 7}", f"2024-05-01 10:{n:02d}:00", n % 5, "View" if n % 2 else "ordered") for n in range(50)]
+ITEMS = [(n, f"kind {n % 2}", n * 1.5) for n in range(5)]
+TABLES = (
+    "CREATE TABLE lines (id INTEGER, who TEXT, at TEXT, sku INTEGER, kind TEXT)",
+    "CREATE TABLE goods (sku INTEGER, kind TEXT, price DOUBLE PRECISION)",
+)
+
+
+def settings(address, **sql):
+    asked = {
+        "url": address,
+        "events": "SELECT * FROM lines;",
+        "items": "SELECT * FROM goods",
+        "keys": {"events": ["id"], "items": ["sku"]},
+        "item_columns": {"item_id": "sku", "category": "kind", "list_price": "price"},
+        "page_rows": 8,
+        "attempts": 3,
+    }
+    return settings_of("sql", columns=COLUMNS, event_types={"ordered": "purchase"}, sql=asked | sql)
+
+
+def fill(engine, lines=LINES):
+    with engine.begin() as connection:
+        for statement in TABLES:
+            connection.execute(text(statement))
+        connection.execute(
+            text("INSERT INTO lines VALUES (:id, :who, :at, :sku, :kind)"),
+            [dict(zip(("id", "who", "at", "sku", "kind"), line, strict=True)) for line in lines],
+        )
+        connection.execute(
+            text("INSERT INTO goods VALUES (:sku, :kind, :price)"),
+            [dict(zip(("sku", "kind", "price"), item, strict=True)) for item in ITEMS],
+        )
+
+
+@pytest.fixture
+def sqlite(tmp_path):
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    engine = create_engine(url)
+    fill(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture
+def postgres():
+    address = os.environ.get("INTENT_TEST_POSTGRES_URL")
+    if not address:
+        pytest.skip("INTENT_TEST_POSTGRES_URL is not set")
+    schema = f"intent_{uuid.uuid4().hex[:12]}"
+    address = re.sub(r"^postgresql:", "postgresql+psycopg:", address)
+    admin = create_engine(address)
+    with admin.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    url = f"{address}?options=-csearch_path%3D{schema}"
+    inside = create_engine(url)
+    fill(inside)
+    inside.dispose()
+    yield url
+    with admin.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(pages.time, "sleep", lambda _: None)
+
+
+def whole(out):
+    events = log_of(out)
+    assert [event["event_timestamp"].minute for event in events] == list(range(50))
+    assert {event["category"] for event in events} == {"kind 0", "kind 1"}
+    assert len({event["event_id"] for event in events}) == 50
+
+
+def test_every_row_is_read_whatever_the_pages(database, tmp_path):
+    for page_rows in (1, 7, 50, 51):
+        report = ingest(settings(database, page_rows=page_rows), tmp_path / str(page_rows))
+        assert (report.rows_in, report.events, report.attribute_rows) == (50, 50, {"items": 5})
+        whole(tmp_path / str(page_rows))
+    one, other = ((tmp_path / name / "events" / "part-0.parquet").read_bytes() for name in ("1", "51"))
+    assert one == other
+    assert not (tmp_path / "1" / ".source").exists()
+
+
+def failing(monkeypatch, calls):
+    """Let the questions of these numbers (from 1) fail as they do when the connection drops."""
+    asked = []
+
+    def fail(connection, cursor, statement, parameters, context, many):
+        asked.append((statement, parameters))
+        if len(asked) in calls:
+            raise OperationalError(statement, parameters, ConnectionError("the server closed the connection"))
+
+    def engine(address):
+        made = create_engine(address)
+        event.listen(made, "before_cursor_execute", fail)
+        return made
+
+    monkeypatch.setattr(pages, "create_engine", engine)
+    return asked
+
+
+@pytest.mark.parametrize("calls", [{1}, {3}, {4, 5}, {2, 4, 7}, {9}])
+def test_a_connection_that_drops_is_taken_up_at_the_last_page(database, tmp_path, monkeypatch, calls):
+    asked = failing(monkeypatch, calls)
+    report = ingest(settings(database), tmp_path / "out")
+    assert (report.events, report.attribute_rows) == (50, {"items": 5})
+    whole(tmp_path / "out")
+    assert len(asked) == 1 + 7 + 1 + 1 + len(calls)  # null keys and pages of both queries; none is asked again
+
+
+def test_a_server_that_ends_the_connection(postgres, tmp_path, monkeypatch):
+    killed = []
+
+    def engine(address):
+        made = create_engine(address)
+
+        def kill(connection, cursor, statement, parameters, context, many):
+            if "lines" in statement and len(killed) < 2:
+                killed.append(connection.connection.dbapi_connection.info.backend_pid)
+                with create_engine(address).begin() as other:
+                    other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": killed[-1]})
+
+        event.listen(made, "before_cursor_execute", kill)
+        return made
+
+    monkeypatch.setattr(pages, "create_engine", engine)
+    assert ingest(settings(postgres), tmp_path / "out").events == 50
+    assert len(killed) == 2
+    whole(tmp_path / "out")
+
+
+def test_a_database_that_stays_down_keeps_its_pages_for_the_next_run(sqlite, tmp_path, monkeypatch):
+    failing(monkeypatch, set(range(4, 100)))
+    with pytest.raises(DependencyDown, match=r"\(sqlite shop\.db\) did not answer the events query in 3 attempts"):
+        ingest(settings(sqlite), tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".source"]
+    asked = failing(monkeypatch, set())
+    assert ingest(settings(sqlite), tmp_path / "out").events == 50
+    assert len(asked) == 5 + 2  # two of seven pages were there
+    whole(tmp_path / "out")
+
+
+def test_pages_of_another_query_are_not_used(sqlite, tmp_path, monkeypatch):
+    failing(monkeypatch, set(range(4, 100)))
+    with pytest.raises(DependencyDown):
+        ingest(settings(sqlite), tmp_path / "out")
+    failing(monkeypatch, set())
+    report = ingest(settings(sqlite, events="SELECT * FROM lines WHERE id >= 20"), tmp_path / "out")
+    assert report.events == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"events": "SELECT * FROM nowhere"}, SourceDataError, "events query failed: no such table"),
+        ({"events": "SELECT FROM"}, SourceDataError, "events query failed: near .* syntax error"),
+        ({"keys": {"events": ["who"], "items": ["sku"]}}, SourceDataError, "who do not tell the rows of the events"),
+        ({"keys": {"events": ["code"], "items": ["sku"]}}, SourceDataError, "events query failed: no such column"),
+        ({"keys": {"events": ["id"]}}, SettingsError, "keys says nothing about items"),
+        ({"url": None}, SettingsError, "names no database"),
+        ({"url": "sqlite:///${NO_SUCH_VARIABLE}"}, SettingsError, "needs NO_SUCH_VARIABLE, which the environment"),
+        ({"url": "no address"}, SettingsError, "is not an address that SQLAlchemy knows"),
+        ({"url": "nosql://x"}, SettingsError, "cannot be used: NoSuchModuleError"),
+        ({"item_columns": {"item_id": "code"}}, SourceDataError, "items query lacks 1 column.*code .for item_id"),
+        ({"item_columns": {"user_id": "sku"}}, SettingsError, "names fields that do not exist: got user_id"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(sqlite, tmp_path, change, error, match):
+    with pytest.raises(error, match=match):
+        ingest(settings(sqlite, **change), tmp_path / "out")
+    assert not (tmp_path / "out" / "events").exists()
+
+
+def test_rows_without_a_key_are_refused_before_they_could_be_lost(sqlite, tmp_path):
+    with create_engine(sqlite).begin() as connection:
+        connection.execute(text("INSERT INTO lines VALUES (NULL, 'u', '2024-05-01', 1, 'view')"))
+    with pytest.raises(SourceDataError, match="events query has 1 rows without id; expected keys that are never null"):
+        ingest(settings(sqlite), tmp_path / "out")
+
+
+def test_several_keys_and_several_types_in_one_column(tmp_path):
+    connection = sqlite3.connect(tmp_path / "shop.db")
+    connection.execute("CREATE TABLE lines (day TEXT, place INTEGER, who, at, sku, kind)")
+    rows = [(f"d{n // 4}", n % 4, ("a", 7, "b", None)[n % 4], 1_714_564_800 + n, n, "view") for n in range(12)]
+    connection.executemany("INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?)", rows)
+    connection.commit()
+    connection.close()
+    asked = {"events": "SELECT * FROM lines", "keys": {"events": ["day", "place"]}, "page_rows": 3}
+    shop = settings_of("sql", columns=COLUMNS, sql=asked)
+    report = ingest(shop, tmp_path / "out", path=tmp_path / "shop.db")
+    assert report.rows_in == 12
+    assert report.quarantined == {"missing_user_id": 3}
+    assert len(quarantined(tmp_path / "out")) == 3

@@ -1,0 +1,190 @@
+"""The rows of a query in pages by key; each page is kept as a file until the log is whole."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import Engine, and_, column, create_engine, func, or_, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.sql import ColumnElement, Select
+
+from feature_repo.errors import DependencyDown, SettingsError, SourceDataError
+from training.adapters.contract import Source
+from training.adapters.csv_rows import SourceRows, refuse_twins
+from training.atomic import write_bytes, write_parquet
+
+__all__ = ["Query", "pages"]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+NEVER_BETTER = ("no such", "syntax error", "ambiguous")  # SQLite calls a wrong query an operational error
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to ask: `text` with one row for each combination of `keys`, `page_rows` at once, each up to `attempts`."""
+
+    about: str
+    text: str
+    keys: tuple[str, ...]
+    page_rows: int
+    attempts: int
+
+
+def pages(source: Source, query: Query) -> Iterator[SourceRows]:
+    """Yield the rows in the order of their keys: first the pages that an earlier run kept, then the rest.
+
+    Raises:
+        SourceDataError: the query fails, or its keys are null or do not tell its rows apart.
+        DependencyDown: the database does not answer after `attempts`.
+    """
+    folder = _folder(source, query)
+    number = seen = 0
+    last: tuple[Any, ...] | None = None
+    while (kept := folder / f"{number:08d}.parquet").is_file():
+        table = pq.read_table(kept)
+        last, number = _last_key(table, query), number + 1
+        yield _numbered(table, seen)
+        seen += table.num_rows
+    if (folder / "end").is_file():
+        return
+    engine = _engine(source.address)
+    try:
+        if last is None:
+            _refuse_null_keys(engine, query, source)
+        while table := _page(engine, query, last, source):
+            write_parquet(folder / f"{number:08d}.parquet", table)
+            last, number = _last_key(table, query), number + 1
+            yield _numbered(table, seen)
+            seen += table.num_rows
+            if table.num_rows < query.page_rows:
+                break
+        write_bytes(folder / "end", b"")
+    finally:
+        engine.dispose()
+
+
+def _folder(source: Source, query: Query) -> Path:
+    if source.spool is None:
+        raise ValueError("A database is read through a folder that keeps its pages.")
+    asked = "\0".join((source.address, query.text, *query.keys, str(query.page_rows)))
+    folder = source.spool / f"{query.about}-{sha256(asked.encode()).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _engine(address: str) -> Engine:
+    try:
+        return create_engine(address)
+    except (ArgumentError, NoSuchModuleError, ImportError) as problem:
+        raise SettingsError(
+            f"[data.sql] url cannot be used: {type(problem).__name__}; expected a dialect whose driver is installed. "
+            "Install the driver, or name another one in the url."
+        ) from None
+
+
+def _page(engine: Engine, query: Query, last: tuple[Any, ...] | None, source: Source) -> pa.Table | None:
+    """The next page, or None; one row more is asked for, to see that its key differs from the last one's."""
+    keys: list[ColumnElement[Any]] = [column(name) for name in query.keys]
+    asked: Select[Any] = select(text("*")).select_from(text(f"({query.text}) source"))
+    if last is not None:
+        asked = asked.where(_behind(keys, last))
+    names, rows = _answer(engine, asked.order_by(*keys).limit(query.page_rows + 1), query, source)
+    refuse_twins(Path(f"the {query.about} query"), names)
+    _check_keys(names, rows, query)
+    rows = rows[: query.page_rows]
+    if not rows:
+        return None
+    return pa.table([_column(values) for values in zip(*rows, strict=True)], names=names)
+
+
+def _behind(keys: Sequence[ColumnElement[Any]], last: tuple[Any, ...]) -> ColumnElement[bool]:
+    """The keys come after `last`; written out, for not every database compares rows."""
+    ways = [
+        and_(*(key == value for key, value in zip(keys[:place], last[:place], strict=True)), keys[place] > last[place])
+        for place in range(len(keys))
+    ]
+    return or_(*ways)
+
+
+def _refuse_null_keys(engine: Engine, query: Query, source: Source) -> None:
+    anyone_null = or_(*(column(name).is_(None) for name in query.keys))
+    asked = select(func.count()).select_from(text(f"({query.text}) source")).where(anyone_null)
+    _, rows = _answer(engine, asked, query, source)
+    if rows[0][0]:
+        raise SourceDataError(
+            f"The {query.about} query has {rows[0][0]:,} rows without {' or '.join(query.keys)}; expected keys that "
+            "are never null, or those rows would be lost. Choose other keys in [data.sql]."
+        )
+
+
+def _answer(engine: Engine, asked: Select[Any], query: Query, source: Source) -> tuple[list[str], list[Any]]:
+    """Ask, again after growing pauses where the connection failed; a query that is wrong is not asked again."""
+    pause = FIRST_PAUSE
+    for attempt in range(1, query.attempts + 1):
+        try:
+            with engine.connect() as connection:
+                result = connection.execute(asked)
+                return list(result.keys()), list(result.fetchall())
+        except DBAPIError as problem:
+            _refuse_wrong(problem, query)
+            engine.dispose()  # the next attempt gets a connection of its own
+            if attempt < query.attempts:
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+    raise DependencyDown(
+        f"The database ({source.name}) did not answer the {query.about} query in {query.attempts} attempts; expected "
+        "it to be up. The pages that were read are kept: run the same command again to go on from them."
+    )
+
+
+def _refuse_wrong(problem: DBAPIError, query: Query) -> None:
+    cause = str(problem.orig).splitlines()[0] if str(problem.orig) else type(problem).__name__
+    failed = problem.connection_invalidated or isinstance(problem, OperationalError | InterfaceError)
+    if not failed or any(sign in cause for sign in NEVER_BETTER):
+        raise SourceDataError(
+            f"The {query.about} query failed: {cause}; expected a SELECT that the database takes, with the columns "
+            f"{', '.join(query.keys)}. Correct it in [data.sql]."
+        ) from None
+
+
+def _check_keys(names: list[str], rows: list[Any], query: Query) -> None:
+    places = [names.index(name) for name in query.keys if name in names]
+    if len(places) < len(query.keys):
+        raise SourceDataError(
+            f"The {query.about} query lacks a key: got {', '.join(names)}; expected {', '.join(query.keys)} among its "
+            "columns. Name the right ones in [data.sql] keys."
+        )
+    told = [tuple(row[place] for place in places) for row in rows]
+    if any(one == other for one, other in pairwise(told)):
+        raise SourceDataError(
+            f"{', '.join(query.keys)} do not tell the rows of the {query.about} query apart: the same key came twice; "
+            "expected keys that are unique, or rows would be lost between two pages. Add a column to [data.sql] keys."
+        )
+
+
+def _last_key(table: pa.Table, query: Query) -> tuple[Any, ...]:
+    return tuple(table[name][-1].as_py() for name in query.keys)
+
+
+def _column(values: Sequence[Any]) -> pa.Array:
+    given = next((value for value in values if value is not None), None)
+    if given is None:
+        return pa.nulls(len(values), pa.string())
+    try:
+        if isinstance(given, datetime):
+            return pa.array(values, pa.timestamp("us", tz="UTC" if given.tzinfo else None))
+        return pa.array(values)
+    except (pa.ArrowException, TypeError, OverflowError):  # several types in one column, or one that Arrow has not
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+def _numbered(table: pa.Table, seen: int) -> SourceRows:
+    return SourceRows(table, seen + 1 + np.arange(table.num_rows, dtype=np.int64))
