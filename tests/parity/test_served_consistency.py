@@ -87,7 +87,7 @@ def test_what_was_served_is_what_training_sees(shop, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_fifty_thousand_served_vectors_of_every_customer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ingest(Settings.load(ROOT / "intent.toml"), tmp_path / "source")
     opened = Shop.open(tmp_path / "run", tmp_path / "source")
