@@ -84,10 +84,12 @@ class OnlineViews:
             return merge_lists(USER_EVENTS.schema, SEQUENCE, held, [lists[p] for p in places], range(len(held)))
 
         def counted(places: Sequence[int], held: Sequence[bytes | None]) -> list[bytes | None]:
-            return _count([users[place] for place in places], held, outbox)
+            if not places[0]:  # the position: gone if the store is being emptied, and then no counter may begin anew
+                return [None, *counted(places[1:], held[1:])] if held[0] and places[1:] else [None] * len(places)
+            return _count([users[place - 1] for place in places], held, outbox)
 
         self._change(USER_EVENTS.name, keys, merged)
-        self._change(USER_COUNTERS.name, keys, counted)
+        self._change(USER_COUNTERS.name, [_POSITION_KEY, *keys], counted)
 
     def _change(self, view: str, keys: Sequence[bytes], change: Any) -> None:
         try:

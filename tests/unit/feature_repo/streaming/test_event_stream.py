@@ -133,3 +133,14 @@ def test_a_row_of_another_schema_waits_for_a_materialisation(outbox: Outbox, sto
     stream.catch_up()
     found = PackedReader(store).read_columns([USER_COUNTERS], {"user_id": ["u", "other"]})["user_counters"]
     assert found.reason.tolist() == ["other schema", None]
+
+
+def test_no_counter_begins_anew_while_the_store_is_being_emptied(outbox: Outbox, store: PackedSqliteFile) -> None:
+    OnlineViews(store).begin(0)
+    stream = EventStream(outbox, store)
+    stream.push([event(1)])
+    store.drop(USER_COUNTERS.name)  # after the position was read, say
+    OnlineViews(store).apply(outbox.after(0, 10), outbox)
+    found = PackedReader(store).read_columns([USER_COUNTERS], {"user_id": ["u"]})["user_counters"]
+    assert found.reason.tolist() == ["absent"]
+    assert (stream.position(), stream.catch_up()) == (None, 0)
