@@ -10,6 +10,8 @@ import pytest
 
 from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, USER_SCHEMA
 from intent_cli.main import run
+from tests.sources import settings_of
+from training.adapters import ingest
 from training.dataset.log_manifest import hash_log, require_whole_log, write_log_manifest
 
 LONG_AGO = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -111,6 +113,22 @@ def test_a_killed_or_damaged_part_is_written_again(out: Path, capsys: pytest.Cap
     intent(capsys, out, "apply")
     assert require_whole_log(out) == whole
     assert [part.read_bytes() for part in parts] == before
+
+
+def test_an_ingest_replaces_what_was_imported_and_keeps_what_was_streamed(
+    out: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    intent(capsys, out, "events", "push", written(out, event(1), event(2, "new")))
+    intent(capsys, out, "apply")
+    source = tmp_path / "lines.csv"
+    source.write_text("who,when,sku\n" + "".join(f"c{n},2024-02-0{n},x\n" for n in range(1, 5)))
+    columns = {"user_id": "who", "event_timestamp": "when", "item_id": "sku"}
+    ingest(settings_of("table", path=source, columns=columns, constants={"event_type": "purchase"}), out)
+    require_whole_log(out)
+    events = pq.read_table(out / "events").to_pylist()
+    assert {row["user_id"] for row in events} == {"c1", "c2", "c3", "c4", "u1", "new"}
+    assert intent(capsys, out, "events", "status")["in_log"] == 2
+    assert intent(capsys, out, "apply")["streamed"] == 0
 
 
 def test_another_outbox_than_the_logs_is_refused(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

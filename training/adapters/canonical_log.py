@@ -17,6 +17,7 @@ from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, QUARANTINE_SCHEMA, TI
 from training.adapters.snapshots import item_query, user_query
 from training.adapters.staging import Staging
 from training.atomic import replace_folder
+from training.dataset.log_manifest import keep_stream_parts
 
 __all__ = ["PART", "TABLES", "write_log"]
 
@@ -50,6 +51,8 @@ def write_log(staged: Staging, out: Path, delay_us: int) -> dict[str, int]:
             folder = stack.enter_context(replace_folder(out / name))
             reader = staged.connection.cursor().sql(queries[name]).to_arrow_reader(BATCH)
             counts[name] = _write(folder / PART, reader, schema, delay_us)
+            if name == "events":  # an ingest replaces what was imported, not what was streamed
+                keep_stream_parts(out, folder)
     return counts
 
 
