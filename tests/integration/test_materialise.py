@@ -9,6 +9,7 @@ import pytest
 
 from feature_repo.errors import DependencyDown, InputError
 from tests.small_shop import write_log
+from training.dataset.log_manifest import hash_log, write_log_manifest
 from training.pipelines.feature_store import derive_features, materialise, open_store
 from training.progress import Silent
 
@@ -21,6 +22,7 @@ CUSTOMERS = [f"{number:06d}" for number in range(60)]
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     write_log(tmp_path, customers=60)
+    write_log_manifest(tmp_path, hash_log(tmp_path), {})
     derive_features(tmp_path, Silent())
     return tmp_path
 

@@ -17,6 +17,7 @@ from feature_repo.events import EVENT_SCHEMA, EVENT_TYPES, ITEM_SCHEMA, TIMESTAM
 from feature_repo.transforms.activity import ACTIVITY_FIELDS, ACTIVITY_NAMES, activity_features
 from feature_repo.transforms.affinity import AFFINITY_FIELDS, AFFINITY_NAMES, affinity_features
 from tests.activity_loop import expected
+from training.dataset.log_manifest import hash_log, write_log_manifest
 from training.pipelines import feature_store
 from training.progress import Silent
 
@@ -66,6 +67,7 @@ def run(tmp_path_factory):
     write(out, "events", log, EVENT_SCHEMA)
     write(out, "users", [], USER_SCHEMA)
     write(out, "items", known, ITEM_SCHEMA)
+    write_log_manifest(out, hash_log(out), {})
     feature_store.derive_features(out, Silent())
     feature_store.apply(feature_store.open_store(out), out)
     return out, log, feature_store.open_store(out)
