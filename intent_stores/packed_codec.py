@@ -7,6 +7,7 @@ Needs NumPy alone.
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from struct import Struct
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -27,6 +28,7 @@ OK, ABSENT, CORRUPT, OTHER_SCHEMA = range(4)
 _BIAS = np.uint64(1 << 63)
 _CRC_BYTES = 4
 _CRC_OF_WHOLE = 0x2144DF1C  # what CRC-32 gives for anything that is followed by its own CRC-32
+_VERSION = Struct(">3Q")
 _DIGEST = slice(VERSION_BYTES, VERSION_BYTES + 8)
 _SMALLEST = VERSION_BYTES + 8 + _CRC_BYTES
 
@@ -105,6 +107,10 @@ def encode_rows(
 
 def decode_rows(schema: PackedSchema, packed: Sequence[bytes | None]) -> DecodedRows:
     """Unpack n values; whatever cannot be read as this schema's is a missing row with its reason, never an error."""
+    if len(packed) == 1 and packed[0] is not None:
+        whole = _decode_whole(schema, packed[0])
+        if whole is not None:
+            return whole
     codes = [_checked(schema, value) for value in packed]
     reason = np.array(codes, np.uint8) if any(codes) else shared(OK, np.uint8, len(codes))
     rows, tails = _rows(schema, packed, reason)
@@ -114,12 +120,31 @@ def decode_rows(schema: PackedSchema, packed: Sequence[bytes | None]) -> Decoded
     masks = _valid(schema, rows)
     values: dict[str, Column] = {}
     for kind, names in schema.blocks.items():
-        block = rows[kind].T
-        values.update(zip(names, _typed(kind, block if len(rows) == 1 else np.ascontiguousarray(block)), strict=True))
+        values.update(zip(names, _typed(kind, np.ascontiguousarray(rows[kind].T)), strict=True))
     for place, name in enumerate(schema.variable):
         values[name] = read_variable(schema.fields[name], _pieces(rows, tails, place), masks[name])
     version = (rows["version"].T ^ _BIAS).view(np.int64)
     return DecodedRows(values, masks, RowTimes(version[0], version[1], version[2]), reason)
+
+
+def _decode_whole(schema: PackedSchema, value: bytes) -> DecodedRows | None:
+    """Unpack one row without nulls in half the time of the general way, which gives the same; None if it is no such."""
+    if _checked(schema, value) != OK or value[schema.nulls].strip(b"\0"):
+        return None
+    held, valid = bytearray(value), shared(True, bool, 1)
+    values: dict[str, Column] = {}
+    for kind, dtype, names, start in schema.places:
+        block = np.frombuffer(held, dtype, len(names), start).reshape(-1, 1)
+        values.update(zip(names, _typed(kind, block), strict=True))
+    if schema.variable:
+        ends = schema.ends.unpack_from(held, schema.size - schema.ends.size)
+        tail = value[schema.size : -_CRC_BYTES]
+        if ends[-1] != len(tail) or [*ends] != sorted(ends):
+            return None
+        for name, start, stop in zip(schema.variable, (0, *ends), ends, strict=False):
+            values[name] = read_variable(schema.fields[name], [tail[start:stop]], valid)
+    times = RowTimes(*[np.array([biased - (1 << 63)]) for biased in _VERSION.unpack_from(held)])
+    return DecodedRows(values, dict.fromkeys(schema.order, valid), times, shared(OK, np.uint8, 1))
 
 
 @lru_cache(64)
@@ -144,8 +169,6 @@ def _rows(
     schema: PackedSchema, packed: Sequence[bytes | None], reason: NDArray[np.uint8]
 ) -> tuple[NDArray[Any], list[bytes]]:
     size, tail = schema.size, slice(schema.size, -_CRC_BYTES)
-    if len(packed) == 1 and packed[0] is not None and reason[0] == OK:
-        return np.frombuffer(bytearray(packed[0]), schema.dtype, 1), [packed[0][tail]]
     usable = [value for value, code in zip(packed, reason.tolist(), strict=True) if code == OK and value is not None]
     found = np.frombuffer(bytearray().join([value[:size] for value in usable]), schema.dtype)
     tails = [value[tail] for value in usable] if schema.variable else []

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,23 @@ class PackedSchema:
     def size(self) -> int:
         """Bytes of the fixed part of a row."""
         return self.dtype.itemsize
+
+    @cached_property
+    def places(self) -> list[tuple[str, np.dtype[Any], list[str], int]]:
+        """Of each block of fixed-width features: kind, dtype, names, and where it begins in a row's bytes."""
+        offsets: Any = self.dtype.fields or {}
+        return [(kind, FIXED[kind], names, offsets[kind][1]) for kind, names in self.blocks.items()]
+
+    @cached_property
+    def nulls(self) -> slice:
+        """Where the null bitmap is in a row's bytes."""
+        start = VERSION_BYTES + len(self.digest)
+        return slice(start, start + (len(self.fields) + 7) // 8)
+
+    @cached_property
+    def ends(self) -> Struct:
+        """The ends of what is of any length; they are the last of a row's fixed part."""
+        return Struct(f"<{len(self.variable)}I")
 
     @cached_property
     def empty(self) -> NDArray[Any]:

@@ -102,6 +102,24 @@ def test_what_is_packed_comes_back(example) -> None:
     assert all(cell_of(decoded, name, 0) is None for name in schema.fields)
 
 
+@given(examples())
+@settings(max_examples=150, deadline=None)
+def test_a_row_alone_reads_as_among_others(example) -> None:
+    schema, rows, times = example
+    packed = pack(schema, rows, times)
+    together = decode_rows(schema, [*packed, None])
+    for place, value in enumerate(packed):
+        alone = decode_rows(schema, [value])
+        assert alone.reason.tolist() == [OK]
+        assert [part.tolist() for part in alone.times] == [[part[place]] for part in together.times]
+        assert list(alone.values) == list(together.values)
+        for name in schema.fields:
+            assert cell_of(alone, name, 0) == cell_of(together, name, place)
+            assert alone.valid[name].tolist() == [together.valid[name][place]]
+            one, many = alone.values[name], together.values[name]
+            assert getattr(one, "values", one).dtype == getattr(many, "values", many).dtype
+
+
 @given(examples(), st.data())
 @settings(max_examples=150, deadline=None)
 def test_changed_bytes_are_missing_and_never_another_value(example, data) -> None:
