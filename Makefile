@@ -1,6 +1,6 @@
 # Every target a person or CI needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve bento test test-all test-faults check bench-point-in-time bench-online requirements clean
+.PHONY: help setup demo serve bento test test-all test-faults check bench-point-in-time bench-online bench-ingest requirements clean
 
 OUT ?= artifacts/demo
 CONFIG ?= intent.toml
@@ -78,6 +78,9 @@ bench-point-in-time: setup ## joins, sequences and activity beside their floor a
 bench-online: setup ## the packed online stores beside raw reads and Feast's own, in one run
 	@$(BIN)/python -m benchmarks.online_read
 	@$(BIN)/python -m benchmarks.push
+
+bench-ingest: setup ## events per second and memory of each adapter beside DuckDB's own copy, in one run (about ten minutes)
+	@$(BIN)/python -m benchmarks.ingest
 
 requirements: ## compile requirements/*.in into pinned, hashed *.txt without index addresses (needs uv)
 	@for name in platform dev serving; do \

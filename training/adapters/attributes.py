@@ -16,13 +16,19 @@ __all__ = ["attribute_chunk"]
 
 
 def attribute_chunk(
-    about: About, rows: SourceRows, columns: Mapping[str, str], read_timestamp: Callable[[pa.Array], Reading]
+    about: About,
+    rows: SourceRows,
+    columns: Mapping[str, str],
+    read_timestamp: Callable[[pa.Array], Reading],
+    constants: Mapping[str, str] | None = None,
 ) -> CanonicalChunk:
     """Return `rows` about `items` or `users`; without a column of times they hold since the log's first event.
 
-    With one, a row without a time has the problem `missing_timestamp`.
+    With one, a row without a time has the problem `missing_timestamp`. Of the events' `constants` items have the
+    currency.
     """
-    chunk = canonical_chunk(rows, columns, {}, read_timestamp)
+    currency = {} if about == "users" or "currency" in columns else {"currency": (constants or {}).get("currency", "")}
+    chunk = canonical_chunk(rows, columns, {name: code for name, code in currency.items() if code}, read_timestamp)
     problems = chunk.problems
     if "event_timestamp" in columns:
         missing: npt.NDArray[np.bool_] = chunk.rows["event_timestamp"].is_null().to_numpy(zero_copy_only=False)

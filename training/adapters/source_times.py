@@ -25,6 +25,7 @@ UNIX_LIMITS = ((10**11, "s"), (10**14, "ms"), (10**17, "us"), (2**63, "ns"))
 UNIX_DIGITS = r"^([0-9]{9,10}|[0-9]{12,13}|[0-9]{15,16}|[0-9]{18,19})(\.[0-9]+)?$"
 ZONED = r":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 DAY_LENGTHS = (8, 10)
+DASHES_OF_A_DAY = 2
 FEW = 64
 NO_TEXT = None  # a typed null of pyarrow would import pandas
 
@@ -113,6 +114,8 @@ def _tells_time(pattern: str) -> bool:
 def _of_text(text: pa.Array, zone: str) -> pa.Array:
     """Read text by its shape, a whole column at a time; what fits none is looked at by itself."""
     text = pc.utf8_trim_whitespace(text)
+    if text.null_count == 0 and pc.all(pc.match_substring(text, ":")).as_py():
+        return _of_moments(text, zone)  # what most sources write
     unix = pc.match_substring_regex(text, UNIX_DIGITS)
     day = pc.and_(pc.is_in(pc.utf8_length(text), pa.array(DAY_LENGTHS, pa.int32())), pc.invert(unix))
     shapes: list[tuple[pa.Array, Callable[[pa.Array], pa.Array]]] = [
@@ -139,12 +142,23 @@ def _of_moments(text: pa.Array, zone: str) -> pa.Array:
     named = pc.ends_with(text, " UTC")
     if pc.any(named).as_py():
         text = pc.if_else(named, pc.binary_join_element_wise(pc.utf8_slice_codeunits(text, 0, -4), "Z", ""), text)
-    zoned = pc.match_substring_regex(text, ZONED)
+    zoned = _zoned(text)
     if pc.all(zoned).as_py() and text.null_count == 0:
         return _cast(text, TIMESTAMP, zone)
+    if not pc.any(zoned).as_py():
+        return _cast(text, NAIVE, zone)
     aware = _cast(pc.if_else(zoned, text, NO_TEXT), TIMESTAMP, zone)
     naive = _cast(pc.if_else(zoned, NO_TEXT, text), NAIVE, zone)
     return pc.coalesce(aware, naive)
+
+
+def _zoned(text: pa.Array) -> pa.Array:
+    """bool[n]: a zone is written at the end; its signs are looked for before the pattern, which costs more."""
+    at_zero = pc.ends_with(text, "Z")
+    if pc.all(at_zero).as_py():
+        return at_zero
+    signs = pc.or_(pc.match_substring(text, "+"), pc.greater(pc.count_substring(text, "-"), DASHES_OF_A_DAY))
+    return pc.match_substring_regex(text, ZONED) if pc.any(signs).as_py() else at_zero
 
 
 def _cast(text: pa.Array, kind: pa.DataType, zone: str) -> pa.Array:

@@ -63,7 +63,7 @@ def read(source: Source, settings: DataSettings) -> Iterator[CanonicalChunk]:
             if about == "events":
                 yield canonical_chunk(rows, columns, constants, moments, types)
             else:
-                yield attribute_chunk(about, rows, columns, moments)
+                yield attribute_chunk(about, rows, columns, moments, constants)
 
 
 def _queries(settings: DataSettings) -> dict[About, tuple[str | None, Mapping[str, str]]]:

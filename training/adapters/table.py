@@ -53,7 +53,7 @@ def read(source: Source, settings: DataSettings) -> Iterator[CanonicalChunk]:
     told = [about for about, given in beside if given]
     for about, one, columns in zip(told, more, _mappings(settings)[1:], strict=True):
         for rows in source_rows(one):
-            yield attribute_chunk(about, rows, columns, moments)
+            yield attribute_chunk(about, rows, columns, moments, constants)
 
 
 def _mappings(settings: DataSettings) -> list[dict[str, str]]:
