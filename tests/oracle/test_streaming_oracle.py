@@ -231,15 +231,16 @@ CASE = (st.lists(event, max_size=4), st.lists(operation, min_size=1, max_size=14
 
 
 @given(*CASE)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_online_equals_offline_after_any_interleaving(imported, operations) -> None:
     with TemporaryDirectory() as folder:
         run(Path(folder), imported, operations)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @given(*CASE)
-@settings(max_examples=3_000, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_online_equals_offline_after_many_interleavings(imported, operations) -> None:
     with TemporaryDirectory() as folder:
         run(Path(folder), imported, operations)
