@@ -77,6 +77,7 @@ bench-point-in-time: setup ## joins, sequences and activity beside their floor a
 
 bench-online: setup ## the packed online stores beside raw reads and Feast's own, in one run
 	@$(BIN)/python -m benchmarks.online_read
+	@$(BIN)/python -m benchmarks.materialize
 	@$(BIN)/python -m benchmarks.push
 
 bench-ingest: setup ## events per second and memory of each adapter beside DuckDB's own copy, in one run (about ten minutes)
