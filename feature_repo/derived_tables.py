@@ -2,8 +2,8 @@
 
 Batch features change once a day: what became known during a day (UTC) counts from its end on. `user_events` and
 `user_counters`, which a stream keeps up to date, change with every event. A row is made of exactly the lines that were
-known at its `created_timestamp`, so that a line that comes late changes no value of the time before it came: not even by
-making a row disappear.
+known at its `created_timestamp`, so that a line that comes late changes no value of the time before it came: not even
+by making a row disappear.
 
 A total of amounts adds up what is known; where there are lines and the shop knows none of their amounts, it is null
 (NaN in a list), never 0. No lines are worth 0.
@@ -75,7 +75,7 @@ USER_COUNTERS = f"""
     WINDOW running AS (PARTITION BY user_id ORDER BY created_timestamp ROWS UNBOUNDED PRECEDING)
     ORDER BY user_id, event_timestamp, created_timestamp
 """
-"""One row for each moment at which the shop learnt of events: how many of each type it knew by then, late ones included.
+"""One row for each moment at which the shop learnt of events: how many of each type it knew by then, late ones too.
 
 `event_timestamp` is the newest event among them.
 """

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -24,15 +23,14 @@ def test_help_has_examples_and_every_option(words, capsys) -> None:
         assert text in shown
 
 
-def test_help_of_build_answers_at_once() -> None:
-    """Half a second is the promise; a loaded machine gets three tries."""
-    took = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        command = [sys.executable, "-m", "intent_cli.main", "dataset", "build", "--help"]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        took.append(time.perf_counter() - begun)
-    assert min(took) < 0.5, took
+def test_help_of_build_loads_nothing_heavy() -> None:
+    """It answers at once, because what takes seconds to import is not imported."""
+    script = (
+        "import sys; from intent_cli.main import run; run(['dataset', 'build', '--help']);"
+        "print([name for name in ('feast', 'pandas', 'pyarrow', 'duckdb', 'numpy', 'sqlalchemy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("words", [["nonsense"], ["build", "--chunk-rows", "0"]])
