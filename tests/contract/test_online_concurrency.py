@@ -1,7 +1,6 @@
 """Shuffled events from several processes at once: the newest of each key is what stays, on both stores."""
 
 import multiprocessing
-import os
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,8 @@ from intent_stores.packed_reader import PackedReader
 from intent_stores.packed_sqlite import PackedSqliteFile
 from intent_stores.packed_view import PackedView
 from intent_stores.ragged_column import Ragged
+
+pytestmark = pytest.mark.faults
 
 VIEW = PackedView("race", {"event": "Int64", "created": "Int64", "sequence": "Int64"}, ("key",))
 WRITERS = 4
@@ -55,12 +56,16 @@ SIZES = [(5_000, 200), pytest.param(100_000, 1_000, marks=pytest.mark.slow)]
 @pytest.mark.parametrize(("count", "keys"), SIZES)
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 def test_four_writers_and_no_stale_win(
-    kind: str, count: int, keys: int, tmp_path: Path, record_property: Callable[[str, object], None]
+    kind: str,
+    count: int,
+    keys: int,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
 ) -> None:
     where, project = str(tmp_path / "race.db"), f"t{uuid.uuid4().hex[:12]}"
     if kind == "redis":
-        pytest.importorskip("redis")
-        where = os.environ.get("INTENT_TEST_REDIS_URL") or pytest.skip("INTENT_TEST_REDIS_URL names no Redis")
+        where = request.getfixturevalue("private_redis").url
     events = shuffled_events(count, keys)
     context = multiprocessing.get_context("spawn")
     parts = np.array_split(events, WRITERS)
@@ -108,10 +113,12 @@ def merge_events(kind: str, where: str, project: str, events: np.ndarray) -> Non
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-def test_four_writers_merge_into_the_same_lists_and_lose_nothing(kind: str, tmp_path: Path) -> None:
+def test_four_writers_merge_into_the_same_lists_and_lose_nothing(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     where, project = str(tmp_path / "lists.db"), f"t{uuid.uuid4().hex[:12]}"
     if kind == "redis":
-        where = os.environ.get("INTENT_TEST_REDIS_URL") or pytest.skip("INTENT_TEST_REDIS_URL names no Redis")
+        where = request.getfixturevalue("private_redis").url
     events = np.column_stack([np.random.default_rng(3).integers(0, 5, 800), np.arange(800)])
     context = multiprocessing.get_context("spawn")
     parts = [events[number::WRITERS] for number in range(WRITERS)]
