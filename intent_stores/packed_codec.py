@@ -135,7 +135,7 @@ def _decode_whole(schema: PackedSchema, value: bytes) -> DecodedRows | None:
     values: dict[str, Column] = {}
     for kind, dtype, names, start in schema.places:
         block = np.frombuffer(held, dtype, len(names), start).reshape(-1, 1)
-        values.update(zip(names, _typed(kind, block), strict=True))
+        values.update(zip(names, _typed(kind, block), strict=False))  # as many, and counting takes a third of the time
     if schema.variable:
         ends = schema.ends.unpack_from(held, schema.size - schema.ends.size)
         tail = value[schema.size : -_CRC_BYTES]

@@ -14,6 +14,8 @@ import numpy as np
 
 from intent_stores.errors import OnlineKeyError
 
+_TEXT = frozenset([str])
+
 ENTITYLESS = b"*"
 """The key of a view without entities."""
 
@@ -32,12 +34,12 @@ def entity_keys(join_keys: Sequence[str], columns: Mapping[str, Any]) -> list[by
     names = sorted(join_keys)
     if not names:
         return [ENTITYLESS]
+    if len(names) == 1 and names[0] in columns:
+        return _parts(names[0], columns[names[0]], last=True)
     missing = [name for name in names if name not in columns]
     if missing:
         raise OnlineKeyError(f"Join keys {missing} are missing; received {sorted(columns)}. Give a column for each.")
     parts = [_parts(name, columns[name], last=name == names[-1]) for name in names]
-    if len(parts) == 1:
-        return parts[0]
     count = max(map(len, parts))
     uneven = [name for name, part in zip(names, parts, strict=True) if len(part) not in (1, count)]
     if uneven:
@@ -53,11 +55,15 @@ def quoted(name: str) -> str:
 
 def _parts(name: str, values: Any, last: bool) -> list[bytes]:
     letter, cells = _typed(name, values)
-    head = f"{quoted(name)}:{letter}".encode()
+    head = _head(name, letter, last)
     if last:
-        head += b"="
         return [head + cell for cell in cells]
     return [head + b"%d=" % len(cell) + cell for cell in cells]
+
+
+@lru_cache(1024)
+def _head(name: str, letter: str, last: bool) -> bytes:
+    return f"{quoted(name)}:{letter}{'=' if last else ''}".encode()
 
 
 def _typed(name: str, values: Any) -> tuple[str, list[bytes]]:
@@ -66,8 +72,8 @@ def _typed(name: str, values: Any) -> tuple[str, list[bytes]]:
         if isinstance(values, np.ndarray) and values.dtype.kind == "M":
             micros = values.astype("datetime64[us]").view(np.int64).tolist()
             return "t", [b"%d" % cell for cell in micros]
-        kinds = {type(cell) for cell in listed}
-        if kinds <= {str}:
+        kinds = set(map(type, listed))
+        if kinds <= _TEXT:
             return "s", [cell.encode() for cell in listed]
         if kinds <= {bytes}:
             return "b", list(listed)

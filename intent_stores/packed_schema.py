@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from struct import Struct
 from typing import Any
 
@@ -33,6 +33,7 @@ _FORMAT = b"packed-row-1"
 _LIST = re.compile(r"Array\((\w+)\)")
 
 
+@lru_cache(256)
 def element_kind(kind: str) -> str | None:
     """Return the kind of a list's elements (`Array(Int64)` → `Int64`), or None if `kind` is no list."""
     found = _LIST.fullmatch(kind)
