@@ -1,6 +1,7 @@
 """`intent plan`: views added, changed and deleted, with the online rows that this costs; nothing is changed by it."""
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,12 +20,17 @@ END = datetime(2001, 3, 1, tzinfo=UTC)
 CUSTOMERS = 20
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    out = make_run(tmp_path / "run", CUSTOMERS)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = make_run(tmp_path_factory.mktemp("plan") / "run", CUSTOMERS)
     write_log_manifest(out, hash_log(out), {})
     feature_store.materialise(out, END, Silent(), online=feature_store.online_path(out))
     return out
+
+
+@pytest.fixture
+def out(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "run")
 
 
 def planned(out: Path, capsys) -> dict:
