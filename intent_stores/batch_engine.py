@@ -22,7 +22,14 @@ from feast.repo_config import FeastConfigBaseModel
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, StrictStr
 
 from intent_stores.errors import ConfigurationError
-from intent_stores.materialization import Bar, Materialization, Materialized, held_watermark, materialize_view
+from intent_stores.materialization import (
+    Bar,
+    Materialization,
+    Materialized,
+    drop_view,
+    held_watermark,
+    materialize_view,
+)
 from intent_stores.materialization_ledger import Ledger, Watermark
 from intent_stores.packed_online_store import PackedOnlineStore
 from intent_stores.packed_reader import microseconds
@@ -90,7 +97,7 @@ class ChunkedBatchEngine(LocalComputeEngine):
         Raises:
             OnlineStoreUnavailableError: the store cannot be written.
         """
-        self.online_store.update(self.repo_config, [view], [], [], [], partial=True)
+        drop_view(self._job(view, 0))
 
     def _materialize_one(
         self, registry: BaseRegistry, task: MaterializationTask, **options: Any

@@ -124,6 +124,17 @@ def held_watermark(job: Materialization, ledger: Ledger) -> Watermark | None:
     return _held(ledger.watermark(job.config.project, name), marker, definition(job))
 
 
+def drop_view(job: Materialization) -> None:
+    """Remove a view's rows. From the first one on the store holds nothing for certain, should this be cut off.
+
+    Raises:
+        OnlineStoreUnavailableError: the store cannot be written.
+    """
+    name, store = _name(job), job.online_store.packed_store(job.config)
+    write_marker(store, name, Marker(None, "", 0, False))
+    store.drop(name)
+
+
 def definition(job: Materialization) -> str:
     """Return a hash of what a view's rows depend on: features, keys, and where and how its source is read."""
     view, source = packed_view(job.view, job.config), job.view.batch_source

@@ -122,6 +122,20 @@ def test_an_emptied_store_is_filled_again(repository: Repository) -> None:
     assert_online(store, [events], 131)
 
 
+def test_a_store_that_was_being_emptied_is_filled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = Repository(tmp_path, engine={"look_back_hours": 0.0})
+    repository.write(random_events(400, USERS, 60))
+    store = repository.open()
+    engine, view = engine_of(store), store.get_feature_view("stats")
+    total = run(store, "stats", at(130)).rows
+    with monkeypatch.context() as patched:
+        packed = store._get_provider().online_store.packed_store(store.config)
+        patched.setattr(packed, "drop", lambda view: None)  # the kill comes before the first row goes
+        engine.drop(view)
+    assert engine.watermark(view) is None
+    assert run(store, "stats", at(131)).written == total
+
+
 def test_a_store_of_an_earlier_run_is_filled_again(tmp_path: Path) -> None:
     events = random_events(400, USERS, 60)
     repository = Repository(tmp_path, engine={"look_back_hours": 0.0})
