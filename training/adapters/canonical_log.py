@@ -41,8 +41,8 @@ def write_log(staged: Staging, out: Path, delay_us: int) -> dict[str, int]:
     order = "" if staged.ordered else " ORDER BY moment, source_row"
     queries = {
         "events": f"SELECT {EVENT_COLUMNS} FROM staged{order}",
-        "users": user_query(staged.said),
-        "items": item_query(staged.said),
+        "users": user_query(staged.connection, staged.said),
+        "items": item_query(staged.connection, staged.said),
         "quarantine": "SELECT * EXCLUDE (about) FROM quarantine ORDER BY about, source_row",
     }
     counts = {}

@@ -15,6 +15,7 @@ __all__ = ["PARQUET_SUFFIXES", "parquet_schema", "read_parquet"]
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 BATCH_ROWS = 65_536
+BUFFER = 1 << 20  # of each column; read ahead, the library would keep the whole file
 
 
 def parquet_schema(file: Path) -> pa.Schema:
@@ -36,7 +37,7 @@ def read_parquet(file: Path) -> Iterator[SourceRows]:
         SourceDataError: the file is missing, empty or damaged.
     """
     seen = 0
-    with _explained(file), pq.ParquetFile(file, buffer_size=1 << 20) as parquet:
+    with _explained(file), pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER) as parquet:
         for batch in parquet.iter_batches(BATCH_ROWS, use_threads=False):
             numbers = seen + 1 + np.arange(batch.num_rows, dtype=np.int64)
             seen += batch.num_rows

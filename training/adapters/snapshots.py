@@ -39,39 +39,40 @@ def prepare_snapshots(connection: Any, given: Mapping[str, int]) -> None:
     _gather(connection, "item_said", "item_id", ITEM_ATTRIBUTES, given)
 
 
-def user_query(given: Mapping[str, int]) -> str:
+def user_query(connection: Any, given: Mapping[str, int]) -> str:
     """Return SQL: (user_id, moment, attributes) at the first row of a customer and at every change.
 
     Of several rows at one moment, the last one in the source that says something counts.
     """
+    spoken = _spoken(USER_ATTRIBUTES, given)
+    moving = "SELECT user_id FROM user_said GROUP BY user_id HAVING count(*) > 1"
+    connection.execute(f"CREATE TABLE user_periods AS {_periods('user_id', 'moment', moving, spoken)}")
     return f"""
-        WITH moving AS (SELECT user_id FROM user_said GROUP BY user_id HAVING count(*) > 1),
-        {_periods("user_id", "moment", _spoken(USER_ATTRIBUTES, given))},
-        {_changes("user_id", USER_ATTRIBUTES)}
-        SELECT user_id, moment, {", ".join(USER_ATTRIBUTES)} FROM user_said WHERE user_id NOT IN (FROM moving)
-        UNION ALL BY NAME FROM changes
+        SELECT user_id, moment, {", ".join(USER_ATTRIBUTES)} FROM user_said
+        WHERE user_id NOT IN (SELECT user_id FROM user_periods)
+        UNION ALL BY NAME {_changes("user_id", "user_periods", spoken, USER_ATTRIBUTES)}
         ORDER BY moment, user_id"""
 
 
-def item_query(given: Mapping[str, int]) -> str:
+def item_query(connection: Any, given: Mapping[str, int]) -> str:
     """Return SQL: (item_id, moment, attributes) whenever an item's day (UTC) differs from what was known.
 
     A day's row holds from the item's last event on that day, because only then is all of it known; of an attribute the
-    last value counts, by time and then by place in the source. A `list_price`
-    that the source does not have is the day's median of revenue per piece, `unit_cost` the day's median of cost per
-    piece, over purchases of more than no pieces.
+    last value counts, by time and then by place in the source. A `list_price` that the source does not have is the
+    day's median of revenue per piece, `unit_cost` the day's median of cost per piece, over purchases of more than no
+    pieces.
     """
     derived = {name: total for name, total in DERIVED.items() if not given[name] and given[total] and given["quantity"]}
+    for name, total in derived.items():
+        connection.execute(f"CREATE TABLE {name}_medians AS {_medians(total)}")
     sold = f"UNION SELECT DISTINCT item_id FROM staged WHERE item_id IS NOT NULL AND {SOLD}" if derived else ""
-    medians = "".join(f"{name}_medians AS ({_medians(total)}), " for name, total in derived.items())
+    moving = f"SELECT item_id FROM item_said GROUP BY item_id HAVING count(*) > 1 {sold}"
+    spoken, day = _spoken(ITEM_ATTRIBUTES, given), f"moment // {DAY_US}"
+    connection.execute(f"CREATE TABLE item_periods AS {_periods('item_id', day, moving, spoken, tuple(derived))}")
     return f"""
-        WITH moving AS (SELECT item_id FROM item_said GROUP BY item_id HAVING count(*) > 1 {sold}),
-        {medians}
-        {_periods("item_id", f"moment // {DAY_US}", _spoken(ITEM_ATTRIBUTES, given), tuple(derived))},
-        {_changes("item_id", ITEM_ATTRIBUTES)}
         SELECT item_id, {DECODED} AS moment, {", ".join(ITEM_ATTRIBUTES)} FROM item_said
-        WHERE item_id NOT IN (FROM moving)
-        UNION ALL BY NAME FROM changes
+        WHERE item_id NOT IN (SELECT item_id FROM item_periods)
+        UNION ALL BY NAME {_changes("item_id", "item_periods", (*spoken, *derived), ITEM_ATTRIBUTES)}
         ORDER BY moment, item_id"""
 
 
@@ -93,8 +94,8 @@ def _gather(connection: Any, table: str, key: str, attributes: tuple[str, ...], 
     )
 
 
-def _periods(key: str, period: str, spoken: tuple[str, ...], derived: tuple[str, ...] = ()) -> str:
-    """What is said about whoever moves, a row a period: of each attribute the last value, by time and then by source.
+def _periods(key: str, period: str, moving: str, spoken: tuple[str, ...], derived: tuple[str, ...] = ()) -> str:
+    """What is said about those in `moving`, a row a period: of each attribute the last value, by time, then by source.
 
     What a period says again and again is one row first, so that little is left to compare.
     """
@@ -103,13 +104,13 @@ def _periods(key: str, period: str, spoken: tuple[str, ...], derived: tuple[str,
     medians = "".join(f", {name}_medians.price AS {name}" for name in derived)
     joins = "".join(f" LEFT JOIN {name}_medians USING ({key}, period)" for name in derived)
     return f"""
-        said AS (
+        WITH said AS (
             SELECT {key}, {period} AS period{names}, max(moment) AS moment,
                 max(moment::HUGEINT * {2**50} + source_row) AS place
-            FROM told WHERE {key} IN (FROM moving) GROUP BY {key}, period{names}
+            FROM told WHERE {key} IN ({moving}) GROUP BY {key}, period{names}
         ),
-        lasting AS (SELECT {key}, period, max(moment) AS moment{last} FROM said GROUP BY {key}, period),
-        periods AS (SELECT lasting.*{medians} FROM lasting{joins})"""
+        lasting AS (SELECT {key}, period, max(moment) AS moment{last} FROM said GROUP BY {key}, period)
+        SELECT lasting.*{medians} FROM lasting{joins}"""
 
 
 def _medians(total: str) -> str:
@@ -120,7 +121,10 @@ def _medians(total: str) -> str:
                 min(price) FILTER (reached >= lines // 2 + 1) AS high
             FROM (
                 SELECT *, sum(n) OVER (PARTITION BY item_id, period ORDER BY price) AS reached,
-                    sum(n) OVER (PARTITION BY item_id, period) AS lines
+                    sum(n) OVER (
+                        PARTITION BY item_id, period ORDER BY price
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+                    ) AS lines
                 FROM (
                     SELECT item_id, moment // {DAY_US} AS period, {total} / quantity AS price, count(*) AS n
                     FROM staged WHERE {SOLD} AND {total} IS NOT NULL AND item_id IS NOT NULL GROUP BY ALL
@@ -129,23 +133,19 @@ def _medians(total: str) -> str:
         )"""
 
 
-def _changes(key: str, attributes: tuple[str, ...]) -> str:
-    known = ", ".join(f"last_value({name} IGNORE NULLS) OVER past AS {name}" for name in attributes)
-    names = ", ".join(attributes)
-    silent = ", ".join(f"NULL::{_kind(name)} AS {name}" for name in attributes)
+def _changes(key: str, periods: str, spoken: tuple[str, ...], attributes: tuple[str, ...]) -> str:
+    """The periods at which something differs from what was known; `attributes` that nobody speaks of stay null."""
+    known = "".join(f", last_value({name} IGNORE NULLS) OVER past AS {name}" for name in spoken)
+    before = "".join(f", lag({name}) OVER past AS before_{name}" for name in spoken)
+    differs = "".join(f" OR {name} IS DISTINCT FROM before_{name}" for name in spoken)
+    names = "".join(f", {name}" if name in spoken else f", NULL::{_kind(name)} AS {name}" for name in attributes)
     return f"""
-        complete AS (FROM (SELECT {silent} LIMIT 0) UNION ALL BY NAME FROM periods),
-        known AS (
-            SELECT {key}, moment, {known} FROM complete
-            WINDOW past AS (PARTITION BY {key} ORDER BY moment ROWS UNBOUNDED PRECEDING)
-        ),
-        compared AS (
-            SELECT *, row_number() OVER before AS place, lag(row({names})) OVER before AS earlier FROM known
-            WINDOW before AS (PARTITION BY {key} ORDER BY moment)
-        ),
-        changes AS (
-            SELECT {key}, moment, {names} FROM compared WHERE place = 1 OR row({names}) IS DISTINCT FROM earlier
-        )"""
+        SELECT {key}, moment{names} FROM (
+            SELECT *, row_number() OVER past AS place{before} FROM (
+                SELECT {key}, moment{known} FROM {periods}
+                WINDOW past AS (PARTITION BY {key} ORDER BY moment ROWS UNBOUNDED PRECEDING)
+            ) WINDOW past AS (PARTITION BY {key} ORDER BY moment)
+        ) WHERE place = 1{differs}"""
 
 
 def _kind(name: str) -> str:

@@ -28,7 +28,7 @@ from training.adapters.validation import Verdicts
 
 __all__ = ["Staging", "staging"]
 
-MEMORY = "160MB"  # of DuckDB; the process with its libraries, a chunk and a row group takes about as much again
+MEMORY = "128MB"  # of DuckDB; the process with its libraries, a chunk and a row group takes about as much again
 SPILL = "100GB"  # a limit, because DuckDB would otherwise take the whole disk for one sort
 VALUES = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
 ATTRIBUTES_FROM = 2**48  # rows of files about items and users are numbered from here, after every event's
@@ -107,6 +107,7 @@ class Staging:
         """Close the files and move every exact repetition of an earlier row to `quarantine`, as `duplicate`."""
         for writer in (self._rows, self._texts, self._attributes):
             writer.close()
+        pa.default_memory_pool().release_unused()  # what the chunks took is DuckDB's from here on
         for name in ("rows", "texts", "attributes"):
             self.connection.read_parquet(str(self.folder / f"{name}.parquet")).create_view(name)
         found = self._find_repetitions()

@@ -13,6 +13,7 @@ from services.contracts import ScoreRequest
 from tests.sources import TABLE_COLUMNS, TABLE_HEADER, log_of, quarantined, settings_of, write_csv, write_rows
 from training.adapters import ingest
 from training.adapters.validation import EARLIEST, LATEST, REASONS, is_servable
+from training.settings import Settings
 
 SETTINGS = settings_of("table", columns=TABLE_COLUMNS)
 ROW = {
@@ -478,3 +479,10 @@ def test_whatever_the_cells_hold_every_row_is_an_event_or_in_quarantine(tmp_path
     assert len({event["event_id"] for event in events}) == len(events)
     assert all(event["user_id"].strip() and EARLIEST <= event["event_timestamp"] < LATEST for event in events)
     assert report.events <= len(set(rows) | {good})
+
+
+def test_a_field_that_is_mapped_twice_is_refused(tmp_path):
+    text = '[data]\nadapter = "table"\n[data.columns]\nuser_id = "who"\nuser_id = "customer"\n'
+    (tmp_path / "intent.toml").write_text(text)
+    with pytest.raises(SettingsError, match=r"is not TOML: .*[Oo]verwrite"):
+        Settings.load(tmp_path / "intent.toml")
