@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,22 +23,25 @@ USERS, VIEWS = 40, ["stats", "history"]
 def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Repository]:
     kind, ledger = request.param.split(", ")
     made = Repository(tmp_path, kind, engine={"chunk_rows": 7, "look_back_hours": 0.0})
-    if ledger == "postgresql":
-        made.ledger = os.environ.get("INTENT_TEST_POSTGRES_URL") or pytest.skip("no INTENT_TEST_POSTGRES_URL")
-    yield made
-    if kind == "redis":
-        made.open().teardown()
-    if ledger == "postgresql":
-        forget(made)
+    with schema_of_its_own() if ledger == "postgresql" else nullcontext(made.ledger) as made.ledger:
+        yield made
+        if kind == "redis":
+            made.open().teardown()
 
 
-def forget(repository: Repository) -> None:
-    engine = sa.create_engine(repository.ledger)
+@contextmanager
+def schema_of_its_own() -> Iterator[str]:
+    url = os.environ.get("INTENT_TEST_POSTGRES_URL") or pytest.skip("INTENT_TEST_POSTGRES_URL names no PostgreSQL")
+    schema = f"t{uuid.uuid4().hex[:12]}"
+    engine = sa.create_engine(url)
     with engine.begin() as connection:
-        for table in ("runs", "watermarks"):
-            own = {"project": repository.project}
-            connection.execute(sa.text(f"DELETE FROM materialization_{table} WHERE project = :project"), own)
-    engine.dispose()
+        connection.execute(sa.text(f"CREATE SCHEMA {schema}"))
+    try:
+        yield f"{url}?options=-csearch_path%3D{schema}"
+    finally:
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
+        engine.dispose()
 
 
 def assert_online(store: Any, parts: list[list[Event]], minute: float, creation: bool = True) -> None:
