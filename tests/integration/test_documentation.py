@@ -63,7 +63,10 @@ def test_the_commands_of_the_page_run(page: str, sample_run) -> None:
             elif language == "python":
                 sample_run.run(["python", "-c", text])
             else:
-                sample_run.run(["bash", "-euo", "pipefail", "-c", text.replace("127.0.0.1:3000", sample_run.address)])
+                # A shop that a page makes up has too few customers to draw a sample of.
+                whole = "unset INTENT_SAMPLE; " if "--config artifacts/" in text else ""
+                command = whole + text.replace("127.0.0.1:3000", sample_run.address)
+                sample_run.run(["bash", "-euo", "pipefail", "-c", command])
     finally:
         if serving is not None:
             os.killpg(serving.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the whole group
