@@ -3,10 +3,9 @@
 The files depend on the source and the adapter alone: the same source gives the same bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, QUARANTINE_SCHEMA, TIMESTAMP, USER_SCHEMA
+from training.adapters.row_order import in_order
 from training.adapters.snapshots import item_query, user_query
-from training.adapters.staging import Staging
+from training.adapters.staging import EVERY, Staging
 from training.atomic import replace_folder
 from training.dataset.log_manifest import keep_stream_parts
 
@@ -25,8 +25,10 @@ PART = "part-0.parquet"
 TABLES = {"events": EVENT_SCHEMA, "users": USER_SCHEMA, "items": ITEM_SCHEMA, "quarantine": QUARANTINE_SCHEMA}
 HEX_DIGITS = 32
 EVENT_COLUMNS = (
-    "moment, id_low, id_high, user_id, item_id, session_id, event_type, quantity, revenue, cost, currency, category"
+    "moment, source_row, id_low, id_high, user_id, item_id, session_id, event_type, quantity, revenue, cost, currency, "
+    "category"
 )
+QUARANTINE_PLACE = f"array_position(['events', 'items', 'users'], about) * {2**52} + source_row"
 BATCH = 32_768
 ROW_GROUP = 131_072  # fixed, or the batches that DuckDB hands out would show in the bytes
 
@@ -38,46 +40,78 @@ def write_log(staged: Staging, out: Path, delay_us: int) -> dict[str, int]:
     place in the source. All four are written beside their targets first, and at the end take their places one after
     another: only the log's manifest, written after them, says that they belong together.
     """
-    order = "" if staged.ordered else " ORDER BY moment, source_row"
-    queries = {
-        "events": f"SELECT {EVENT_COLUMNS} FROM staged{order}",
-        "users": user_query(staged.connection, staged.said),
-        "items": item_query(staged.connection, staged.said),
-        "quarantine": "SELECT * EXCLUDE (about) FROM quarantine ORDER BY about, source_row",
-    }
     counts = {}
     with ExitStack() as stack:
         for name, schema in TABLES.items():
             folder = stack.enter_context(replace_folder(out / name))
-            reader = staged.connection.cursor().sql(queries[name]).to_arrow_reader(BATCH)
-            counts[name] = _write(folder / PART, reader, schema, delay_us)
+            counts[name] = _write(folder / PART, QUERIES[name](staged), schema, delay_us)
             if name == "events":  # an ingest replaces what was imported, not what was streamed
                 keep_stream_parts(out, folder)
     return counts
 
 
-def _write(path: Path, batches: Any, schema: pa.Schema, delay_us: int) -> int:
+def _events(staged: Staging) -> Iterator[pa.Table]:
+    batches = _answer(staged, f"SELECT {EVENT_COLUMNS} FROM staged")
+    if staged.ordered:
+        return _tables(batches)
+    return in_order(batches, ("moment", "source_row"), staged.some_moments(), staged.given["user_id"], staged.folder)
+
+
+def _users(staged: Staging) -> Iterator[pa.Table]:
+    return _tables(_answer(staged, user_query(staged.connection, staged.said)))
+
+
+def _items(staged: Staging) -> Iterator[pa.Table]:
+    return _tables(_answer(staged, item_query(staged.connection, staged.said)))
+
+
+def _quarantine(staged: Staging) -> Iterator[pa.Table]:
+    ask = staged.connection.execute
+    found = ask(f"SELECT {QUARANTINE_PLACE} FROM quarantine WHERE rowid % {EVERY} = 0").fetchall()
+    rows = ask("SELECT count(*) FROM quarantine").fetchone()[0]
+    batches = _answer(staged, f"SELECT *, {QUARANTINE_PLACE} AS place FROM quarantine")
+    return in_order(batches, ("place",), np.array(found, np.int64).reshape(-1), rows, staged.folder)
+
+
+QUERIES: dict[str, Callable[[Staging], Iterator[pa.Table]]] = {
+    "events": _events,
+    "users": _users,
+    "items": _items,
+    "quarantine": _quarantine,
+}
+
+
+def _answer(staged: Staging, query: str) -> pa.RecordBatchReader:
+    return staged.connection.cursor().sql(query).to_arrow_reader(BATCH)
+
+
+def _tables(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    for batch in batches:
+        yield pa.Table.from_batches([batch])
+
+
+def _write(path: Path, tables: Iterator[pa.Table], schema: pa.Schema, delay_us: int) -> int:
     count = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for table in _groups(batches):
+        for table in _groups(tables):
             writer.write_table(_canonical(table, schema, delay_us), row_group_size=ROW_GROUP)
             count += table.num_rows
     return count
 
 
-def _groups(batches: Any) -> Iterator[pa.Table]:
+def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Yield tables of exactly ROW_GROUP rows, and what is left at the end."""
-    waiting: list[pa.RecordBatch] = []
+    waiting: list[pa.Table] = []
     rows = 0
-    for batch in batches:
-        waiting.append(batch)
-        rows += batch.num_rows
+    for one in tables:
+        waiting.append(one)
+        rows += one.num_rows
         while rows >= ROW_GROUP:
-            table = pa.Table.from_batches(waiting)
+            table = pa.concat_tables(waiting)
             yield table.slice(0, ROW_GROUP)
-            waiting, rows = table.slice(ROW_GROUP).to_batches(), rows - ROW_GROUP
+            waiting, rows = [table.slice(ROW_GROUP)], rows - ROW_GROUP
     if rows:
-        yield pa.Table.from_batches(waiting)
+        yield pa.concat_tables(waiting)
 
 
 def _canonical(table: pa.Table, schema: pa.Schema, delay_us: int) -> pa.Table:

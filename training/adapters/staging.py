@@ -21,18 +21,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_repo.events import QUARANTINE_SCHEMA
+from training.adapters.category_history import fill_categories
 from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, CanonicalChunk
+from training.adapters.repetitions import find_repetitions
 from training.adapters.row_text import row_texts, row_values, rows_as_json
 from training.adapters.sole_writer import sole_writer
 from training.adapters.validation import Verdicts
 
-__all__ = ["Staging", "staging"]
+__all__ = ["EVERY", "Staging", "staging"]
 
 MEMORY = "128MB"  # of DuckDB; the process with its libraries, a chunk and a row group takes about as much again
 SPILL = "100GB"  # a limit, because DuckDB would otherwise take the whole disk for one sort
 VALUES = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
 ATTRIBUTES_FROM = 2**48  # rows of files about items and users are numbered from here, after every event's
 ROW_GROUP = 131_072
+IDS = "ids"
+EVERY = 64
 
 STAGED = pa.schema(
     [
@@ -46,14 +50,6 @@ STAGED = pa.schema(
 )
 TEXTS = pa.schema([pa.field("source_row", pa.int64()), pa.field("source_text", pa.string())])
 ATTRIBUTES = pa.schema([pa.field("about", pa.string()), *STAGED])
-
-FILL_CATEGORIES = """COPY (
-    SELECT s.* REPLACE (c.category AS category) FROM staged s ASOF LEFT JOIN (
-        SELECT item_id, coalesce(moment, (SELECT min(moment) FROM staged)) AS moment,
-            arg_max(category, source_row) AS category
-        FROM attributes WHERE about = 'items' AND category IS NOT NULL GROUP BY ALL
-    ) c ON s.item_id = c.item_id AND s.moment >= c.moment
-) TO '{file}' (FORMAT parquet)"""
 
 
 class Staging:
@@ -72,11 +68,13 @@ class Staging:
         self._attribute_rows: dict[str, int] = {}
         self.ordered = True
         self._last = -(2**63)
+        self._some_moments: list[npt.NDArray[np.int64]] = []
         self._names: dict[str, list[str]] = {}
         self._digests = (sha256(), sha256())
         self._rows = _writer(folder / "rows.parquet", STAGED)
         self._texts = _writer(folder / "texts.parquet", TEXTS)
         self._attributes = _writer(folder / "attributes.parquet", ATTRIBUTES)
+        self._ids_file = (folder / IDS).open("wb")
         connection.execute(
             "CREATE TABLE quarantine (about VARCHAR, source_row BIGINT, reason VARCHAR, detail VARCHAR, "
             "source_values VARCHAR)"
@@ -105,19 +103,20 @@ class Staging:
 
     def settle(self) -> None:
         """Close the files and move every exact repetition of an earlier row to `quarantine`, as `duplicate`."""
-        for writer in (self._rows, self._texts, self._attributes):
+        for writer in (self._rows, self._texts, self._attributes, self._ids_file):
             writer.close()
         pa.default_memory_pool().release_unused()  # what the chunks took is DuckDB's from here on
         for name in ("rows", "texts", "attributes"):
             self.connection.read_parquet(str(self.folder / f"{name}.parquet")).create_view(name)
-        found = self._find_repetitions()
+        found = find_repetitions(self.connection, self.folder / IDS, self.given["user_id"])
         kept = " WHERE source_row NOT IN (SELECT source_row FROM repetition)" if found else ""
         self.connection.execute(f"CREATE VIEW staged AS SELECT * FROM rows{kept}")
         if found:
             self._refuse_repetitions()
             self._take_from_given()
         if not self.given["category"] and self._said_beside["category"]:
-            self._fill_categories()
+            self.given["category"] = fill_categories(self.connection, self.folder)
+            self.ordered = False
 
     def quarantined(self, about: str = "events") -> dict[str, int]:
         """Return the number of rows in quarantine by reason, most frequent first."""
@@ -134,13 +133,17 @@ class Staging:
         refused = {about: sum(self.quarantined(about).values()) for about in self._attribute_rows}
         return self._attribute_rows | {f"{about}_quarantined": n for about, n in refused.items() if n}
 
+    def some_moments(self) -> npt.NDArray[np.int64]:
+        """One moment in EVERY, in the source's order: how the events lie in time."""
+        return np.concatenate([np.empty(0, np.int64), *self._some_moments])
+
     def fingerprint(self) -> str:
         """SHA-256 over the identities of the rows that can be used, in the source's order."""
         return sha256(b"".join(half.digest() for half in self._digests)).hexdigest()
 
     def close(self) -> None:
         """Let go of every file."""
-        for writer in (self._rows, self._texts, self._attributes):
+        for writer in (self._rows, self._texts, self._attributes, self._ids_file):
             writer.close()
         self.connection.close()
 
@@ -160,11 +163,13 @@ class Staging:
         for name in VALUES:
             self.given[name] += staged.num_rows - staged[name].null_count
         self._rows.write_table(staged, row_group_size=ROW_GROUP)
+        self._ids_file.write(staged["id_low"].to_numpy().tobytes())
         self._texts.write_table(pa.table([staged["source_row"], texts], schema=TEXTS), row_group_size=ROW_GROUP)
         moments = staged["moment"].combine_chunks().to_numpy(zero_copy_only=False)
         if self.ordered and moments.size:
             self.ordered = bool(self._last <= moments[0] and (moments[1:] >= moments[:-1]).all())
             self._last = moments[-1]
+        self._some_moments.append(moments[::EVERY].copy())
 
     def _stage_attributes(self, about: str, staged: pa.Table) -> None:
         self._attribute_rows[about] = self._attribute_rows.get(about, 0) + staged.num_rows
@@ -209,23 +214,9 @@ class Staging:
         cursor.execute("INSERT INTO quarantine SELECT * FROM refused")
         cursor.unregister("refused")
 
-    def _find_repetitions(self) -> int:
-        ask = self.connection.execute
-        # Half of the identity finds who may be repeated, in half of the memory; the whole of it decides.
-        ask("CREATE TABLE doubtful AS SELECT id_low FROM rows GROUP BY id_low HAVING count(*) > 1")
-        ask(
-            """CREATE TABLE repetition AS
-            SELECT r.source_row, first.source_row AS first_row FROM rows r JOIN (
-                SELECT id_low, id_high, min(source_row) AS source_row FROM rows
-                WHERE id_low IN (SELECT id_low FROM doubtful) GROUP BY id_low, id_high HAVING count(*) > 1
-            ) first USING (id_low, id_high) WHERE r.source_row > first.source_row"""
-        )
-        return int(ask("SELECT count(*) FROM repetition").fetchone()[0])
-
     def _refuse_repetitions(self) -> None:
         found = self.connection.cursor().execute(
-            "SELECT r.source_row, r.first_row, t.source_text FROM repetition r JOIN texts t USING (source_row) "
-            "ORDER BY r.source_row"
+            "SELECT r.source_row, r.first_row, t.source_text FROM repetition r JOIN texts t USING (source_row)"
         )
         names = self._names["events"]
         while rows := found.fetchmany(20_000):
@@ -244,14 +235,6 @@ class Staging:
             f"SELECT {counted} FROM rows WHERE source_row IN (SELECT source_row FROM repetition)"
         ).fetchone()
         self.given = {name: self.given[name] - less for name, less in zip(VALUES, repeated, strict=True)}
-
-    def _fill_categories(self) -> None:
-        """Give each event the category that its item was known to have at that moment; none from later."""
-        file = str(self.folder / "filled.parquet")
-        self.connection.execute(FILL_CATEGORIES.format(file=file))
-        self.connection.execute(f"CREATE OR REPLACE VIEW staged AS FROM '{file}'")
-        self.given["category"] = self.connection.execute("SELECT count(category) FROM staged").fetchone()[0]
-        self.ordered = False
 
 
 @contextmanager
