@@ -1,5 +1,6 @@
 """What a member is: fitted on examples, answers a probability, exports to ONNX or UBJ. One suite tests them all."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,6 +13,7 @@ from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
 from training.atomic import write_bytes, write_json
 from training.dataset.examples import Examples
+from training.models.parameters import Parameter, Value, chosen_parameters
 from training.progress import Progress, Silent
 
 __all__ = [
@@ -22,6 +24,9 @@ __all__ = [
     "Impute",
     "Member",
     "MemberSpec",
+    "Parameter",
+    "Value",
+    "chosen_parameters",
     "require_both_classes",
     "write_member",
 ]
@@ -91,7 +96,8 @@ class FitSettings:
     `horizon_days`: length of the label window (t, t + horizon] in days. `seed`: of everything random; two fits with
     the same one give the same probabilities within 1e-6. `progress` is told how far the fit is. `core_features` are
     the few numbers that a baseline of the task rests on. `impute` says what stands for missing numbers (see
-    `training/models/fit_encoding.py`).
+    `training/models/fit_encoding.py`). `parameters` are of the one member that is fitted (`Member.parameters`): what
+    is absent has its default.
     """
 
     horizon_days: float
@@ -99,6 +105,7 @@ class FitSettings:
     progress: Progress = field(default_factory=Silent)
     core_features: tuple[str, ...] = CORE_FEATURES
     impute: Impute = "median"
+    parameters: Mapping[str, Value] = field(default_factory=dict)
 
 
 class Fitted(Protocol):
@@ -120,7 +127,10 @@ class Fitted(Protocol):
         """Return P(at least one purchase within the horizon) for each row, shape (n,), inside (0, 1)."""
 
     def refit(self, examples: Examples, settings: FitSettings) -> "Fitted":
-        """Fit again on `examples` with the encodings and the number of steps of this fit, without early stopping."""
+        """Fit again on `examples` with the encodings, parameters and number of steps of this fit, and no stopping.
+
+        Of `settings`, the parameters are not looked at.
+        """
 
     def export(self, folder: Path) -> None:
         """Write `member.json` and the artefact into `folder`."""
@@ -129,17 +139,19 @@ class Fitted(Protocol):
 class Member(Protocol):
     """One kind of model.
 
-    One that can answer some tasks only names them in an attribute `tasks`; one that cannot do without a sequence says
-    `needs_sequence = True`.
+    `parameters` are what it may be told, with defaults and the space that tuning searches. One that can answer some
+    tasks only names them in an attribute `tasks`; one that cannot do without a sequence says `needs_sequence = True`.
     """
 
     name: str
+    parameters: tuple[Parameter, ...]
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit on `train`, encodings included; `validation`, if given, only decides when to stop.
 
         Raises:
             SplitError: `train` holds no example, or labels of one class only.
+            InputError: a parameter is not known, or has a value that is not accepted; what is known is listed.
         """
 
 

@@ -17,7 +17,16 @@ from scipy.special import betaln, expit, gammaln
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
 from training.dataset.examples import Examples
-from training.models.contract import FitSettings, Fitted, History, MemberSpec, require_both_classes, write_member
+from training.models.contract import (
+    FitSettings,
+    Fitted,
+    History,
+    MemberSpec,
+    Parameter,
+    chosen_parameters,
+    require_both_classes,
+    write_member,
+)
 from training.models.fit_encoding import fit_filled_table
 from training.models.onnx_graph import FormulaGraph
 
@@ -71,9 +80,11 @@ class BgNbd:
 
     name = "bg_nbd"
     tasks = ("purchase_within_horizon",)
+    parameters: tuple[Parameter, ...] = ()
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit by maximum likelihood of the purchases themselves; labels and `validation` are not used."""
+        chosen_parameters(self.name, self.parameters, settings.parameters)
         require_both_classes(train)
         return _fit(fit_filled_table(train.features, FEATURES), train, settings)
 

@@ -14,27 +14,35 @@ from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
 from training.dataset.examples import Examples
 from training.date_levels import date_codes, date_levels, pooled_level
-from training.models.contract import FitSettings, Fitted, History, MemberSpec, require_both_classes, write_member
+from training.models.contract import (
+    FitSettings,
+    Fitted,
+    History,
+    MemberSpec,
+    chosen_parameters,
+    require_both_classes,
+    write_member,
+)
 from training.models.fit_encoding import fit_raw_table
+from training.models.parameters import real, whole
 from training.progress import Task
 
 __all__ = ["MEMBER", "BoostedTrees", "FittedTrees"]
 
+FIXED: dict[str, Any] = {"objective": "binary:logistic", "eval_metric": "logloss", "tree_method": "hist"}
 # Chosen by log loss on five forward folds inside train and validation: shallow trees, large leaves, few columns each.
 # Depth 5 with leaves of 50 and 60 % of the columns is worse by 0.0003 to 0.0007 on each fold.
-PARAMETERS: dict[str, Any] = {
-    "objective": "binary:logistic",
-    "eval_metric": "logloss",
-    "tree_method": "hist",
-    "max_depth": 4,
-    "eta": 0.05,
-    "subsample": 0.8,
-    "colsample_bytree": 0.3,
-    "min_child_weight": 100,
-    "reg_lambda": 5.0,
-}
-ROUNDS = 150
-MOST_ROUNDS = 400
+PARAMETERS = (
+    whole("max_depth", 4, 1, 10, "levels of a tree"),
+    real("eta", 0.05, 0.005, 0.3, "how much of each tree counts", log=True),
+    real("subsample", 0.8, 0.4, 1.0, "share of the rows that a tree is grown on"),
+    real("colsample_bytree", 0.3, 0.1, 1.0, "share of the columns that a tree may split"),
+    real("min_child_weight", 100.0, 1.0, 400.0, "information that a leaf needs, at least", log=True),
+    real("reg_lambda", 5.0, 0.1, 50.0, "L2 penalty on a leaf's answer", log=True),
+    real("reg_alpha", 0.0, 1e-3, 20.0, "L1 penalty on a leaf's answer", log=True),
+    whole("most_rounds", 400, 10, 5000, "trees at most, where later dates say when to stop", searched=False),
+    whole("rounds", 150, 10, 5000, "trees where nothing says when to stop", searched=False),
+)
 PATIENCE = 30
 # Rounds whose losses are this close are the same, and of those the last is kept: where the curve is flat its lowest
 # point is chance, and the fit on more data that follows bears more trees.
@@ -54,6 +62,7 @@ class FittedTrees:
     tabular: TabularEncoding
     booster: Any
     history: History
+    parameters: dict[str, Any]
 
     @property
     def spec(self) -> MemberSpec:
@@ -73,7 +82,7 @@ class FittedTrees:
 
     def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Grow as many trees on other examples."""
-        return _grow(self.tabular, examples, None, self.history.best, settings)
+        return _grow(self.tabular, examples, None, self.history.best, self.parameters, settings)
 
     def export(self, folder: Path) -> None:
         """Write the booster as UBJ."""
@@ -84,12 +93,14 @@ class BoostedTrees:
     """The member `boosted_trees`."""
 
     name = "boosted_trees"
+    parameters = PARAMETERS
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
-        """Grow trees while `validation` gets no worse, or `ROUNDS` of them without it."""
+        """Grow trees while `validation` gets no worse, or `rounds` of them without it."""
+        chosen = chosen_parameters(self.name, self.parameters, settings.parameters)
         require_both_classes(train)
-        rounds = ROUNDS if validation is None else MOST_ROUNDS
-        return _grow(fit_raw_table(train.features), train, validation, rounds, settings)
+        rounds = chosen["rounds" if validation is None else "most_rounds"]
+        return _grow(fit_raw_table(train.features), train, validation, rounds, chosen, settings)
 
 
 class _Margins:
@@ -126,7 +137,12 @@ class _Rounds(xgb.callback.TrainingCallback):
 
 
 def _grow(
-    tabular: TabularEncoding, train: Examples, stop: Examples | None, rounds: int, settings: FitSettings
+    tabular: TabularEncoding,
+    train: Examples,
+    stop: Examples | None,
+    rounds: int,
+    chosen: dict[str, Any],
+    settings: FitSettings,
 ) -> FittedTrees:
     """Grow trees twice: once from the dates' base rates, then from the levels that the first trees leave over."""
     parts = {"train": _margins(tabular, train, xgb.QuantileDMatrix)}
@@ -138,10 +154,10 @@ def _grow(
         for _ in range(2):
             for part in parts.values():
                 part.update(booster)
-            booster, curves = _train(parts, rounds, settings.seed, task)
+            booster, curves = _train(parts, rounds, chosen, settings.seed, task)
     parts["train"].update(booster)
     booster.set_param({"base_score": float(expit(pooled_level(parts["train"].margin, parts["train"].levels)))})
-    return FittedTrees(tabular, booster, _history(curves, booster.num_boosted_rounds()))
+    return FittedTrees(tabular, booster, _history(curves, booster.num_boosted_rounds(), chosen), chosen)
 
 
 def _margins(tabular: TabularEncoding, examples: Examples, kind: Any) -> _Margins:
@@ -153,15 +169,18 @@ def _threads(rows: int) -> int:
     return min(1 + rows // ROWS_PER_THREAD, os.cpu_count() or 1)
 
 
-def _train(parts: dict[str, _Margins], rounds: int, seed: int, task: Task) -> tuple[Any, dict[str, Any]]:
+def _train(
+    parts: dict[str, _Margins], rounds: int, chosen: dict[str, Any], seed: int, task: Task
+) -> tuple[Any, dict[str, Any]]:
     curves: dict[str, Any] = {}
     calls: list[Any] = [_Rounds(task)]
     if "validation" in parts:
         calls.append(xgb.callback.EarlyStopping(rounds=PATIENCE))
     booster = xgb.train(
         {
-            **PARAMETERS,
-            "min_child_weight": _leaf(parts["train"].matrix.get_label()),
+            **FIXED,
+            **{name: value for name, value in chosen.items() if name not in ("rounds", "most_rounds")},
+            "min_child_weight": _leaf(parts["train"].matrix.get_label(), chosen["min_child_weight"]),
             "seed": seed,
             "base_score": 0.5,
             "nthread": _threads(parts["train"].matrix.num_row()),
@@ -178,10 +197,10 @@ def _train(parts: dict[str, _Margins], rounds: int, seed: int, task: Task) -> tu
     return booster, curves
 
 
-def _leaf(label: NDArray[np.float32]) -> float:
+def _leaf(label: NDArray[np.float32], most: float) -> float:
     """Return how much information (the sum of p (1 - p) over its rows) a leaf needs."""
     rate = float(label.mean())
-    return min(float(PARAMETERS["min_child_weight"]), LEAST_SHARE * len(label) * rate * (1 - rate))
+    return min(most, LEAST_SHARE * len(label) * rate * (1 - rate))
 
 
 def _kept_rounds(losses: list[float]) -> int:
@@ -193,9 +212,9 @@ def _margin_of_trees(booster: Any, table: NDArray[np.float32]) -> NDArray[np.flo
     return logit(booster.inplace_predict(table).astype(np.float64))  # the base score is 0.5 so far: log-odds 0
 
 
-def _history(curves: dict[str, Any], best: int) -> History:
+def _history(curves: dict[str, Any], best: int, chosen: dict[str, Any]) -> History:
     train, validation = (curves.get(name, {}).get("logloss", []) for name in ("train", "validation"))
-    return History("round", train, validation, [PARAMETERS["eta"]] * len(train), best)
+    return History("round", train, validation, [chosen["eta"]] * len(train), best)
 
 
 MEMBER = BoostedTrees()

@@ -1,6 +1,6 @@
 """The share of anchors with a purchase, for everybody: what any model has to beat."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import NumericColumn, TabularEncoding
 from training.dataset.examples import Examples
-from training.models.contract import FitSettings, Fitted, History, MemberSpec, require_both_classes, write_member
+from training.models.contract import (
+    FitSettings,
+    Fitted,
+    History,
+    MemberSpec,
+    Parameter,
+    chosen_parameters,
+    require_both_classes,
+    write_member,
+)
 from training.models.onnx_graph import FormulaGraph
 
 __all__ = ["MEMBER", "ConstantRate", "FittedConstantRate"]
@@ -39,7 +48,7 @@ class FittedConstantRate:
 
     def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Return the rate of other examples."""
-        return MEMBER.fit(examples, None, settings)
+        return MEMBER.fit(examples, None, replace(settings, parameters={}))
 
     def export(self, folder: Path) -> None:
         """Write a graph that repeats the rate once for each row."""
@@ -53,9 +62,11 @@ class ConstantRate:
     """The member `constant_rate`."""
 
     name = "constant_rate"
+    parameters: tuple[Parameter, ...] = ()
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Take the mean label of `train`; nothing is random and `validation` is not used."""
+        chosen_parameters(self.name, self.parameters, settings.parameters)
         require_both_classes(train)
         names = train.features.numeric
         column = _COLUMN if _COLUMN in names else next(iter(names), _COLUMN)

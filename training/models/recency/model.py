@@ -22,11 +22,13 @@ from training.models.contract import (
     Fitted,
     History,
     MemberSpec,
+    chosen_parameters,
     require_both_classes,
     write_member,
 )
 from training.models.fit_encoding import fit_scaled_table, rows_to_fit
 from training.models.onnx_graph import FormulaGraph, linear
+from training.models.parameters import real
 
 __all__ = ["MEMBER", "FittedRecency", "Recency"]
 
@@ -38,6 +40,7 @@ class FittedRecency:
     tabular: TabularEncoding
     weights: NDArray[np.float64]
     intercept: float
+    c: float
     history: History = field(default_factory=History)
 
     @property
@@ -57,7 +60,7 @@ class FittedRecency:
 
     def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Fit the weights again; the scales stay."""
-        return _fit_weights(self.tabular, examples)
+        return _fit_weights(self.tabular, examples, self.c)
 
     def export(self, folder: Path) -> None:
         """Write the regression as a graph."""
@@ -70,9 +73,11 @@ class Recency:
     """The member `recency`."""
 
     name = "recency"
+    parameters = (real("c", 10.0, 1e-3, 1e3, "inverse strength of the L2 penalty", log=True),)
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit scales and weights on `train`; nothing is random and `validation` is not used."""
+        chosen = chosen_parameters(self.name, self.parameters, settings.parameters)
         asked = (settings.core_features, CORE_FEATURES)
         found = ([name for name in names if name in train.features.numeric] for names in asked)
         names = next(filter(None, found), [])
@@ -83,19 +88,19 @@ class Recency:
             )
         train = rows_to_fit(train, names, settings.impute)
         require_both_classes(train)
-        return _fit_weights(fit_scaled_table(train.features, names, impute=settings.impute), train)
+        return _fit_weights(fit_scaled_table(train.features, names, impute=settings.impute), train, chosen["c"])
 
 
-def _fit_weights(tabular: TabularEncoding, examples: Examples) -> FittedRecency:
+def _fit_weights(tabular: TabularEncoding, examples: Examples, c: float) -> FittedRecency:
     """Fit with one intercept per anchor date, then replace these by the pooled one."""
     table = tabular.apply(examples.features).astype(np.float64)
     codes = date_codes(examples.anchor_us)
     dates = np.eye(codes.max() + 1)[codes]
-    regression = LogisticRegression(C=10.0, fit_intercept=False, max_iter=500, tol=1e-8)
+    regression = LogisticRegression(C=c, fit_intercept=False, max_iter=500, tol=1e-8)
     regression.fit(np.concatenate([table, dates], axis=1), examples.label)
     weights = regression.coef_[0, : table.shape[1]]
     margin = table @ weights
-    return FittedRecency(tabular, weights, pooled_level(margin, date_levels(margin, examples.label, codes)))
+    return FittedRecency(tabular, weights, pooled_level(margin, date_levels(margin, examples.label, codes)), c)
 
 
 MEMBER = Recency()

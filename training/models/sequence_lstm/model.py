@@ -14,7 +14,15 @@ from feature_repo.transforms.customer import CustomerFeatures, customer_features
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
 from training.dataset.examples import Examples
 from training.date_levels import date_codes, date_levels, levelled_log_loss, pooled_level
-from training.models.contract import FitSettings, Fitted, History, MemberSpec, require_both_classes, write_member
+from training.models.contract import (
+    FitSettings,
+    Fitted,
+    History,
+    MemberSpec,
+    Parameter,
+    require_both_classes,
+    write_member,
+)
 from training.models.fit_encoding import fit_scaled_table, fit_sequence, rows_to_fit
 from training.models.sequence_lstm.input_pipeline import Inputs, equal_length_batches, inputs_of, shuffled_batches
 from training.models.sequence_lstm.layers import build_network, to_onnx
@@ -78,6 +86,7 @@ class SequenceLstm:
     """The member `sequence_lstm`."""
 
     name = "sequence_lstm"
+    parameters: tuple[Parameter, ...] = ()
     needs_sequence = True
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xgboost
 
 from tests.simulated_examples import HORIZON_DAYS, simulated_examples
 from training.date_levels import date_codes, date_levels, pooled_level
-from training.models.boosted_trees.model import MEMBER, NO_WORSE, ROUNDS
+from training.models.boosted_trees.model import MEMBER, NO_WORSE
 from training.models.contract import FitSettings
 
 SETTINGS = FitSettings(HORIZON_DAYS, seed=3)
@@ -28,7 +30,9 @@ def test_keeps_the_last_round_that_is_as_good_as_the_best(fitted):
 
 
 def test_without_validation_the_number_of_rounds_is_fixed(periods):
-    assert MEMBER.fit(periods[0], None, SETTINGS).history.best == ROUNDS
+    fitted = MEMBER.fit(periods[0], None, replace(SETTINGS, parameters={"rounds": 20}))
+    assert fitted.history.best == 20
+    assert fitted.booster.num_boosted_rounds() == 20
 
 
 def test_refit_grows_as_many_trees(fitted, periods):
