@@ -1,13 +1,23 @@
 """Requests and responses of the service: units, ranges, examples. Unknown fields are refused."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-__all__ = ["MemberShare", "Reason", "RequestContext", "ScoreRequest", "ScoreResponse", "ViewAge"]
+__all__ = ["MemberShare", "Reason", "RequestContext", "ScoreRequest", "ScoreResponse", "ViewAge", "example_of"]
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+def _example(body: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [body]})
+
+
+def example_of(model: type[BaseModel]) -> Any:
+    """Return a body of a request that can be sent as it is."""
+    extra: Any = model.model_config["json_schema_extra"]
+    return extra["examples"][0]
 
 
 def _printable(value: str) -> str:
@@ -45,7 +55,7 @@ class ScoreRequest(BaseModel):
     missing, and ages are measured at it. `context` is checked, and used by models trained with it.
     """
 
-    model_config = _STRICT
+    model_config = _STRICT | _example({"user_id": "01104905", "at": "2001-02-19T00:00:00Z"})
 
     user_id: Annotated[
         str,

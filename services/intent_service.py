@@ -1,65 +1,35 @@
-"""The bento's service: from HTTP to `services.customer_scoring` and back, and nothing more.
+"""The bento's service: from HTTP to what answers and back, and nothing more.
 
     INTENT_ONLINE_URL=sqlite:////srv/shop/online.db?project=purchase_intent bentoml serve purchase_intent:latest
 
 It listens on 127.0.0.1 unless told otherwise. `/readyz` answers 503 with the reason until the bundle is verified, its
 golden examples are reproduced, and the online store holds every view of the model.
+
+Where what is: the table of routes in `routes.py`, what loads and holds models in `loaded_models.py`, the layers around
+every route (limits, rights, errors) in the ASGI middlewares that the last lines add.
 """
 
 import asyncio
-import os
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import bentoml
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from feature_repo.errors import BundleError, IntentError
+from feature_repo.errors import IntentError
 from services.bounded_executor import BoundedExecutor, Overloaded
-from services.contracts import ScoreRequest, ScoreResponse
-from services.customer_scoring import CustomerScoring
-from services.feature_lookup import read_views, views_of
-from services.golden_check import check_golden
-from services.online_url import VARIABLE, read_online_url
-from services.packed_lookup import open_lookup
+from services.json_body import body_of
+from services.loaded_models import LoadedModels
 from services.problem_middleware import ProblemMiddleware
 from services.problems import Problem, problem_for_status
-from services.request_reading import MAX_BODY_BYTES, Refused, read_score_request
-from services.scoring import Scorer
-from services.served_lines import MODEL_INPUTS, model_inputs
-from services.served_log import open_served_log
-from training.packaging.bundle import Bundle
+from services.routes import SCORE
 
 __all__ = ["PurchaseIntent"]
 
-MODEL_ALIAS = "intent_bundle"
-"""The name under which bentofile.yaml lists the model; a built bento resolves it to the exact tag it was built with."""
-
 THREADS = 2
 IN_PROGRESS = 64
-
-
-class ScoreBody(ScoreRequest, bentoml.IODescriptor):
-    """The body of `/score`, read by our own rules: BentoML's reading accepts fields given twice and NaN."""
-
-    __root_input__ = True
-
-    @classmethod
-    async def from_http_request(cls, request: Request, serde: Any) -> Any:
-        """Return the `ScoreRequest` in the body, or the `Problem` with it."""
-        media_type = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
-        if media_type != "application/json":
-            return problem_for_status(415)
-        try:
-            return read_score_request(await _bounded_body(request), datetime.now(UTC))
-        except Refused as refused:
-            return refused.problem
-        except ClientDisconnect:
-            return problem_for_status(400)  # nobody is left to read it; it keeps the log free of a traceback
 
 
 @bentoml.service(
@@ -73,39 +43,35 @@ class PurchaseIntent:
 
     def __init__(self) -> None:
         self._executor = BoundedExecutor(THREADS, IN_PROGRESS)
-        self._scoring: CustomerScoring | None = None
-        self._trouble = "The service is starting."
+        self._models = LoadedModels()
 
     @bentoml.on_startup
     async def start(self) -> None:
-        """Load and check the model, and connect the store. What fails here is told by `/readyz`, not by a crash."""
-        try:
-            self._scoring = await self._executor.run(_load)
-        except IntentError as error:
-            self._trouble = str(error)
+        """Load what answers. What fails here is told by `/readyz`, not by a crash."""
+        await self._executor.run(self._models.load)
 
     @bentoml.on_shutdown
     def stop(self) -> None:
         """Finish the requests in progress, and the log of what they were answered with."""
         self._executor.close()
-        if self._scoring is not None:
-            self._scoring.close()
+        self._models.close()
 
     async def __is_ready__(self) -> bool:
-        reason = self._trouble if self._scoring is None else await asyncio.to_thread(self._scoring.trouble)
+        reason = await asyncio.to_thread(self._models.trouble)
         if reason is not None:
             raise HTTPException(503, reason)
         return True
 
-    @bentoml.api(route="/score", input_spec=ScoreBody, output_spec=ScoreResponse)
+    @bentoml.api(route=SCORE.path, input_spec=body_of(SCORE), output_spec=SCORE.response)
     async def score(self, request: Any, /) -> Response:
         """Return the calibrated probability that a customer buys within the horizon after `at`."""
         if isinstance(request, Problem):
             return _problem_response(request)
-        if self._scoring is None:
+        scoring = self._models.scoring_for(request.user_id)
+        if scoring is None:
             return _problem_response(problem_for_status(503))
         try:
-            answer = await self._executor.run(self._scoring.answer, request, datetime.now(UTC))
+            answer = await self._executor.run(scoring.answer, request, datetime.now(UTC))
         except Overloaded:
             return _problem_response(problem_for_status(429))
         except IntentError:
@@ -113,42 +79,8 @@ class PurchaseIntent:
         return Response(answer.model_dump_json(), media_type="application/json")
 
 
+# The layers around every route; the one added last is the innermost.
 PurchaseIntent.add_asgi_middleware(ProblemMiddleware)  # type: ignore[attr-defined]  # a bentoml.Service by now
-
-
-def _load() -> CustomerScoring:
-    bundle = _bundle()
-    scorer = Scorer(bundle)
-    check_golden(bundle, scorer)
-    features = bundle.json("features.json")
-    views = views_of(read_views(features), "user_id")
-    lookup = open_lookup(read_online_url(os.environ.get(VARIABLE)), views)
-    logged = {view.name: features["views"][view.name] for view in views} | {MODEL_INPUTS: model_inputs()}
-    served_log = open_served_log(os.environ, str(features.get("service", "")), logged)
-    return CustomerScoring(bundle, scorer, lookup, served_log)
-
-
-def _bundle() -> Bundle:
-    try:
-        model = bentoml.models.get(MODEL_ALIAS)
-    except bentoml.exceptions.BentoMLException as error:
-        raise BundleError(
-            "No model is published: expected the one this bento was built with. Run `intent publish`, and serve the "
-            "bento that it names."
-        ) from error
-    bundle = Bundle.load(Path(model.path_of("bundle")))
-    if bundle.tag != str(model.tag):
-        raise BundleError(f"Bundle is another one: got {bundle.tag}; expected {model.tag}. Publish it again.")
-    return bundle
-
-
-async def _bounded_body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            break
-    return bytes(body)
 
 
 def _problem_response(problem: Problem) -> Response:

@@ -1,26 +1,21 @@
-"""From the bytes of a request to a `ScoreRequest`, or to the problem that says why not. No web, no BentoML."""
+"""From the bytes of a request to its model, or to the problem that says why not. No web, no BentoML."""
 
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from feature_repo.errors import RequestError
-from services.contracts import ScoreRequest
+from services.contracts import RequestContext, example_of
 from services.problems import Problem
 
-__all__ = ["MAX_BODY_BYTES", "Refused", "microseconds", "read_score_request"]
+__all__ = ["Refused", "microseconds", "read_request"]
 
-MAX_BODY_BYTES = 64 * 1024
+M = TypeVar("M", bound=BaseModel)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
-_EXAMPLE = 'Send for example {"user_id": "01104905", "at": "2001-02-19T00:00:00Z"}.'
-_KNOWN = {
-    (): "user_id, at, context",
-    ("context",): "channel, device, country, session_position, session_seconds",
-}
 _EXPECTED = {
     "user_id": "a text of 1 to 128 printable characters",
     "at": "an ISO 8601 time with a zone, such as 2001-02-19T00:00:00Z",
@@ -31,6 +26,7 @@ _EXPECTED = {
     "session_position": "a whole number from 0 to 1000000",
     "session_seconds": "a finite number from 0 to 10000000",
 }
+_NESTED: dict[str, type[BaseModel]] = {"context": RequestContext}
 
 
 class Refused(RequestError):
@@ -41,29 +37,28 @@ class Refused(RequestError):
         self.problem = problem
 
 
-def read_score_request(body: bytes, now: datetime) -> ScoreRequest:
+def read_request(body: bytes, model: type[M], now: datetime, limit: int) -> M:
     """Return the request in `body`; `now` (with a zone) decides what is too far in the future.
+
+    Args:
+        body: UTF-8 JSON of at most `limit` bytes.
+        model: what it must be; its first example is shown to who sends something else.
+        now: the present moment.
+        limit: the largest body, in bytes.
 
     Raises:
         Refused: not UTF-8, not JSON, NaN or Infinity, a field given twice, unknown, missing or out of range, or `at`
             before 1970 or more than a day after `now`. The text tells kinds and lengths, never a value: an id is one.
     """
-    if len(body) > MAX_BODY_BYTES:
-        raise Refused(_too_large())
+    if len(body) > limit:
+        raise Refused(_too_large(limit, model))
     try:
-        request = ScoreRequest.model_validate(_json(body))
+        request = model.model_validate(_json(body, model))
     except ValidationError as error:
-        raise Refused(_invalid(error)) from None
-    if request.at is not None and not _EPOCH <= request.at <= now + _AHEAD:
-        raise Refused(
-            Problem(
-                422,
-                "time_out_of_range",
-                "Time out of range",
-                f"Field 'at' is {'before 1970' if request.at < _EPOCH else 'more than 1 day in the future'}; expected "
-                "a time from 1970 to one day from now. Check the year and the zone, or leave it out to score now.",
-            )
-        )
+        raise Refused(_invalid(error, model)) from None
+    at = getattr(request, "at", None)
+    if at is not None and not _EPOCH <= at <= now + _AHEAD:
+        raise Refused(_not_in_time(at))
     return request
 
 
@@ -72,7 +67,7 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def _json(body: bytes) -> Any:
+def _json(body: bytes, model: type[BaseModel]) -> Any:
     try:
         value = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_not_finite, parse_float=_finite)
     except (ValueError, RecursionError):  # bad UTF-8 and bad JSON are both ValueErrors
@@ -82,11 +77,11 @@ def _json(body: bytes) -> Any:
                 "malformed_json",
                 "Body is not JSON",
                 f"The body ({len(body)} bytes) is not JSON as expected: UTF-8, no field twice, no NaN or Infinity, "
-                f"no number beyond a double. {_EXAMPLE}",
+                f"no number beyond a double. {_example(model)}",
             )
         ) from None
     if not isinstance(value, dict):
-        raise Refused(_problem([f"The body is {_kind(value)}; expected an object."]))
+        raise Refused(_problem([f"The body is {_kind(value)}; expected an object."], model))
     at = value.get("at")
     if isinstance(at, str):
         value["at"] = _time(at)
@@ -120,34 +115,46 @@ def _finite(text: str) -> float:
     return value
 
 
-def _too_large() -> Problem:
+def _too_large(limit: int, model: type[BaseModel]) -> Problem:
+    detail = f"The body has more than {limit} bytes; expected at most that. {_example(model)}"
+    return Problem(413, "body_too_large", "Body too large", detail)
+
+
+def _not_in_time(at: datetime) -> Problem:
     return Problem(
-        413,
-        "body_too_large",
-        "Body too large",
-        f"The body has more than {MAX_BODY_BYTES} bytes; expected at most that. {_EXAMPLE}",
+        422,
+        "time_out_of_range",
+        "Time out of range",
+        f"Field 'at' is {'before 1970' if at < _EPOCH else 'more than 1 day in the future'}; expected a time from 1970 "
+        "to one day from now. Check the year and the zone, or leave it out to score now.",
     )
 
 
-def _invalid(error: ValidationError) -> Problem:
+def _invalid(error: ValidationError, model: type[BaseModel]) -> Problem:
     # Only the kinds of the values are told, and of unknown fields not even the names: a caller may have put ids there.
-    texts = {_told(item["type"], item["loc"], item["input"]) for item in error.errors(include_url=False)}
-    return _problem(sorted(texts)[:5])
+    items = error.errors(include_url=False)
+    return _problem(sorted({_told(item["type"], item["loc"], item["input"], model) for item in items})[:5], model)
 
 
-def _problem(texts: list[str]) -> Problem:
-    return Problem(422, "invalid_request", "Request not valid", " ".join([*texts, _EXAMPLE]))
+def _problem(texts: list[str], model: type[BaseModel]) -> Problem:
+    return Problem(422, "invalid_request", "Request not valid", " ".join([*texts, _example(model)]))
 
 
-def _told(kind: str, place: tuple[int | str, ...], received: Any) -> str:
+def _example(model: type[BaseModel]) -> str:
+    return f"Send for example {json.dumps(example_of(model))}."
+
+
+def _told(kind: str, place: tuple[int | str, ...], received: Any, model: type[BaseModel]) -> str:
+    names = [part for part in place if isinstance(part, str)]
     if kind == "extra_forbidden":
-        parent = tuple(str(part) for part in place[:-1])
-        where = " in 'context'" if parent else ""
-        return f"A field{where} is not known; expected only {_KNOWN[parent]}."
-    field = str(place[-1]) if place else "body"
+        parent = names[-2] if len(names) > 1 else ""
+        known = ", ".join(_NESTED.get(parent, model).model_fields)
+        return f"A field{f' in {parent!r}' if parent else ''} is not known; expected only {known}."
+    field = names[-1] if names else "body"
+    expected = _EXPECTED.get(field, "another value")
     if kind == "missing":
-        return f"Field {field!r} is missing; expected {_EXPECTED[field]}."
-    return f"Field {field!r} is {_kind(received)}; expected {_EXPECTED.get(field, 'another value')}."
+        return f"Field {field!r} is missing; expected {expected}."
+    return f"Field {field!r} is {_kind(received)}; expected {expected}."
 
 
 def _kind(value: Any) -> str:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from _bentoml_impl.server.app import ServiceAppFactory
 
-from services import intent_service
+from services import intent_service, loaded_models
 from services.online_url import VARIABLE
 from tests.online_store import write_online_store
 from training.packaging.bundle import Bundle
@@ -21,7 +21,7 @@ BODY = {"user_id": "00000001", "at": "2001-02-19T00:00:00Z"}
 @pytest.fixture
 def folder(tiny_bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = Path(shutil.copytree(tiny_bundle_folder, tmp_path / "bundle"))
-    monkeypatch.setattr(intent_service, "_bundle", lambda: Bundle.load(folder))
+    monkeypatch.setattr(loaded_models, "_bundle", lambda: Bundle.load(folder))
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
     monkeypatch.delenv(VARIABLE, raising=False)
     return folder

@@ -2,13 +2,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.request_reading import Refused, microseconds, read_score_request
+from services.contracts import ScoreRequest
+from services.request_reading import Refused, microseconds, read_request
+from services.routes import BODY_BYTES
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def read(body: str | bytes):
-    return read_score_request(body.encode() if isinstance(body, str) else body, NOW)
+    return read_request(body.encode() if isinstance(body, str) else body, ScoreRequest, NOW, BODY_BYTES)
 
 
 def test_a_full_request_is_read() -> None:
