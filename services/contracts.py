@@ -11,13 +11,13 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=Fal
 
 
 def _example(body: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [body]})
+    return ConfigDict(json_schema_extra={"example": body})
 
 
 def example_of(model: type[BaseModel]) -> Any:
     """Return a body of a request that can be sent as it is."""
     extra: Any = model.model_config["json_schema_extra"]
-    return extra["examples"][0]
+    return extra["example"]
 
 
 def _printable(value: str) -> str:
