@@ -12,7 +12,7 @@ class CircuitBreaker:
     """
 
     def __init__(
-        self, failures: int = 5, pause_seconds: float = 2.0, clock: Callable[[], float] = time.monotonic
+        self, failures: int = 5, pause_seconds: float = 1.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Start closed.
 

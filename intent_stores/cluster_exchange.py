@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from intent_stores.redis_cluster import REDIS_TROUBLE, RedisClusterClient
-from intent_stores.redis_exchange import NoAnswerError, reason_of
+from intent_stores.redis_exchange import WAITING, NoAnswerError, reason_of
 
 _THREADS = 16
 
@@ -35,7 +35,7 @@ class ClusterExchange:
         """
         asked: Future[list[bytes | None]] = self._pool().submit(_read, self._client, keys)
         try:
-            return asked.result(self._budget)
+            return asked.result(self._budget * WAITING)
         except REDIS_TROUBLE as error:  # a spent budget is one of them
             asked.cancel()
             raise NoAnswerError(reason_of(error)) from error

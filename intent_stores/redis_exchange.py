@@ -1,5 +1,8 @@
 """One command, one reply, one deadline for everything: connections to Redis that never make a reader wait longer.
 
+Of a budget only `WAITING` is spent on waiting: a thread that waited until the very end would come back too late, for it
+has yet to be woken up, to get the interpreter, and to make an answer of what it has.
+
 redis-py makes the connections (TLS, password, database by URL), in a thread of its own, because names are resolved and
 certificates are checked without a deadline; the exchange itself runs on the socket, every wait bounded by what is
 left of the budget. A connection that failed once is closed, so that no late answer is taken for another question's.
@@ -18,6 +21,9 @@ import hiredis
 from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
 
+WAITING = 0.8
+"""The share of a read's budget that may be spent on waiting for the server."""
+
 _CONNECT_SECONDS = 1.0
 _MOST_CONNECTING = 4
 _CHUNK = 1 << 16
@@ -33,10 +39,13 @@ class RedisExchange:
     def __init__(self, url: str, budget_seconds: float, most_idle: int = 64) -> None:
         """Prepare; nothing is opened before the first command.
 
+        Arguments:
+            budget_seconds: the longest that a command may take in all, for whoever asks.
+
         Raises:
             ValueError: the URL is none that redis-py understands.
         """
-        self._budget = budget_seconds
+        self._wait = budget_seconds * WAITING
         self._pool = ConnectionPool.from_url(
             url, socket_timeout=_CONNECT_SECONDS, socket_connect_timeout=_CONNECT_SECONDS, retry=None, protocol=2
         )
@@ -53,7 +62,7 @@ class RedisExchange:
         Raises:
             NoAnswerError: no connection, no reply in time, or an error reply.
         """
-        deadline = time.monotonic() + self._budget
+        deadline = time.monotonic() + self._wait
         link = self._take(deadline)
         try:
             reply = link.exchange(command, deadline)
