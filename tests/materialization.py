@@ -40,7 +40,7 @@ def random_events(count: int, users: int, minutes: int, seed: int = 11) -> list[
 
 @dataclass
 class Repository:
-    """`stats` holds each user's newest event, `history` the last four; `path` is the file or folder of both."""
+    """`stats` holds each user's newest event, `history` the last four; Redis is the running one unless one is named."""
 
     folder: Path
     kind: str = "sqlite"
@@ -48,6 +48,7 @@ class Repository:
     engine: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     creation: bool = True
+    redis_url: str | None = None
     project: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:12]}")
 
     def write(self, events: list[Event], part: int = 0) -> None:
@@ -108,7 +109,8 @@ class Repository:
             store = "intent_stores.online_packed_sqlite.PackedSqliteOnlineStore"
             return {"type": store, "path": str(self.folder / "online.db"), "busy_timeout_seconds": 60.0}
         pytest.importorskip("redis")
-        url = os.environ.get("INTENT_TEST_REDIS_URL") or pytest.skip("INTENT_TEST_REDIS_URL names no Redis")
+        url = self.redis_url or os.environ.get("INTENT_TEST_REDIS_URL")
+        url = url or pytest.skip("INTENT_TEST_REDIS_URL names no Redis")
         store = "intent_stores.online_packed_redis.PackedRedisOnlineStore"
         return {"type": store, "url": url, "read_budget_ms": 2000.0}
 

@@ -6,7 +6,7 @@ Each run is a process of its own, forked from a server that has imported Feast o
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,11 @@ def materialize(repository: Repository, minute: float, begun: Any, may_begin: An
 
 
 @pytest.fixture(params=["sqlite", "redis"])
-def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Repository]:
-    # Redis may be slow to answer on a busy machine; that is not what is tested here.
+def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Repository:
     made = Repository(tmp_path, request.param, engine={"chunk_rows": CHUNK, "look_back_hours": 1.0})
-    yield made
     if request.param == "redis":
-        made.open().teardown()
+        made.redis_url = request.getfixturevalue("private_redis").url
+    return made
 
 
 def rows_in(repository: Repository) -> dict[str, int]:
@@ -54,7 +53,9 @@ def rows_in(repository: Repository) -> dict[str, int]:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("points", [5, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
-def test_killed_at_random_points(repository: Repository, points: int) -> None:
+def test_killed_at_random_points(
+    repository: Repository, points: int, record_property: Callable[[str, object], None]
+) -> None:
     """Half of the runs are first ones into an empty store, half bring what is new to one that is filled."""
     random = np.random.default_rng(3)
     first, late = random_events(6000, USERS, 120), random_events(3000, USERS, 120, seed=12)
@@ -89,9 +90,10 @@ def test_killed_at_random_points(repository: Repository, points: int) -> None:
                 assert done.written == done.rows - before[view]
                 kept += before[view]
         assert_online(store, parts, minute)
-    print(  # noqa: T201
-        f"{repository.kind}: {points} kills, {killed} before the end, {mid_run} between two chunks; {kept} rows not "
-        f"written again; {points * 2 * USERS} rows compared, 0 differ"
+    record_property(
+        "fault",
+        f"materialising to {repository.kind} killed at {points} points ({killed} before the end, {mid_run} between two "
+        f"chunks; {kept:,} rows not written again): {points * len(VIEWS) * USERS:,} keys compared, 0 differ",
     )
 
 
