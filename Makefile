@@ -18,6 +18,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 RUN := --out $(OUT)
+# Tests of one file stay together; what kills and freezes servers runs by itself afterwards.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -57,10 +59,12 @@ bento: setup ## publish the trained bundle and build the bento
 	@$(BIN)/intent publish --config $(CONFIG) $(RUN)
 
 test: setup ## the tests, with the commands of README and docs on a 5 % sample
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow and not faults" $(SIDE_BY_SIDE)
+	@$(BIN)/python -m pytest -m "not slow and faults"
 
 test-all: setup ## the same, with the slow and the exhaustive
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not faults" $(SIDE_BY_SIDE)
+	@$(BIN)/python -m pytest -m "faults"
 
 test-faults: setup ## servers and processes killed, frozen, filled: what is survived, counted and printed
 	@$(BIN)/python -m pytest -m faults

@@ -45,6 +45,20 @@ class SampleRun:
         return done
 
 
+SHARED = "sample_run"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests together that share what is dear: those of one file, and all that use the run of the demo."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            group = SHARED if SHARED in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group(group))
+    # The longest group begins first.
+    items.sort(key=lambda item: SHARED not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
     folder = tmp_path_factory.mktemp("sample") / "purchase-intent"
