@@ -5,6 +5,7 @@ late. What a profile says becomes known at the end of its day. The last of the d
 totals of many customers have expired.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,10 +26,10 @@ from feature_repo.streaming.outbox import Outbox
 from feature_repo.streaming.stream import EventStream
 from feature_repo.transforms.activity import ACTIVITY_NAMES, activity_features
 from feature_repo.transforms.customer import customer_features
-from intent_stores.packed_sqlite import PackedSqliteFile
+from intent_cli.online_address import packed_store, profile_address
+from intent_stores.packed_reader import PackedReader
 from services.feature_lookup import read_views
-from services.online_url import SqliteUrl
-from services.packed_lookup import open_lookup
+from services.packed_lookup import PackedLookup
 from services.served_lines import ServedBatch, model_input_columns, model_inputs
 from services.served_log import ServedLog
 from training.atomic import write_parquet
@@ -101,13 +102,13 @@ class Shop:
         visitors = events["user_id"].to_numpy(zero_copy_only=False).astype(str)
         coming, random = events.slice(before).to_pylist(), np.random.default_rng(seed)
         shop = cls(out, coming, known[before:], happened, visitors, np.unique(visitors), random)
-        shop.outbox = Outbox(outbox_url(out))
-        shop.online = PackedSqliteFile(feature_store.online_path(out), feature_store.PROJECT)
+        shop.outbox = Outbox(os.environ.get("INTENT_OUTBOX_URL") or outbox_url(out))
+        shop.online = packed_store(profile_address(out))
         shop.stream = EventStream(shop.outbox, shop.online, clock=lambda: shop.now_us)
         shop.nightly_batch(DAYS[0])
         shop.store = feature_store.open_store(out)
         shop.schemas = {name: _described(shop.store.get_feature_view(name)) for name in VIEWS}
-        shop.lookup = shop.lookup_over(feature_store.online_path(out))
+        shop.lookup = shop.lookup_over()
         return shop
 
     @property
@@ -116,9 +117,10 @@ class Shop:
         done = self.known <= self.now_us
         return int((self.known - self.happened[-len(self.known) :] > 3_600_000_000)[done].sum())
 
-    def lookup_over(self, online: Path, project: str = feature_store.PROJECT) -> Any:
-        """The service's own lookup over a store that this shop materialised."""
-        return open_lookup(SqliteUrl(online, project), read_views({"views": self.schemas}))
+    def lookup_over(self, online: Path | None = None, project: str | None = None) -> PackedLookup:
+        """The service's own lookup over a store that this shop materialised; with the patience of a replay."""
+        store = packed_store(profile_address(self.out, online, project))
+        return PackedLookup(PackedReader(store), read_views({"views": self.schemas}))
 
     def learn(self) -> None:
         """Add what was pushed to the offline log, and derive the customers' tables of it."""
@@ -132,7 +134,7 @@ class Shop:
         """Midnight: the log, the tables, and the online store as a whole."""
         self.push(micros(at))
         self.learn()
-        feature_store.materialise(self.out, at, Silent(), online=feature_store.online_path(self.out), views=list(VIEWS))
+        feature_store.materialise(self.out, at, Silent(), views=list(VIEWS))
         OnlineViews(self.online).begin(self.outbox.head())
 
     def push(self, until_us: int) -> None:

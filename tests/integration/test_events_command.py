@@ -1,6 +1,13 @@
-"""`intent events` on a small log: pushed, online, in the log, in the next tables; equal on both sides all along."""
+"""`intent events` on a small log: pushed, online, in the log, in the next tables; equal on both sides all along.
+
+Once on files, once on servers: the production profile, its outbox in PostgreSQL.
+"""
 
 import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +17,8 @@ import pytest
 
 from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, USER_SCHEMA
 from intent_cli.main import run
+from intent_cli.online_address import packed_store, profile_address
+from tests.production import production_environment
 from tests.sources import settings_of
 from training.adapters import ingest
 from training.dataset.log_manifest import hash_log, require_whole_log, write_log_manifest
@@ -17,18 +26,26 @@ from training.dataset.log_manifest import hash_log, require_whole_log, write_log
 LONG_AGO = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(params=["files", "servers"])
+def out(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("INTENT_ONLINE_URL", "INTENT_OUTBOX_URL", "INTENT_PROFILE", "INTENT_OUT"):
         monkeypatch.delenv(name, raising=False)
+    write_log(tmp_path)
+    with production_environment(tmp_path) if request.param == "servers" else nullcontext({}) as servers:
+        for name, value in servers.items():
+            monkeypatch.setenv(name, value)
+        yield tmp_path
+
+
+def write_log(folder: Path) -> None:
+    """One purchase of long ago."""
     row = {"event_id": "old", "user_id": "u1", "event_type": "purchase", "item_id": "i"}
     row |= {"event_timestamp": LONG_AGO, "created_timestamp": LONG_AGO}
     for name, schema in (("events", EVENT_SCHEMA), ("users", USER_SCHEMA), ("items", ITEM_SCHEMA)):
-        (tmp_path / name).mkdir()
+        (folder / name).mkdir()
         table = pa.Table.from_pylist([row] if name == "events" else [], schema=schema)
-        pq.write_table(table, tmp_path / name / "part-0.parquet")
-    write_log_manifest(tmp_path, hash_log(tmp_path), {"adapter": "none"})
-    return tmp_path
+        pq.write_table(table, folder / name / "part-0.parquet")
+    write_log_manifest(folder, hash_log(folder), {"adapter": "none"})
 
 
 def intent(capsys: pytest.CaptureFixture[str], out: Path, *arguments: str, expect: int = 0) -> dict:
@@ -52,10 +69,11 @@ def event(number: int, user: str = "u1", **more: object) -> dict:
 def online(out: Path, *users: str) -> dict[str, tuple[int, int]]:
     """Customer → (views, purchases) that are online."""
     from feature_repo.streaming.views import USER_COUNTERS
-    from intent_stores.packed_sqlite import sqlite_reader
+    from intent_stores.packed_reader import PackedReader
 
-    reader = sqlite_reader(out / "feast" / "online.db", "purchase_intent")
-    found = reader.read_columns([USER_COUNTERS], {"user_id": list(users)})["user_counters"].values
+    store = packed_store(profile_address(out))
+    found = PackedReader(store).read_columns([USER_COUNTERS], {"user_id": list(users)})["user_counters"].values
+    store.close()
     counts = zip(found["view_count"].tolist(), found["purchase_count"].tolist(), strict=True)
     return dict(zip(users, counts, strict=True))
 
@@ -131,6 +149,26 @@ def test_an_ingest_replaces_what_was_imported_and_keeps_what_was_streamed(
     assert intent(capsys, out, "apply")["streamed"] == 0
 
 
+def test_events_of_a_redis_stream_come_online(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    redis = pytest.importorskip("redis")
+    url = os.environ.get("INTENT_TEST_REDIS_URL") or pytest.skip("INTENT_TEST_REDIS_URL names no Redis")
+    intent(capsys, out, "apply")
+    intent(capsys, out, "materialize", "--at", datetime.now(UTC).isoformat())
+    with redis.Redis.from_url(url) as client:
+        name = f"t{uuid.uuid4().hex[:12]}"
+        try:
+            for one in (event(1), event(2, "new"), event(2, "new"), {"user_id": "no event"}):
+                client.xadd(name, {"event": json.dumps(one)})
+            intent(capsys, out, "events", "consume", "--once", "--stream", f"{url}?stream={name}&group=intent")
+            assert client.xpending(name, "intent")["pending"] == 0
+        finally:
+            client.unlink(name)
+    assert online(out, "u1", "new") == {"u1": (1, 1), "new": (1, 0)}
+    told = intent(capsys, out, "events", "status")
+    assert told == {"acknowledged": 2, "online": 2, "in_log": 0, "quarantined": {"missing_event_type": 1}}
+
+
+@pytest.mark.parametrize("out", ["files"], indirect=True)
 def test_another_outbox_than_the_logs_is_refused(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     intent(capsys, out, "events", "push", written(out, event(1), event(2)))
     intent(capsys, out, "apply")

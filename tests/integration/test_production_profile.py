@@ -1,21 +1,19 @@
 """The production profile on real servers: the commands of its page give on the sample what they give on files."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import SampleRun
+from tests.production import production_environment
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]  # the sample may have to be made first
 OF_THE_RUN = {"request_id"}
@@ -56,30 +54,11 @@ class ProductionRun:
 
 @pytest.fixture
 def production(sample_run: SampleRun, tmp_path: Path) -> Iterator[ProductionRun]:
-    redis_url = os.environ.get("INTENT_TEST_REDIS_URL") or pytest.skip("INTENT_TEST_REDIS_URL names no Redis")
-    postgres = os.environ.get("INTENT_TEST_POSTGRES_URL") or pytest.skip("INTENT_TEST_POSTGRES_URL names no PostgreSQL")
-    psycopg, redis = pytest.importorskip("psycopg"), pytest.importorskip("redis")
-    name = f"t{uuid.uuid4().hex[:12]}"
-    profile, out, local_out = tmp_path / "production.yaml", tmp_path / "run", tmp_path / "local"
-    text = (sample_run.folder / "feature_repo" / "profiles" / "production.yaml").read_text()
-    profile.write_text(text.replace("project: purchase_intent", f"project: {name}"))
+    out, local_out = tmp_path / "run", tmp_path / "local"
     for copy in (out, local_out):
         shutil.copytree(sample_run.out, copy)
-    registry = postgres.replace("postgresql://", "postgresql+psycopg://", 1)
-    environment = sample_run.environment | {
-        "INTENT_PROFILE": str(profile),
-        "INTENT_REDIS_URL": redis_url,
-        "INTENT_REGISTRY_URL": f"{registry}{'&' if '?' in registry else '?'}options={quote(f'-csearch_path={name}')}",
-    }
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {name}")
-        try:
-            yield ProductionRun(sample_run, out, local_out, environment)
-        finally:
-            connection.execute(f"DROP SCHEMA {name} CASCADE")
-            with redis.Redis.from_url(redis_url) as client:
-                for key in list(client.scan_iter(match=f"intent:{name}*", count=5000)):
-                    client.unlink(key)
+    with production_environment(tmp_path) as servers:
+        yield ProductionRun(sample_run, out, local_out, sample_run.environment | servers)
 
 
 def figures(told: dict[str, Any]) -> dict[str, Any]:

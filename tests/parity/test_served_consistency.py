@@ -14,6 +14,7 @@ import pytest
 
 from feature_repo.transforms import activity
 from intent_cli.main import run
+from tests.production import production_environment
 from tests.serving_days import DAY, DAYS, VIEWS, YEAR_LATER, Shop, micros
 from training.adapters import ingest
 from training.pipelines import feature_store
@@ -84,6 +85,25 @@ def test_what_was_served_is_what_training_sees(shop, capsys: pytest.CaptureFixtu
     page = (opened.out / "consistency.html").read_text()
     assert "same bits on both sides" in page
     assert not any(user in page for user in opened.users[:200])
+
+
+def test_on_servers_too(
+    sample_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Registry, ledger and outbox in PostgreSQL, online rows in Redis."""
+    monkeypatch.delenv("INTENT_ONLINE_URL", raising=False)
+    with production_environment(tmp_path) as servers:
+        for name, value in servers.items():
+            monkeypatch.setenv(name, value)
+        opened = Shop.open(tmp_path / "run", sample_run.out)
+        try:
+            serve_days(opened, tmp_path / "served", 1050, (*DAYS[:2], YEAR_LATER))
+            assert not list((opened.out / "feast").glob("*.db"))
+            assert run(["apply", "--out", str(opened.out)]) == 0
+            code, found = consistency(opened, tmp_path / "served", capsys)
+            require_exact(code, found, 1050)
+        finally:
+            opened.outbox.close()
 
 
 @pytest.mark.slow
