@@ -3,7 +3,6 @@
 The disk is a small one in memory, mounted for the test.
 """
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from intent_stores.packed_codec import RowTimes, encode_rows
 from intent_stores.packed_keys import entity_keys
 from intent_stores.packed_sqlite import PackedSqliteFile, sqlite_reader
 from intent_stores.packed_view import PackedView
+from tests.small_disk import remount, small_disk
 
 pytestmark = pytest.mark.faults
 
@@ -24,17 +24,8 @@ BATCH = 100
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"a disk cannot be mounted here ({mounted.stderr.strip()})")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-def remount(disk: Path, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", disk], check=True)
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
 def write(store: PackedSqliteFile, batch: int, score: float = 1.5) -> None:

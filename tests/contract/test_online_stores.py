@@ -223,7 +223,9 @@ def test_a_view_without_entities(place: Place) -> None:
     assert found["open"] == [True, True]
 
 
-@stores(feast_sqlite="the row is written under another key than is read", feast_redis="the same")
+@stores(
+    feast_sqlite="feast#1737: the row is written under another key than is read", feast_redis="feast#1737: the same"
+)
 def test_a_view_without_entities_takes_pushed_rows(place: Place) -> None:
     store = place.open()
     store.apply([USER, place.view("stats", [USER], STATS), place.view("shop", [], [Field(name="open", dtype=Bool)])])
@@ -245,7 +247,7 @@ def test_a_row_from_the_future_is_not_returned(place: Place) -> None:
     assert score_of(store, "a") == [None]
 
 
-@stores(feast_sqlite="sqlite.py upserts without a condition, feast#5160 asks how to keep the latest")
+@stores(feast_sqlite="feast#5160: sqlite.py upserts without a condition")
 def test_an_older_event_never_overwrites_a_newer_one(place: Place) -> None:
     store = applied(place)
     store.write_to_online_store("stats", stats_row("a", 2, NOW - HOUR))
@@ -262,7 +264,7 @@ def test_a_correction_of_the_same_event_wins(place: Place) -> None:
     assert score_of(store, "a") == [2.0]
 
 
-@stores(feast_sqlite="sqlite.py does not compare creation times, feast#5160")
+@stores(feast_sqlite="feast#5160: sqlite.py does not compare creation times")
 def test_a_correction_that_arrives_before_what_it_corrects_stays(place: Place) -> None:
     store = applied(place)
     event = NOW - 2 * HOUR
@@ -271,7 +273,7 @@ def test_a_correction_that_arrives_before_what_it_corrects_stays(place: Place) -
     assert score_of(store, "a") == [2.0]
 
 
-@stores(feast_sqlite="sqlite.py keeps the last row of a batch, feast#5160")
+@stores(feast_sqlite="feast#5160: sqlite.py keeps the last row of a batch")
 def test_several_rows_of_one_key_in_a_batch(place: Place) -> None:
     store = applied(place)
     rows = [stats_row("a", hours, NOW - hours * HOUR) for hours in (3, 1, 2)]
@@ -319,7 +321,7 @@ def test_projects_in_one_place_do_not_see_each_other(place: Place) -> None:
     assert score_of(first, "a") == [1.0]
 
 
-@stores(feast_sqlite="declares no asynchronous reads or writes")
+@stores(feast_sqlite="feast#3927: declares no asynchronous reads or writes")
 def test_the_asynchronous_contract(place: Place) -> None:
     store = applied(place)
     supported = store._get_provider().online_store.async_supported
@@ -332,7 +334,7 @@ def test_the_asynchronous_contract(place: Place) -> None:
     assert asyncio.run(both()).to_dict()["score"] == [1.0, None]
 
 
-@stores(feast_sqlite="old values are returned under the new type", feast_redis="the same")
+@stores(feast_sqlite="feast#2728: old values are returned under the new type", feast_redis="feast#2728: the same")
 @pytest.mark.parametrize("change", ["retyped", "added", "removed"])
 def test_rows_of_another_schema_are_missing_until_they_are_written_again(place: Place, change: str) -> None:
     store = applied(place)

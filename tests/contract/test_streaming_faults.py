@@ -23,6 +23,7 @@ from intent_stores.packed_reader import PackedReader, PackedStore
 from intent_stores.packed_redis import PackedRedisServer
 from intent_stores.packed_sqlite import PackedSqliteFile
 from tests.servers import PrivatePostgres, PrivateRedis
+from tests.small_disk import remount, small_disk
 
 USERS = [f"u{number}" for number in range(20)]
 POINTS = [10, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
@@ -208,6 +209,53 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it took longer than a minute"
         time.sleep(0.01)
+
+
+@pytest.mark.faults
+def test_an_outbox_on_a_full_disk(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    """Nothing is acknowledged that is not stored, and what was stored can be read all along."""
+    with small_disk(tmp_path / "disk") as disk:
+        outbox = Outbox(f"sqlite:///{disk}/outbox.db")
+        stream, taken, refused = EventStream(outbox), 0, ""
+        while not refused:
+            refused, taken = _pushed(stream, taken)
+        assert "full" in refused
+        for _ in range(20):
+            assert "no event of this call was acknowledged" in _pushed(stream, taken)[0]
+            assert [stored.event.event_id for stored in outbox.after(0, 100_000)] == [f"e{n}" for n in range(taken)]
+        remount(disk, "size=4m")
+        assert _pushed(stream, taken) == ("", taken + 20)
+        assert outbox.head() == taken + 20
+        outbox.close()
+    record_property("fault", f"outbox, disk full: {taken} events acknowledged, 20 pushes refused, all events read")
+
+
+@pytest.mark.faults
+def test_an_outbox_on_a_read_only_disk(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        outbox = Outbox(f"sqlite:///{disk}/outbox.db")
+        stream = EventStream(outbox)
+        assert _pushed(stream, 0) == ("", 20)
+        outbox.close()
+        remount(disk, "ro")
+        for _ in range(20):
+            assert "no event of this call was acknowledged" in _pushed(stream, 20)[0]
+        outbox.close()
+        remount(disk, "rw")
+        assert _pushed(stream, 20) == ("", 40)
+        assert [stored.event.event_id for stored in outbox.after(0, 100)] == [f"e{n}" for n in range(40)]
+        outbox.close()
+    record_property("fault", "outbox, disk read-only: 20 events acknowledged, 20 pushes refused, all events read after")
+
+
+def _pushed(stream: EventStream, first: int) -> tuple[str, int]:
+    """Push 20 events; return why they were refused, or nothing, and where the next ones begin."""
+    try:
+        receipts = stream.push([event(number) for number in range(first, first + 20)])
+    except DependencyDown as error:
+        return str(error), first
+    assert all(receipt.is_new for receipt in receipts)
+    return "", first + 20
 
 
 @pytest.mark.faults
