@@ -18,6 +18,7 @@ from intent_cli.commands.publish import publish
 from intent_cli.commands.score import score
 from intent_cli.commands.serve import serve
 from intent_cli.commands.train import train
+from intent_cli.commands.tune import tune
 
 __all__ = ["COMMANDS"]
 
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
         plan,
         apply,
         dataset,
+        tune,
         train,
         evaluate,
         figures,

@@ -1,0 +1,132 @@
+"""`intent tune`: settings of members that hold forward in time."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from training.tuning.auto import AutoRecord
+    from training.tuning.record import StudyRecord
+
+__all__ = ["tune"]
+
+MemberName = Annotated[str | None, typer.Argument(metavar="[MEMBER]", help="Whose settings; --auto chooses among all.")]
+Auto = Annotated[bool, typer.Option("--auto", help="Choose members and their settings together; needs --budget.")]
+Among = Annotated[
+    list[str] | None, typer.Option("--member", metavar="NAME", help="With --auto, only among these; may be repeated.")
+]
+SamplerName = Annotated[str, typer.Option("--sampler", metavar="grid|random|tpe", help="How values are proposed.")]
+TrialCount = Annotated[
+    int | None, typer.Option("--trials", min=1, metavar="N", help="Finished trials in the study, earlier ones counted.")
+]
+Time = Annotated[str | None, typer.Option("--budget", metavar="TIME", help="How long, such as 90s, 30m or 2h.")]
+Metric = Annotated[str, typer.Option("--metric", metavar="NAME", help="levelled_log_loss, log_loss or brier.")]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", metavar="PARAMETER", help="Search only this one; may be repeated.")
+]
+Folds = Annotated[int, typer.Option("--folds", min=1, max=20, metavar="N", help="Forward folds, at most.")]
+StudyUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--study", metavar="URL", envvar="INTENT_STUDY_URL", help="Database of the studies; SQLite below --out."
+    ),
+]
+StudyName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The study's name; the member's own.")]
+
+_TRIALS = 40
+
+
+def tune(
+    member: MemberName = None,
+    auto: Auto = False,
+    among: Among = None,
+    sampler: SamplerName = "tpe",
+    trials: TrialCount = None,
+    budget: Time = None,
+    metric: Metric = "levelled_log_loss",
+    only: Only = None,
+    folds: Folds = 3,
+    study: StudyUrl = None,
+    name: StudyName = None,
+    config: Config = DEFAULT_CONFIG,
+    out: Out = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Search a member's settings by rolling-origin folds inside the training period; 40 trials unless told otherwise.
+
+    Example: intent tune boosted_trees --budget 30m
+
+    Example: intent tune --auto --budget 30m
+
+    What it finds goes to tuned.json in the run's folder; `intent train --tuned` takes it. A killed tuning goes on.
+    """
+    from typing import cast
+
+    from feature_repo.errors import InputError
+    from intent_cli.progress import progress
+    from training.pipelines.tune import TuneOptions, parse_budget, tune_auto, tune_member
+    from training.settings import Settings
+    from training.tuning.study import Sampler
+    from training.tuning.trials import Budget
+
+    if auto == (member is not None):
+        raise InputError("Got a member and --auto, or neither; expected `intent tune MEMBER` or `intent tune --auto`.")
+    seconds = parse_budget(budget) if budget is not None else None
+    count = _TRIALS if trials is None and seconds is None else trials
+    how = TuneOptions(Budget(count, seconds), cast(Sampler, sampler), metric, tuple(only or ()), folds, study, name)
+    settings = Settings.load(config)
+    if member is not None:
+        record, path = tune_member(settings, out, member, how, progress(as_json))
+        _say_member(record, path, as_json)
+    else:
+        together, path = tune_auto(settings, out, among, how, progress(as_json))
+        _say_auto(together, path, as_json)
+
+
+def _say_member(record: "StudyRecord", path: "Path", as_json: bool) -> None:
+    import json
+
+    from training.tuning.tuned_settings import as_toml
+
+    if as_json:
+        typer.echo(json.dumps({**record.to_json(), "settings": str(path)}))
+        return
+    typer.echo("\n".join(_lines(record)))
+    if record.better:
+        typer.echo(f"{path} has these settings; for intent.toml:\n\n{as_toml({record.identity.member: record.values})}")
+
+
+def _lines(record: "StudyRecord") -> list[str]:
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(record.counts.items()))
+    noise = "" if record.standard_error is None else f" (standard error {record.standard_error:.5f})"
+    verdict = "better beyond the noise" if record.better else "inside the noise: the defaults stay"
+    member, metric = record.identity.member, record.identity.metric
+    return [
+        f"{member}: {counts}, {record.seconds:.0f} s, {metric} over {record.anchors:,} anchors of later dates",
+        f"  defaults {record.default:.5f}, best {record.best:.5f}, difference {record.difference:+.5f}{noise}",
+        f"  {verdict}",
+    ]
+
+
+def _say_auto(record: "AutoRecord", path: "Path", as_json: bool) -> None:
+    import json
+
+    if as_json:
+        typer.echo(json.dumps({**record.to_json(), "settings": str(path)}))
+        return
+    for study in record.studies.values():
+        typer.echo("\n".join(_lines(study)))
+    for number, names in enumerate(record.rounds, 1):
+        typer.echo(f"round {number}: {', '.join(names)}")
+    if record.left_out:
+        typer.echo(f"not reached in time: {', '.join(record.left_out)}")
+    noise = "" if record.standard_error is None else f" (standard error {record.standard_error:.5f})"
+    typer.echo(
+        f"chosen: {', '.join(record.chosen)}; their mean {record.ensemble:.5f}, {record.best_member} alone "
+        f"{record.best:.5f}, difference {record.difference:+.5f}{noise}"
+    )
+    typer.echo(f"{path} has members and settings for `intent train --tuned {path}`")

@@ -1,0 +1,151 @@
+"""The step `tune` on a run's folder: read the training period alone, search, and leave settings for `intent train`."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from feature_repo.errors import InputError, SettingsError
+from training.atomic import write_json
+from training.dataset.examples import Examples
+from training.models import member, members_for
+from training.models.contract import FitSettings
+from training.pipelines.build_dataset import read_split
+from training.pipelines.task_features import examples_of
+from training.progress import Progress, Silent
+from training.settings import Settings
+from training.tasks import task_named
+from training.tuning.auto import AutoRecord, Contender, tune_together
+from training.tuning.forward_folds import FOLDS, forward_folds
+from training.tuning.record import StudyRecord, record_of
+from training.tuning.scores import require_score
+from training.tuning.search_space import fingerprint, searched
+from training.tuning.study import SAMPLERS, Identity, Sampler, open_study, storage_url
+from training.tuning.trials import Budget, Trials, finished
+from training.tuning.tuned_settings import TUNED, TunedSettings, read_tuned, write_tuned
+
+__all__ = ["TuneOptions", "parse_budget", "tune_auto", "tune_member"]
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """How to tune. `only`: names of parameters to search, all if empty. `study`: address of the database of studies.
+
+    `name` is the study's, the member's own unless given. `metric` judges a trial (`training/tuning/scores.py`).
+    """
+
+    budget: Budget
+    sampler: Sampler = "tpe"
+    metric: str = "levelled_log_loss"
+    only: tuple[str, ...] = ()
+    folds: int = FOLDS
+    study: str | None = None
+    name: str | None = None
+
+
+def parse_budget(text: str) -> float:
+    """Return the seconds that `text` means: a number with s, m or h, such as 90s, 30m, 1.5h.
+
+    >>> parse_budget("30m")
+    1800.0
+
+    Raises:
+        InputError: it is not that.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if found is None or float(found[1]) <= 0:
+        raise InputError(f"Budget {text!r} is no time; expected a number and a unit, such as 90s, 30m or 1.5h.")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def tune_member(
+    settings: Settings, out: Path, name: str, options: TuneOptions, progress: Progress
+) -> tuple[StudyRecord, Path]:
+    """Search the settings of one member; return the record and the path of the settings written.
+
+    The record goes to `<out>/tuning/<name>.json`, what it chooses into `<out>/tuned.json` beside what is there.
+
+    Raises:
+        InputError: the member, a parameter, the sampler or the metric is not known, or the study is another one.
+        SplitError: the training period has no dates to judge by.
+    """
+    examples, told = _training_period(settings, out)
+    one = _contender(out, name, examples, told, options)
+    if not one.trials.space:
+        raise InputError(f"Member {name!r} has nothing to tune; expected one with parameters: {_tunable(settings)}.")
+    with progress.task(f"tuning {name}", options.budget.trials or 0, "trials") as task:
+        task.advance(min(len(finished(one.study)), options.budget.trials or 0))
+        one.trials.run(one.study, options.budget, task)
+    record = one.record()
+    write_json(out / "tuning" / f"{name}.json", record.to_json())
+    return record, _keep(out, {name: record}, None)
+
+
+def tune_auto(
+    settings: Settings, out: Path, members: Sequence[str] | None, options: TuneOptions, progress: Progress
+) -> tuple[AutoRecord, Path]:
+    """Choose members and their settings together; return the record and the path of the settings written.
+
+    Raises:
+        InputError: as `tune_member`; or no time is given.
+    """
+    examples, told = _training_period(settings, out)
+    names = members or members_for(settings.task.name, sequences=bool(examples.features.sequences))
+    contenders = [_contender(out, name, examples, told, options) for name in names]
+    with progress.task("tuning together", 0, "trials") as task:
+        record = tune_together(contenders, options.budget, task)
+    for name, study in record.studies.items():
+        write_json(out / "tuning" / f"{name}.json", study.to_json())
+    write_json(out / "tuning" / "auto.json", record.to_json())
+    return record, _keep(out, record.studies, record.chosen)
+
+
+def _training_period(settings: Settings, out: Path) -> tuple[Examples, FitSettings]:
+    task = task_named(settings.task.name)
+    examples = examples_of(settings, out, read_split(out, "train"))
+    told = FitSettings(settings.task.days, settings.seed, Silent(), task.core_features, settings.features.impute)
+    return examples.dated(task.dates(examples.anchor_us, settings)), told
+
+
+def _contender(out: Path, name: str, examples: Examples, told: FitSettings, options: TuneOptions) -> Contender:
+    found = member(name)
+    if options.sampler not in SAMPLERS:
+        raise InputError(f"Sampler {options.sampler!r} is not known; expected one of {', '.join(SAMPLERS)}.")
+    space = searched(name, found.parameters, options.only)
+    folds = forward_folds(examples, told.horizon_days, options.folds)
+    identity = Identity(name, fingerprint(space), _data(out), require_score(options.metric), len(folds))
+    study_name = options.name or name
+    folder = out / "tuning" / "predictions" / re.sub(r"[^\w.-]", "_", study_name)
+    folder.mkdir(parents=True, exist_ok=True)
+    study = open_study(storage_url(out, options.study), study_name, options.sampler, identity, told.seed)
+    trials = Trials(found, space, examples, folds, told, options.metric, options.sampler, folder)
+    return Contender(name, study, trials, lambda: record_of(study, trials, identity))
+
+
+def _data(out: Path) -> str:
+    manifest: dict[str, Any] = json.loads((out / "dataset" / "manifest.json").read_text())
+    return str(manifest["fingerprint"])[:16]
+
+
+def _keep(out: Path, records: dict[str, StudyRecord], chosen: tuple[str, ...] | None) -> Path:
+    """Put what the records chose into `tuned.json`; what an earlier tuning of the same data left there stays."""
+    path, data = out / TUNED, _data(out)
+    before = TunedSettings({}, (), data)
+    if path.exists():
+        try:
+            found = read_tuned(path)
+            before = found if found.data == data else before
+        except (SettingsError, InputError):
+            pass  # of an older version, or edited: written anew
+    told = {name: record.values if record.better else {} for name, record in records.items()}
+    members = {name: values for name, values in (before.members | told).items() if values}
+    return write_tuned(out, TunedSettings(members, before.chosen if chosen is None else chosen, data))
+
+
+def _tunable(settings: Settings) -> str:
+    names = members_for(settings.task.name)
+    return ", ".join(name for name in names if any(parameter.searched for parameter in member(name).parameters))

@@ -1,0 +1,1 @@
+"""Search for the settings of members, judged forward in time inside the training period alone."""

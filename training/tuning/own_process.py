@@ -1,0 +1,106 @@
+"""A trial in a process of its own: what it takes is given back, and what kills it does not end the study.
+
+The child is forked, so that the examples are not copied; the parent must not have started threads of OpenMP or
+TensorFlow, and none of the tuning does. Numbers cross the pipe as bytes, nothing is pickled.
+"""
+
+import ctypes
+import json
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.errors import InputError
+
+__all__ = ["CutByBudget", "OutOfMemory", "TrialFailed", "each_in_own_process"]
+
+_PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux's prctl.h
+_LONGEST_WAIT = 1e6  # seconds; poll takes no infinity
+_NUMBERS, _ERROR = b"n", b"e"
+
+Floats = NDArray[np.float64]
+
+
+class TrialFailed(InputError):
+    """A trial ended with an error of its own."""
+
+
+class OutOfMemory(TrialFailed):
+    """A trial wanted more memory than there was, or was killed for it."""
+
+
+class CutByBudget(Exception):
+    """The time was over while the trial ran."""
+
+
+def each_in_own_process(work: Callable[[int], Floats], count: int, deadline: float) -> Iterator[Floats]:
+    """Yield `work(0)`, `work(1)` … computed in one child, which goes on only when the next is asked for.
+
+    Closing the generator ends the child. `deadline` is of `time.monotonic`.
+
+    Raises:
+        OutOfMemory: the child ran out of memory, or was killed from outside.
+        TrialFailed: the child raised; the message is its own.
+        CutByBudget: the deadline came first.
+    """
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe()
+    child = fork.Process(target=_serve, args=(there, here, work, count), daemon=True)
+    child.start()
+    there.close()
+    try:
+        for _ in range(count):
+            here.send_bytes(b"go")
+            yield _receive(here, child, deadline)
+    except BrokenPipeError:
+        raise _killed(child) from None
+    finally:
+        here.close()
+        child.kill()
+        child.join()
+
+
+def _receive(here: Connection, child: multiprocessing.process.BaseProcess, deadline: float) -> Floats:
+    try:
+        if not here.poll(min(max(deadline - time.monotonic(), 0.0), _LONGEST_WAIT)):
+            raise CutByBudget
+        message = here.recv_bytes()
+    except (EOFError, ConnectionResetError):
+        raise _killed(child) from None
+    if message[:1] == _NUMBERS:
+        return np.frombuffer(message[1:], np.float64)
+    told = json.loads(message[1:])
+    raise (OutOfMemory if told["memory"] else TrialFailed)(told["message"])
+
+
+def _killed(child: multiprocessing.process.BaseProcess) -> OutOfMemory:
+    child.join(5)
+    code = child.exitcode
+    what = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+    return OutOfMemory(f"The trial's process ended by {what}; most often the system does so when memory is short.")
+
+
+def _serve(there: Connection, here: Connection, work: Callable[[int], Floats], count: int) -> None:
+    here.close()
+    ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the child
+    try:
+        for number in range(count):
+            there.recv_bytes()
+            there.send_bytes(_NUMBERS + np.ascontiguousarray(work(number), np.float64).tobytes())
+    except (EOFError, BrokenPipeError):
+        return
+    except Exception as error:
+        told = {"memory": _of_memory(error), "message": f"{type(error).__name__}: {error}"}
+        there.send_bytes(_ERROR + json.dumps(told).encode())
+
+
+def _of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    named = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+    return named or any(words in text for words in ("bad_alloc", "out of memory", "unable to allocate"))

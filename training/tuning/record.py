@@ -1,0 +1,103 @@
+"""What a study found: the settings that are better than the defaults beyond the noise, or else the defaults."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+
+from training.models.contract import Value
+from training.tuning.scores import compare
+from training.tuning.study import Identity
+from training.tuning.trials import WHY, Trials, default_trial, finished, judged_rows, values_of
+
+__all__ = ["BEYOND", "StudyRecord", "record_of"]
+
+BEYOND = 2.0
+"""So many standard errors the best trial must be better by: it is the best of many on the same anchors."""
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study as numbers.
+
+    `default` and `best`: mean score of the defaults and of the best trial, over the judged anchors; lower is better.
+    `difference`: best minus default, with its `standard_error` (by customer or by date, the larger; None where the
+    trials' predictions are not kept on this machine). `chosen`: the best values where they are better by more than
+    two standard errors, else the defaults. `counts`: trials by what came of them. `seconds`: spent in all trials.
+    """
+
+    identity: Identity
+    sampler: str
+    seed: int
+    anchors: int
+    default: float
+    best: float
+    difference: float
+    standard_error: float | None
+    defaults: dict[str, Value]
+    values: dict[str, Value]
+    counts: dict[str, int]
+    seconds: float
+    trials: tuple[dict[str, Any], ...]
+
+    @property
+    def better(self) -> bool:
+        """True where the best trial is better than the defaults beyond the noise."""
+        return self.standard_error is not None and -self.difference > BEYOND * self.standard_error
+
+    @property
+    def chosen(self) -> dict[str, Value]:
+        """What to tell the member."""
+        return self.values if self.better else self.defaults
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON-able data."""
+        return {**asdict(self), "better_beyond_noise": self.better, "chosen": self.chosen, "trials": list(self.trials)}
+
+
+def record_of(study: Any, trials: Trials, identity: Identity) -> StudyRecord:
+    """Return what `study` says so far; it holds at least the trial of the defaults."""
+    default, best = default_trial(study), study.best_trial
+    known = [trials.predicted(trial.number) for trial in (best, default)]
+    error = None
+    difference = float(best.value - default.value)
+    if known[0] is not None and known[1] is not None:
+        rows = judged_rows(trials.folds)
+        first, second = (trials.anchor_scores(np.asarray(values)) for values in known)
+        examples = trials.examples
+        difference, spread = compare(first, second, examples.user_id[rows], examples.anchor_us[rows])
+        error = spread if np.isfinite(spread) else None
+    return StudyRecord(
+        identity=identity,
+        sampler=trials.sampler,
+        seed=trials.settings.seed,
+        anchors=int(sum(len(fold.judged) for fold in trials.folds)),
+        default=float(default.value),
+        best=float(best.value),
+        difference=difference,
+        standard_error=error,
+        defaults=values_of(default),
+        values=values_of(best),
+        counts=dict(Counter(_state(trial) for trial in finished(study))),
+        seconds=round(sum(trial.user_attrs.get("seconds", 0.0) for trial in study.get_trials(deepcopy=False)), 1),
+        trials=tuple(_trial(trial) for trial in finished(study)),
+    )
+
+
+def _state(trial: Any) -> str:
+    return str(trial.user_attrs.get(WHY) or trial.state.name.lower())
+
+
+def _trial(trial: Any) -> dict[str, Any]:
+    complete = trial.state == optuna.trial.TrialState.COMPLETE
+    return {
+        "number": trial.number,
+        "state": _state(trial),
+        "score": float(trial.value) if complete else None,
+        "folds": trial.user_attrs.get("folds"),
+        "values": values_of(trial),
+        "seconds": trial.user_attrs.get("seconds"),
+        **({"message": trial.user_attrs["message"]} if "message" in trial.user_attrs else {}),
+    }

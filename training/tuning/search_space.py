@@ -1,0 +1,102 @@
+"""The space that a member declares: what is searched, its points on a grid, and a fingerprint to tell it by."""
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from feature_repo.errors import InputError
+from training.models.contract import Parameter, Value
+
+__all__ = ["clamped", "defaults", "fingerprint", "grid_points", "searched", "suggest"]
+
+_GRID_VALUES = 3
+_GRID_AT_MOST = 20_000
+
+
+def searched(member: str, declared: Sequence[Parameter], only: Sequence[str] = ()) -> tuple[Parameter, ...]:
+    """Return the parameters that a study of `member` searches: those declared so, or of these the ones named `only`.
+
+    Raises:
+        InputError: a name is not among the searched ones; they are listed.
+    """
+    space = {parameter.name: parameter for parameter in declared if parameter.searched}
+    unknown = [name for name in only if name not in space]
+    if unknown:
+        raise InputError(
+            f"Parameters {', '.join(unknown)} of member {member!r} cannot be searched; expected some of "
+            f"{', '.join(space) or 'none: it has nothing to tune'}. Correct the names after --only."
+        )
+    return tuple(space[name] for name in only) if only else tuple(space.values())
+
+
+def fingerprint(space: Sequence[Parameter]) -> str:
+    """Return 16 hex digits that change with any name, kind, range, choice or default of `space`."""
+    told = [{**asdict(parameter), "about": ""} for parameter in sorted(space, key=lambda one: one.name)]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def defaults(space: Sequence[Parameter]) -> dict[str, Value]:
+    """Return each parameter's default."""
+    return {parameter.name: parameter.default for parameter in space}
+
+
+def clamped(space: Sequence[Parameter], values: dict[str, Value]) -> dict[str, Value]:
+    """Return `values` moved into their ranges: a default may lie outside, and a sampler needs a place for it."""
+    moved: dict[str, Value] = {}
+    for parameter in space:
+        value = values[parameter.name]
+        if parameter.kind in ("int", "float") and isinstance(value, int | float):
+            inside = min(max(value, parameter.low), parameter.high)
+            value = int(inside) if parameter.kind == "int" else float(inside)
+        moved[parameter.name] = value
+    return moved
+
+
+def suggest(trial: Any, space: Sequence[Parameter]) -> dict[str, Value]:
+    """Ask `trial` (Optuna's) for a value of each parameter."""
+    asked: dict[str, Value] = {}
+    for parameter in space:
+        name = parameter.name
+        if parameter.kind == "int":
+            asked[name] = trial.suggest_int(name, int(parameter.low), int(parameter.high), log=parameter.log)
+        elif parameter.kind == "float":
+            asked[name] = trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+        else:
+            asked[name] = trial.suggest_categorical(name, _words(parameter))
+    return asked
+
+
+def grid_points(space: Sequence[Parameter], seed: int) -> Iterator[dict[str, Value]]:
+    """Yield the points of the grid in an order that `seed` shuffles, so that a short budget sees all of the space.
+
+    A number takes its lowest, middle and highest value (on its own scale), and its default if that is another one; of
+    a grid of more than 20,000 points as many are drawn.
+    """
+    axes = [_axis(parameter) for parameter in space]
+    size = math.prod(map(len, axes))
+    for place in random.Random(seed).sample(range(size), min(size, _GRID_AT_MOST)):  # noqa: S311 (no secret)
+        point: dict[str, Value] = {}
+        for parameter, axis in zip(space, axes, strict=True):
+            place, number = divmod(place, len(axis))
+            point[parameter.name] = axis[number]
+        yield point
+
+
+def _axis(parameter: Parameter) -> list[Value]:
+    if parameter.kind in ("choice", "bool"):
+        return list(_words(parameter))
+    low, high = float(parameter.low), float(parameter.high)
+    shares = [step / (_GRID_VALUES - 1) for step in range(_GRID_VALUES)]
+    along = [low * (high / low) ** share if parameter.log else low + (high - low) * share for share in shares]
+    along = [min(max(value, low), high) for value in along]
+    values: list[Value] = sorted({round(value) for value in along} if parameter.kind == "int" else set(along))
+    inside = low <= float(parameter.default) <= high
+    return values if parameter.default in values or not inside else [*values, parameter.default]
+
+
+def _words(parameter: Parameter) -> tuple[Value, ...]:
+    return (False, True) if parameter.kind == "bool" else parameter.choices

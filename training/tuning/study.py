@@ -1,0 +1,124 @@
+"""A study in SQL: opened or gone on with, never mixed with one of another space, data or metric."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from feature_repo.errors import DependencyDown, InputError
+
+__all__ = ["SAMPLERS", "Identity", "Sampler", "open_study", "storage_url"]
+
+Sampler = Literal["grid", "random", "tpe"]
+SAMPLERS: tuple[Sampler, ...] = ("grid", "random", "tpe")
+
+_BEAT_SECONDS, _GRACE_SECONDS = 5, 30
+_BEFORE_PRUNING = 4
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the trials of one study have in common; a study of another identity cannot be gone on with.
+
+    `space`: fingerprint of the search space. `data`: that of the data set. `metric` and `folds`: how a trial is judged.
+    """
+
+    member: str
+    space: str
+    data: str
+    metric: str
+    folds: int
+
+
+def storage_url(out: Path, url: str | None) -> str:
+    """Return the address of the studies: SQLite below the run unless another database is named."""
+    if url is not None:
+        return url
+    folder = out / "tuning"
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'studies.db'}"
+
+
+def open_study(url: str, name: str, sampler: Sampler, identity: Identity, seed: int) -> Any:
+    """Create the study `name` at `url`, or load it if it is of the same identity.
+
+    A trial that was running when its process was killed is tried again, once its heartbeat is 30 seconds old.
+
+    Raises:
+        InputError: the address cannot be read, or the study is of another space, data set, metric or number of folds.
+        DependencyDown: the database does not answer.
+    """
+    optuna.logging.set_verbosity(logging.ERROR)  # trials that fail are counted, not traced
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study = optuna.create_study(
+            storage=_storage(url),
+            study_name=name,
+            sampler=_sampler(sampler, seed),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING, n_warmup_steps=0),
+            direction="minimize",
+            load_if_exists=True,
+        )
+    _require_same(study, identity, name)
+    return study
+
+
+def _storage(url: str) -> Any:
+    shown = url
+    try:
+        shown = make_url(url).render_as_string(hide_password=True)
+        return optuna.storages.RDBStorage(
+            url,
+            heartbeat_interval=_BEAT_SECONDS,
+            grace_period=_GRACE_SECONDS,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
+        )
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as problem:
+        raise InputError(
+            f"Studies cannot be kept at {shown if '://' in shown else 'the given address'}: {_first_line(problem)} "
+            "Expected an address of SQLAlchemy, such as sqlite:///studies.db or postgresql+psycopg://user@host/name."
+        ) from None
+    except SQLAlchemyError as problem:
+        raise DependencyDown(
+            f"The database of the studies, {shown}, does not answer: {_first_line(problem)} Start it, or name another "
+            "with --study."
+        ) from None
+
+
+def _sampler(name: Sampler, seed: int) -> Any:
+    if name == "tpe":
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True)
+    return optuna.samplers.RandomSampler(seed=seed)  # a grid's points are queued one by one
+
+
+def _require_same(study: Any, identity: Identity, name: str) -> None:
+    asked = dict(identity.__dict__)
+    found = study.user_attrs.get("identity")
+    if found is None and not study.trials:
+        study.set_user_attr("identity", asked)
+        return
+    apart = [key for key in asked if (found or {}).get(key) != asked[key]]
+    if apart:
+        told = "; ".join(f"{key} is {(found or {}).get(key)!r}, now {asked[key]!r}" for key in apart)
+        raise InputError(
+            f"Study {name!r} is of another {' and '.join(_WORDS[key] for key in apart)} ({told}); expected the same, "
+            "for its trials do not compare. Begin another one with --name, or tune as it was begun."
+        )
+
+
+_WORDS = {
+    "member": "member",
+    "space": "search space",
+    "data": "data set",
+    "metric": "metric",
+    "folds": "number of folds",
+}
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).strip().split("\n")[0].rstrip(".") + "."

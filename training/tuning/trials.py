@@ -1,0 +1,198 @@
+"""Run trials of one member until the budget is used: each a fit and a refit on every fold, judged forward in time."""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+
+from training.atomic import write_bytes
+from training.dataset.examples import Examples
+from training.models.contract import FitSettings, Member, Parameter, Value
+from training.progress import Task
+from training.tuning.forward_folds import Fold
+from training.tuning.own_process import CutByBudget, OutOfMemory, TrialFailed, each_in_own_process
+from training.tuning.scores import anchor_scores
+from training.tuning.search_space import clamped, defaults, grid_points, suggest
+from training.tuning.study import Sampler
+
+__all__ = ["Budget", "Trials", "default_trial", "finished", "judged_rows", "values_of"]
+
+Floats = NDArray[np.float64]
+VALUES, WHY, DEFAULT = "values", "why", "default"
+_MEMORY, _FAILED, _CUT = "out of memory", "failed", "cut by the budget"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: at so many finished trials in the study, counting earlier calls, or after so many seconds."""
+
+    trials: int | None
+    seconds: float | None
+
+    def deadline(self, begun: float) -> float:
+        """Return the moment on the clock of `begun` (seconds) after which nothing runs; infinity without one."""
+        return begun + self.seconds if self.seconds is not None else float("inf")
+
+
+@dataclass(frozen=True)
+class Trials:
+    """All that the trials of one study share. `folder` keeps what each finished trial predicted, for comparisons."""
+
+    member: Member
+    space: tuple[Parameter, ...]
+    examples: Examples
+    folds: list[Fold]
+    settings: FitSettings
+    metric: str
+    sampler: Sampler
+    folder: Path
+
+    def run(self, study: Any, budget: Budget, task: Task) -> None:
+        """Run trials, the defaults first; the defaults are judged in full even if that takes longer than the budget.
+
+        Raises:
+            TrialFailed: the defaults themselves cannot be fitted.
+        """
+        deadline = budget.deadline(time.monotonic())
+        points = grid_points(self.space, self.settings.seed) if self.sampler == "grid" else None
+        while default_trial(study) is None:
+            self._one(study, float("inf"), default=True)
+            self._require_defaults(study)
+            task.advance()
+        while self.space and time.monotonic() < deadline and not self._enough(study, budget):
+            if points is not None and not self._queue(study, points):
+                return
+            self._one(study, deadline)
+            task.advance()
+
+    def _enough(self, study: Any, budget: Budget) -> bool:
+        return budget.trials is not None and len(finished(study)) >= budget.trials
+
+    def _queue(self, study: Any, points: Iterator[dict[str, Value]]) -> bool:
+        """Queue the next point of the grid that no finished trial has; False when there is none."""
+        tried = [trial.params for trial in finished(study)]
+        point = next((point for point in points if point not in tried), None)
+        if point is not None:
+            study.enqueue_trial(point)
+        return point is not None
+
+    def _one(self, study: Any, deadline: float, *, default: bool = False) -> None:
+        if default:
+            chosen = defaults(self.space)
+            study.enqueue_trial(clamped(self.space, chosen), user_attrs={DEFAULT: True})
+        study.optimize(lambda trial: self._objective(trial, deadline), n_trials=1, catch=(TrialFailed, CutByBudget))
+
+    def _require_defaults(self, study: Any) -> None:
+        failed = [trial for trial in finished(study) if trial.user_attrs.get(DEFAULT) and WHY in trial.user_attrs]
+        if failed and default_trial(study) is None:
+            raise TrialFailed(
+                f"The defaults of member {self.member.name!r} cannot be fitted on the folds of the training period: "
+                f"{failed[-1].user_attrs['message']} Nothing can be compared with them; see to this first."
+            )
+
+    def _objective(self, trial: Any, deadline: float) -> float:
+        asked = suggest(trial, self.space)
+        values = defaults(self.space) if trial.user_attrs.get(DEFAULT) else asked
+        trial.set_user_attr(VALUES, values)
+        began = time.perf_counter()
+        try:
+            parts = self._parts(trial, values, deadline)
+        except (OutOfMemory, TrialFailed, CutByBudget) as problem:
+            kinds = {OutOfMemory: _MEMORY, TrialFailed: _FAILED, CutByBudget: _CUT}
+            trial.set_user_attr(WHY, kinds[type(problem)])
+            trial.set_user_attr("message", str(problem)[:500])
+            raise
+        finally:
+            trial.set_user_attr("seconds", round(time.perf_counter() - began, 2))
+        write_bytes(self.folder / f"{trial.number}.npy", _as_npy(np.concatenate(parts)))
+        trial.set_user_attr("folds", [float(self._scores(place, part).mean()) for place, part in enumerate(parts)])
+        return self.score(np.concatenate(parts))
+
+    def _parts(self, trial: Any, values: dict[str, Value], deadline: float) -> list[Floats]:
+        parts: list[Floats] = []
+        predictions = each_in_own_process(self._predictor(values), len(self.folds), deadline)
+        try:
+            for part in predictions:
+                if not np.isfinite(part).all():
+                    raise TrialFailed(f"{np.count_nonzero(~np.isfinite(part))} of {len(part)} predictions are NaN.")
+                parts.append(part)
+                so_far = np.concatenate([self._scores(place, one) for place, one in enumerate(parts)])
+                trial.report(float(so_far.mean()), len(parts) - 1)
+                if len(parts) < len(self.folds) and trial.should_prune() and not trial.user_attrs.get(DEFAULT):
+                    raise optuna.TrialPruned
+        finally:
+            predictions.close()  # type: ignore[attr-defined]
+        return parts
+
+    def _predictor(self, values: dict[str, Value]) -> Callable[[int], Floats]:
+        """Return what predicts a fold's judged rows: fitted as a run fits, with early stopping and then anew."""
+        told = replace(self.settings, parameters=values)
+
+        def predict(number: int) -> Floats:
+            fold, examples = self.folds[number], self.examples
+            stop = examples.take(fold.stop) if len(fold.stop) else None
+            fitted = self.member.fit(examples.take(fold.fit), stop, told)
+            if stop is not None:
+                fitted = fitted.refit(examples.take(fold.known), told)
+            return fitted.predict_proba(examples.features.take(fold.judged))
+
+        return predict
+
+    def _scores(self, place: int, probability: Floats) -> Floats:
+        rows = self.folds[place].judged
+        return anchor_scores(self.metric, probability, self.examples.label[rows], self.examples.anchor_us[rows])
+
+    def anchor_scores(self, probability: Floats) -> Floats:
+        """Return the score of every judged anchor, in the order of the folds; lower is better."""
+        ends = np.cumsum([len(fold.judged) for fold in self.folds])
+        parts = np.split(probability, ends[:-1])
+        return np.concatenate([self._scores(place, part) for place, part in enumerate(parts)])
+
+    def score(self, probability: Floats) -> float:
+        """Return the mean score of the judged anchors."""
+        return float(self.anchor_scores(probability).mean())
+
+    def predicted(self, number: int) -> Floats | None:
+        """Return what trial `number` predicted for the judged anchors, float64; None if it is not kept here."""
+        path = self.folder / f"{number}.npy"
+        return np.load(path, allow_pickle=False).astype(np.float64) if path.exists() else None
+
+
+def finished(study: Any) -> list[Any]:
+    """Return the trials that count against a budget of trials: complete, pruned, out of memory, or failed by itself."""
+    states = optuna.trial.TrialState
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state in (states.COMPLETE, states.PRUNED)
+        or (trial.state == states.FAIL and trial.user_attrs.get(WHY) in (_MEMORY, _FAILED))
+    ]
+
+
+def default_trial(study: Any) -> Any:
+    """Return the finished trial of the defaults; None if there is none yet."""
+    complete = optuna.trial.TrialState.COMPLETE
+    found = (one for one in study.get_trials(deepcopy=False) if one.user_attrs.get(DEFAULT) and one.state == complete)
+    return next(found, None)
+
+
+def values_of(trial: Any) -> dict[str, Value]:
+    """Return what the member was told in a trial."""
+    return dict(trial.user_attrs[VALUES])
+
+
+def judged_rows(folds: list[Fold]) -> NDArray[np.int64]:
+    """Return the numbers of the judged rows, in the order of the folds."""
+    return np.concatenate([fold.judged for fold in folds])
+
+
+def _as_npy(values: Floats) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values.astype(np.float32), allow_pickle=False)
+    return buffer.getvalue()
