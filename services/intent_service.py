@@ -20,10 +20,12 @@ from starlette.responses import Response
 
 from feature_repo.errors import IntentError
 from services.bounded_executor import BoundedExecutor, Overloaded
+from services.guard_middleware import GuardMiddleware
 from services.json_body import body_of
 from services.loaded_models import LoadedModels
 from services.problem_middleware import ProblemMiddleware
 from services.problems import Problem, problem_for_status
+from services.route_rules import route_rules
 from services.routes import SCORE
 
 __all__ = ["PurchaseIntent"]
@@ -81,6 +83,7 @@ class PurchaseIntent:
 
 # The layers around every route; the one added last is the innermost.
 PurchaseIntent.add_asgi_middleware(ProblemMiddleware)  # type: ignore[attr-defined]  # a bentoml.Service by now
+PurchaseIntent.add_asgi_middleware(GuardMiddleware, rules=route_rules())  # type: ignore[attr-defined]
 
 
 def _problem_response(problem: Problem) -> Response:

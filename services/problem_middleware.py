@@ -1,10 +1,11 @@
-"""Turn every error that the server's own layers answer (404, 405, 415, 503 …) into problem+json."""
+"""Turn every error of the layers below (404, 405, 415, 503 …), and every refusal they raise, into problem+json."""
 
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from services.problems import MEDIA_TYPE, problem_for_status
+from services.problems import MEDIA_TYPE, Problem, Refused, problem_for_status
 
 __all__ = ["ProblemMiddleware"]
 
@@ -14,13 +15,14 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _LONGEST_DETAIL = 2000
+_log = logging.getLogger("bentoml.intent")
 
 
 class ProblemMiddleware:
     """ASGI middleware: an answer of 400 and above that is not problem+json is replaced by one that is.
 
     The text of `/readyz` is kept as the detail, for it says why the service is not ready; any other text of the
-    server's layers is dropped: it may repeat what was sent.
+    server's layers is dropped: it may repeat what was sent. So is the text of an exception.
     """
 
     def __init__(self, app: App) -> None:
@@ -31,35 +33,51 @@ class ProblemMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, keep_text=scope["path"].endswith("/readyz"))
-        await self.app(scope, receive, answer.send)
+        answer = _Answer(send, scope["path"])
+        try:
+            await self.app(scope, receive, answer.send)
+        except Refused as refused:
+            await answer.give(refused.problem)
+        except Exception as error:  # whatever it is, the caller gets an answer, and its text stays here
+            if answer.begun:
+                raise
+            _log.error("Unexpected %s while a request was answered.", type(error).__name__)
+            await answer.give(problem_for_status(500))
 
 
 class _Answer:
-    def __init__(self, send: Send, keep_text: bool) -> None:
+    __slots__ = ("_body", "_path", "_send", "_start", "begun")
+
+    def __init__(self, send: Send, path: str) -> None:
         self._send = send
-        self._keep_text = keep_text
-        self._status = 0
+        self._path = path
+        self._start: Message | None = None
         self._body = b""
+        self.begun = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start" and _is_foreign_error(message):
-            self._status = message["status"]
-        elif self._status and message["type"] == "http.response.body":
+            self._start = message
+        elif self._start is not None and message["type"] == "http.response.body":
             self._body += message.get("body", b"")[:_LONGEST_DETAIL]
             if not message.get("more_body", False):
-                await self._replace()
+                await self.give(self._problem(self._start))
         else:
+            self.begun = True
             await self._send(message)
 
-    async def _replace(self) -> None:
-        detail = self._body.decode(errors="replace")[:_LONGEST_DETAIL] if self._keep_text else None
-        problem = problem_for_status(self._status, detail)
+    async def give(self, problem: Problem) -> None:
         body = problem.body(uuid.uuid4().hex)
         headers = problem.headers() | {"content-length": str(len(body))}
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await self._send({"type": "http.response.start", "status": self._status, "headers": encoded})
+        self.begun = True
+        await self._send({"type": "http.response.start", "status": problem.status, "headers": encoded})
         await self._send({"type": "http.response.body", "body": body})
+
+    def _problem(self, start: Message) -> Problem:
+        kept = self._path.endswith("/readyz")
+        detail = self._body.decode(errors="replace")[:_LONGEST_DETAIL] if kept else None
+        return problem_for_status(start["status"], detail)
 
 
 def _is_foreign_error(start: Message) -> bool:
