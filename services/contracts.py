@@ -1,69 +1,74 @@
-"""Requests and responses of the service: units, ranges, examples. Unknown fields are refused."""
+"""Requests and answers about one customer: units, ranges, examples. Unknown fields are refused."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-__all__ = ["MemberShare", "Reason", "RequestContext", "ScoreRequest", "ScoreResponse", "ViewAge", "example_of"]
+from services.contract_parts import STRICT, At, ItemId, UserId, Word, example
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
-
-
-def _example(body: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"example": body})
-
-
-def example_of(model: type[BaseModel]) -> Any:
-    """Return a body of a request that can be sent as it is."""
-    extra: Any = model.model_config["json_schema_extra"]
-    return extra["example"]
-
-
-def _printable(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("control characters")
-    return value
-
+__all__ = [
+    "Contribution",
+    "ExplainRequest",
+    "ExplainResponse",
+    "MemberShare",
+    "Reason",
+    "RequestContext",
+    "ScoreRequest",
+    "ScoreResponse",
+    "ViewAge",
+]
 
 Reason = Literal["expired", "absent", "newer than at", "other schema", "corrupt", "no answer"]
 """Why a view's values are not used."""
-
-_Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 
 
 class RequestContext(BaseModel):
     """What is known of the request itself; every field is optional, null means not known."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    channel: _Word | None = Field(None, description="Where the customer is met.", examples=["web"])
-    device: _Word | None = Field(None, description="What the customer uses.", examples=["mobile"])
-    country: _Word | None = Field(None, description="ISO 3166 code of where the request comes from.", examples=["TW"])
+    channel: Word | None = Field(default=None, description="Where the customer is met.", examples=["web"])
+    device: Word | None = Field(default=None, description="What the customer uses.", examples=["mobile"])
+    country: Word | None = Field(
+        default=None, description="ISO 3166 code of where the request comes from.", examples=["TW"]
+    )
     session_position: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
-        None, description="How many pages came before in this session.", examples=[3]
+        default=None, description="How many pages came before in this session.", examples=[3]
     )
     session_seconds: Annotated[float, Field(ge=0, le=1e7)] | None = Field(
-        None, description="Seconds since the session began.", examples=[42.5]
+        default=None, description="Seconds since the session began.", examples=[42.5]
     )
 
 
-class ScoreRequest(BaseModel):
-    """One customer to score.
+class _Asked(BaseModel):
+    model_config = STRICT
 
-    `at` is the moment at which to score, default now, at most a day in the future: features newer than it count as
-    missing, and ages are measured at it. `context` is checked, and used by models trained with it.
+    user_id: UserId
+    item_id: ItemId | None = Field(
+        default=None, description="The shop's id of an item: will the customer buy it? Any item unless given."
+    )
+    at: At = None
+    context: RequestContext | None = Field(default=None, description="Checked, and used by models trained with it.")
+
+
+class ScoreRequest(_Asked):
+    """One customer to score, or one customer and an item.
+
+    `at` is the moment at which to score: features newer than it count as missing.
     """
 
-    model_config = _STRICT | _example({"user_id": "01104905", "at": "2001-02-19T00:00:00Z"})
+    model_config = example({"user_id": "01104905", "at": "2001-02-19T00:00:00Z"})
 
-    user_id: Annotated[
-        str,
-        Field(min_length=1, max_length=128, description="The shop's id of the customer.", examples=["01104905"]),
-        AfterValidator(_printable),
-    ]
-    at: AwareDatetime | None = Field(None, description="ISO 8601 time with a zone.", examples=["2001-02-19T00:00:00Z"])
-    context: RequestContext | None = None
+    reasons: bool = Field(
+        default=False, description="Whether the answer says which features moved it most; takes longer."
+    )
+
+
+class ExplainRequest(_Asked):
+    """One customer, or one customer and an item, whose score is to be explained."""
+
+    model_config = example({"user_id": "01104905", "at": "2001-02-19T00:00:00Z"})
 
 
 class MemberShare(BaseModel):
@@ -77,8 +82,17 @@ class ViewAge(BaseModel):
     """How old the values of a view are at `at`: stale is older than its time to live, and counts as missing."""
 
     status: Literal["fresh", "stale", "missing"]
-    reason: Reason | None = Field(None, description="null when fresh")
-    age_seconds: float | None = Field(None, ge=0, description="null when missing")
+    reason: Reason | None = Field(default=None, description="null when fresh")
+    age_seconds: float | None = Field(default=None, ge=0, description="null when missing")
+
+
+class Contribution(BaseModel):
+    """What one thing known of the customer adds to the score, in log-odds: 0.7 doubles the odds, -0.7 halves them."""
+
+    feature: str = Field(description="The model's name of it.", examples=["recency_days"])
+    value: float | str | None = Field(description="null if it is not known", examples=[3.5])
+    log_odds: float
+    says: str = Field(description="The same in words.", examples=["3.5 days since the last basket: odds × 1.42"])
 
 
 class ScoreResponse(BaseModel):
@@ -92,6 +106,31 @@ class ScoreResponse(BaseModel):
         description="The feature store did not answer, or a view is stale or unreadable: a better answer exists."
     )
     model: str = Field(description="Tag of the model; equal tags mean equal bytes.", examples=["purchase_intent:1f2e"])
+    horizon_days: int
+    at: datetime
+    request_id: str = Field(description="To be given to /feedback with what became of it.")
+    reasons: list[Contribution] | None = Field(default=None, description="The largest first; null unless asked for.")
+
+
+class ExplainResponse(BaseModel):
+    """Why the score is what it is: `base` + all contributions + `calibration` = `log_odds`, within 1e-4.
+
+    `probability` is that of /score: 1 / (1 + exp(-log_odds)).
+    """
+
+    probability: float = Field(ge=0, le=1)
+    log_odds: float
+    base: float = Field(description="Log-odds of a customer of whom only the average is known.")
+    contributions: list[Contribution] = Field(description="The largest first.")
+    calibration: float = Field(description="What the correction of the members' combined probability adds.")
+    methods: dict[str, Literal["tree_shap", "permutation_shapley"]] = Field(
+        description="How each member was taken apart: exactly (`tree_shap`), or by leaving things out in a seeded "
+        "order (`permutation_shapley`, exact where the member is additive)."
+    )
+    views: dict[str, ViewAge]
+    cold_start: bool
+    degraded: bool
+    model: str
     horizon_days: int
     at: datetime
     request_id: str

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from feature_repo.errors import BundleError
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
+from services.explanation import MemberContributions
+from services.member_contributions import graph_contributions, tree_contributions
 
 __all__ = ["Member", "load_member"]
 
@@ -23,6 +25,10 @@ class Member(Protocol):
 
     def predict(self, features: CustomerFeatures) -> NDArray[np.float64]:
         """Return the probability of each customer, float64 of shape (n,)."""
+        ...
+
+    def explain(self, features: CustomerFeatures, seed: int) -> MemberContributions:
+        """Return what each feature adds to the log-odds of the one customer in `features`."""
         ...
 
 
@@ -57,6 +63,9 @@ class _Trees:
     def predict(self, features: CustomerFeatures) -> NDArray[np.float64]:
         table = self._encoding.apply(features)
         return np.asarray(self._booster.inplace_predict(table, validate_features=False), np.float64)
+
+    def explain(self, features: CustomerFeatures, seed: int) -> MemberContributions:
+        return tree_contributions(self._booster, self._encoding, self._encoding.apply(features))
 
 
 class _Graph:
@@ -104,6 +113,16 @@ class _Graph:
                     feeds["tabular"] = table[rows]
                 result[rows] = self._run(feeds)
         return result
+
+    def explain(self, features: CustomerFeatures, seed: int) -> MemberContributions:
+        table = self._tabular.apply(features) if self._tabular else None
+        steps = None if self._sequence is None else self._sequence.apply(features)[0]
+        return graph_contributions(self._run_both, self._tabular, table, steps, seed)
+
+    def _run_both(self, table: NDArray[Any] | None, sequence: NDArray[Any] | None) -> NDArray[np.float64]:
+        given = {"tabular": table, "sequence": sequence}
+        answer = self._run({name: values for name, values in given.items() if values is not None})
+        return answer if table is None else np.broadcast_to(answer, (len(table),))
 
     def _steps(
         self, values: NDArray[Any], offsets: NDArray[np.int64], rows: NDArray[np.int64], length: int

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from feature_repo.errors import BundleError
 from feature_repo.transforms.customer import CustomerFeatures, customer_features
+from services.explanation import Explanation, Method, explain
 from services.runtimes import load_member
 from training.ensemble.combine import Ensemble, combine
 from training.packaging.bundle import Bundle
@@ -41,6 +42,7 @@ class Scorer:
             self._ensemble = Ensemble.from_json(bundle.json("ensemble.json"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError("Bundle file 'ensemble.json' is malformed. Publish the bundle again.") from error
+        self._seed = int(bundle.manifest.get("seed", 0))
         self._members = {name: load_member(*bundle.member(name), threads) for name in self._ensemble.used}
 
     @property
@@ -61,3 +63,9 @@ class Scorer:
         features = customer_features(columns, at_us)
         members = {name: member.predict(features) for name, member in self._members.items()}
         return Scores(np.asarray(combine(self._ensemble, members), np.float64), members, features)
+
+    def explain(self, scores: Scores) -> tuple[Explanation, dict[str, Method]]:
+        """Return why the one customer in `scores` got that probability, and how each member was taken apart."""
+        parts = {name: member.explain(scores.features, self._seed) for name, member in self._members.items()}
+        found = explain(self._ensemble, parts, float(scores.probability[0]))
+        return found, {name: part.method for name, part in parts.items()}

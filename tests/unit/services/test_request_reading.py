@@ -95,7 +95,7 @@ def test_the_text_tells_what_came_what_was_expected_and_what_to_do() -> None:
         read('{"user_id": "' + "x" * 10_000 + '", "colour": 1}')
     detail = caught.value.problem.detail
     assert "Field 'user_id' is a text of 10000 characters; expected a text of 1 to 128 printable characters." in detail
-    assert "A field is not known; expected only user_id, at, context." in detail
+    assert "A field is not known; expected only user_id, item_id, at, context, reasons." in detail
     assert "Send for example" in detail
 
 

@@ -1,0 +1,106 @@
+"""Requests and answers about many customers, or about one customer and many items."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from services.contract_parts import STRICT, At, ItemId, UserId, example
+from services.contracts import RequestContext, ViewAge
+
+__all__ = [
+    "MOST_CUSTOMERS",
+    "MOST_ITEMS",
+    "CustomerScore",
+    "RankRequest",
+    "RankResponse",
+    "RankedItem",
+    "ScoreBatchRequest",
+    "ScoreBatchResponse",
+]
+
+MOST_CUSTOMERS = 1000
+MOST_ITEMS = 500
+
+
+def _different(values: list[str]) -> list[str]:
+    if len(set(values)) < len(values):
+        raise ValueError("an id twice")
+    return values
+
+
+class ScoreBatchRequest(BaseModel):
+    """Up to 1,000 customers to score at the same moment."""
+
+    model_config = STRICT | example({"user_ids": ["01104905", "01414834"], "at": "2001-02-19T00:00:00Z"})
+
+    user_ids: Annotated[list[UserId], Field(min_length=1, max_length=MOST_CUSTOMERS), AfterValidator(_different)] = (
+        Field(description="Different ids; the answer has them in this order.")
+    )
+    at: At = None
+    context: RequestContext | None = Field(
+        default=None, description="The same for all; used by models trained with it."
+    )
+
+
+class CustomerScore(BaseModel):
+    """One of the customers; `members` has each member's own probability."""
+
+    user_id: str
+    probability: float = Field(ge=0, le=1)
+    members: dict[str, float]
+    views: dict[str, ViewAge]
+    cold_start: bool
+    degraded: bool
+
+
+class ScoreBatchResponse(BaseModel):
+    """The scores in the order of the request; `weights` are those of the members. See /score for what a score is."""
+
+    scores: list[CustomerScore]
+    weights: dict[str, float]
+    degraded: bool = Field(description="One of the scores is.")
+    model: str
+    horizon_days: int
+    at: datetime
+    request_id: str
+
+
+class RankRequest(BaseModel):
+    """One customer, and up to 500 items to put in order."""
+
+    model_config = STRICT | example(
+        {"user_id": "01104905", "item_ids": ["4714981010038", "4711271000014"], "at": "2001-02-19T00:00:00Z"}
+    )
+
+    user_id: UserId
+    item_ids: Annotated[list[ItemId], Field(min_length=1, max_length=MOST_ITEMS), AfterValidator(_different)] = Field(
+        description="Different ids."
+    )
+    top: Annotated[int, Field(ge=1, le=MOST_ITEMS)] | None = Field(
+        default=None, description="How many of the first items to answer; all unless given.", examples=[10]
+    )
+    at: At = None
+    context: RequestContext | None = Field(default=None, description="Checked, and used by models trained with it.")
+
+
+class RankedItem(BaseModel):
+    """One item; `known` is false if the store knows nothing of it at `at`."""
+
+    item_id: str
+    probability: float = Field(ge=0, le=1)
+    known: bool
+
+
+class RankResponse(BaseModel):
+    """The items by falling probability that the customer buys them within `horizon_days`; equal ones as they came."""
+
+    items: list[RankedItem]
+    views: dict[str, ViewAge] = Field(description="Of the customer.")
+    items_degraded: int = Field(description="Of how many items a view is stale or unreadable.")
+    cold_start: bool
+    degraded: bool
+    model: str
+    horizon_days: int
+    at: datetime
+    request_id: str
