@@ -72,6 +72,11 @@ class DecodedRows(NamedTuple):
     reason: NDArray[np.uint8]
 
 
+def schema_digest(value: bytes) -> bytes:
+    """Return the digest of the schema that a packed value was written by."""
+    return value[_DIGEST]
+
+
 def encode_rows(
     schema: PackedSchema, columns: Mapping[str, Any], times: RowTimes, valid: Mapping[str, Mask] | None = None
 ) -> list[bytes]:

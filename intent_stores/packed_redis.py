@@ -155,6 +155,17 @@ class PackedRedisServer:
         except REDIS_TROUBLE as error:
             raise self._refused(f"rows of view {view!r} cannot be counted", error) from error
 
+    def sample(self, view: str, most: int) -> list[bytes]:
+        """Return some values of a view, at most `most`, by a scan that does not block the server and ends at them.
+
+        Raises:
+            OnlineStoreUnavailableError: Redis is away.
+        """
+        try:
+            return self._writer.sample(self._prefix(view) + b"[^#]*", most)
+        except REDIS_TROUBLE as error:
+            raise self._refused(f"rows of view {view!r} cannot be read", error) from error
+
     def drop(self, view: str) -> None:
         """Remove all values of a view, by a scan that does not block the server.
 

@@ -114,6 +114,20 @@ class PackedSqliteFile:
                 return 0
             raise OnlineStoreUnavailableError(f"The online store {self._path} cannot be read ({error}).") from error
 
+    def sample(self, view: str, most: int) -> list[bytes]:
+        """Return some values of a view, at most `most`; none where nothing was written.
+
+        Raises:
+            OnlineStoreUnavailableError: the file cannot be read.
+        """
+        query = f"SELECT value FROM {identifier(self._table(view))} WHERE substr(key, 1, 1) <> x'23' LIMIT ?"  # no note
+        try:
+            return [value for (value,) in self._reading().execute(query, [most]).fetchall()]
+        except (sqlite3.Error, OSError) as error:
+            if "no such table" in str(error):
+                return []
+            raise OnlineStoreUnavailableError(f"The online store {self._path} cannot be read ({error}).") from error
+
     def drop(self, view: str) -> None:
         """Remove all values of a view."""
         if self._path.exists():

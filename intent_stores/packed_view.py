@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intent_stores.errors import ConfigurationError
-from intent_stores.packed_codec import ABSENT, CORRUPT, NEVER, OK, OTHER_SCHEMA, DecodedRows, decode_rows, shared
+from intent_stores.packed_codec import (
+    ABSENT,
+    CORRUPT,
+    NEVER,
+    OK,
+    OTHER_SCHEMA,
+    DecodedRows,
+    decode_rows,
+    schema_digest,
+    shared,
+)
 from intent_stores.packed_schema import PackedSchema
 from intent_stores.ragged_column import Column, Ragged
 
@@ -52,6 +62,10 @@ class PackedView:
     def schema(self) -> PackedSchema:
         """The layout of the view's rows."""
         return PackedSchema(dict(self.fields))
+
+    def differs_from(self, values: Sequence[bytes]) -> bool:
+        """Return whether there are packed values, and every one of them was written by another schema."""
+        return bool(values) and all(schema_digest(value) != self.schema.digest for value in values)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the view as JSON can hold it."""

@@ -1,6 +1,7 @@
 """Writing to one Redis server or to a cluster: scripts for many keys, scans, removals; every wait is bounded."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -33,6 +34,10 @@ class RedisWriter(Protocol):
 
     def count(self, pattern: bytes) -> int:
         """Return how many keys match a pattern, by scans that do not block the server."""
+        ...
+
+    def sample(self, pattern: bytes, most: int) -> list[bytes]:
+        """Return the values of at most `most` keys of a pattern."""
         ...
 
     def remove(self, pattern: bytes) -> None:
@@ -100,6 +105,11 @@ class ServerWriter:
         """Return how many keys match a pattern."""
         return len({key for part in scanned(self._client, pattern) for key in part})  # a scan may repeat one
 
+    def sample(self, pattern: bytes, most: int) -> list[bytes]:
+        """Return the values of the first keys of a pattern that a scan meets."""
+        keys = list(islice(self._client.scan_iter(match=pattern, count=_KEYS_A_SCAN), most))
+        return [value for value in self.mget(keys) if value is not None] if keys else []
+
     def remove(self, pattern: bytes) -> None:
         """Remove all keys of a pattern."""
         for part in scanned(self._client, pattern):
@@ -142,6 +152,11 @@ class ClusterWriter:
     def count(self, pattern: bytes) -> int:
         """Return how many keys match a pattern, on all servers."""
         return len({key for part in scanned(self._client.opened(), pattern) for key in part})
+
+    def sample(self, pattern: bytes, most: int) -> list[bytes]:
+        """Return the values of the first keys of a pattern that a scan meets, whatever server has them."""
+        keys = list(islice(self._client.opened().scan_iter(match=pattern, count=_KEYS_A_SCAN), most))
+        return [value for value in self.mget(keys) if value is not None] if keys else []
 
     def remove(self, pattern: bytes) -> None:
         """Remove all keys of a pattern, on every server."""

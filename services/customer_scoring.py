@@ -1,96 +1,142 @@
-"""Look up one customer, score it, and say what the score rests on: everything of `/score` but the web."""
+"""Look up customers, score them, and say what the scores rest on: the customers' routes, but for the web."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
-from typing import get_args
 
 import numpy as np
 
-from services.contracts import MemberShare, Reason, ScoreRequest, ScoreResponse, ViewAge
-from services.feature_lookup import NOT_KNOWN, FeatureLookup, ViewRows
+from services.answer_parts import Scored, is_cold, is_degraded, served_batch, shares, view_ages
+from services.answer_sinks import AnswerSink
+from services.batch_contracts import CustomerScore, ScoreBatchRequest, ScoreBatchResponse
+from services.contracts import ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
+from services.feature_lookup import FeatureLookup
+from services.reasons import contributions, reasons
 from services.request_reading import microseconds
-from services.scoring import Scorer, Scores
-from services.served_lines import MODEL_INPUTS, ServedBatch, model_input_columns
-from services.served_log import ServedLog
+from services.scoring import Scorer
 from training.packaging.bundle import Bundle
 
 __all__ = ["CustomerScoring"]
 
-_SAID: dict[str, Reason] = {reason: reason for reason in get_args(Reason)}
-
 
 class CustomerScoring:
-    """A bundle and an online store, together; may be called from several threads."""
+    """A bundle and an online store, together; may be called from several threads.
+
+    A store that does not answer gives scores without features, marked `degraded`.
+    """
 
     def __init__(
-        self, bundle: Bundle, scorer: Scorer, lookup: FeatureLookup, served_log: ServedLog | None = None
+        self, bundle: Bundle, scorer: Scorer, lookup: FeatureLookup, served_log: AnswerSink | None = None
     ) -> None:
         self._bundle = bundle
         self._scorer = scorer
         self._lookup = lookup
         self._served_log = served_log
+        self._tag, self._horizon_days = bundle.tag, bundle.horizon_days
 
     def trouble(self) -> str | None:
         """Return why the store cannot be read just now, or None."""
         return self._lookup.trouble()
 
     def answer(self, request: ScoreRequest, now: datetime) -> ScoreResponse:
-        """Return the answer to one request; `now` (with a zone) stands in for an `at` that was not given.
+        """Return the answer to one request; `now` (with a zone) stands in for an `at` that was not given."""
+        return self.answer_together([request], now)[0]
 
-        A store that does not answer gives a score without features, marked `degraded`.
-        """
-        at = request.at or now
-        views = self._lookup.lookup({"user_id": [request.user_id]}, microseconds(at))
-        columns = {field: column for rows in views.values() for field, column in rows.columns.items()}
-        scores = self._scorer.score(columns, np.array([microseconds(at)], np.int64))
-        answer = self._response(scores, views, at)
-        if self._served_log is not None:
-            self._served_log.offer(_served(request.user_id, answer, views, scores))
-        return answer
+    def answer_together(self, requests: Sequence[ScoreRequest], now: datetime) -> list[ScoreResponse]:
+        """Return the answers to requests that came at the same time: those of one moment share a read and a run."""
+        by_moment: dict[datetime, list[int]] = {}
+        for place, request in enumerate(requests):
+            by_moment.setdefault(request.at or now, []).append(place)
+        answers: list[ScoreResponse | None] = [None] * len(requests)
+        for at, places in by_moment.items():
+            scored = self._scored([requests[place].user_id for place in places], at)
+            for row, place in enumerate(places):
+                one = scored if len(places) == 1 else None
+                answers[place] = self._answer(scored, row, requests[place].reasons, one)
+        return [answer for answer in answers if answer is not None]
+
+    def answer_batch(self, request: ScoreBatchRequest, now: datetime) -> ScoreBatchResponse:
+        """Return the scores of many customers, read and run at once."""
+        scored = self._scored(list(request.user_ids), request.at or now)
+        request_id = self._logged(scored)
+        members = {name: values.tolist() for name, values in scored.scores.members.items()}
+        rows = [
+            CustomerScore.model_construct(
+                user_id=user_id,
+                probability=probability,
+                members={name: values[row] for name, values in members.items()},
+                views=view_ages(scored.views, row),
+                cold_start=is_cold(scored.views, row),
+                degraded=is_degraded(scored.views, row),
+            )
+            for row, (user_id, probability) in enumerate(
+                zip(scored.user_ids, scored.scores.probability.tolist(), strict=True)
+            )
+        ]
+        return ScoreBatchResponse.model_construct(
+            scores=rows,
+            weights=self._scorer.weights,
+            degraded=any(row.degraded for row in rows),
+            model=self._tag,
+            horizon_days=self._horizon_days,
+            at=scored.at,
+            request_id=request_id,
+        )
+
+    def explain(self, request: ExplainRequest, now: datetime) -> ExplainResponse:
+        """Return why a customer's score is what it is."""
+        scored = self._scored([request.user_id], request.at or now)
+        found, methods = self._scorer.explain(scored.scores)
+        told = contributions(found, scored.scores.features, scored.at)
+        return ExplainResponse(
+            probability=float(scored.scores.probability[0]),
+            log_odds=found.base + sum(one.log_odds for one in told) + found.calibration,
+            base=found.base,
+            contributions=told,
+            calibration=found.calibration,
+            methods=methods,
+            views=view_ages(scored.views, 0),
+            cold_start=is_cold(scored.views, 0),
+            degraded=is_degraded(scored.views, 0),
+            model=self._tag,
+            horizon_days=self._horizon_days,
+            at=scored.at,
+            request_id=uuid.uuid4().hex,
+        )
 
     def close(self) -> None:
         """Write what waits to be logged."""
         if self._served_log is not None:
             self._served_log.close()
 
-    def _response(self, scores: Scores, views: Mapping[str, ViewRows], at: datetime) -> ScoreResponse:
-        weights = self._scorer.weights
-        reasons = [rows.reason[0] for rows in views.values()]
-        return ScoreResponse(
-            probability=float(scores.probability[0]),
-            members={
-                name: MemberShare(probability=float(values[0]), weight=weights[name])
-                for name, values in scores.members.items()
-            },
-            views={name: _view_age(rows) for name, rows in views.items()},
-            cold_start=all(reason in NOT_KNOWN for reason in reasons),
-            degraded=any(reason is not None and reason not in NOT_KNOWN for reason in reasons),
-            model=self._bundle.tag,
-            horizon_days=self._bundle.horizon_days,
-            at=at,
-            request_id=uuid.uuid4().hex,
+    def _scored(self, user_ids: list[str], at: datetime) -> Scored:
+        at_us = microseconds(at)
+        views = self._lookup.lookup({"user_id": user_ids}, at_us)
+        columns = {field: column for rows in views.values() for field, column in rows.columns.items()}
+        return Scored(user_ids, at, views, self._scorer.score(columns, np.full(len(user_ids), at_us, np.int64)))
+
+    def _answer(self, scored: Scored, row: int, with_reasons: bool, alone: Scored | None) -> ScoreResponse:
+        if alone is None and (with_reasons or self._served_log is not None):
+            alone = scored.take(row)
+        told = None
+        if with_reasons and alone is not None:
+            told = reasons(self._scorer.explain(alone.scores)[0], alone.scores.features, scored.at)
+        return ScoreResponse.model_construct(
+            probability=float(scored.scores.probability[row]),
+            members=shares(scored.scores, self._scorer.weights, row),
+            views=view_ages(scored.views, row),
+            cold_start=is_cold(scored.views, row),
+            degraded=is_degraded(scored.views, row),
+            model=self._tag,
+            horizon_days=self._horizon_days,
+            at=scored.at,
+            request_id=self._logged(alone),
+            reasons=told,
         )
 
-
-def _served(user_id: str, answer: ScoreResponse, views: Mapping[str, ViewRows], scores: Scores) -> ServedBatch:
-    reasons = [rows.reason[0] for rows in views.values()]
-    columns = {name: rows.columns for name, rows in views.items()}
-    return ServedBatch(
-        request_id=answer.request_id,
-        at_us=microseconds(answer.at),
-        keys={"user_id": [user_id]},
-        model=answer.model,
-        columns=columns | {MODEL_INPUTS: model_input_columns(scores.features)},
-        status={name: rows.status for name, rows in views.items()},
-        age_seconds={name: rows.age_seconds for name, rows in views.items()},
-        probability=scores.probability,
-        answered=all(reason is None or reason in _SAID for reason in reasons),
-    )
-
-
-def _view_age(rows: ViewRows) -> ViewAge:
-    age, reason = rows.age_seconds[0], rows.reason[0]
-    # Why a store gave no answer is for its operator (/readyz): it may name hosts and paths.
-    said = None if reason is None else _SAID.get(reason, "no answer")
-    return ViewAge(status=rows.status[0], reason=said, age_seconds=None if np.isnan(age) else float(age))
+    def _logged(self, scored: Scored | None) -> str:
+        """Give what was scored to the log, under the id that is returned."""
+        request_id = uuid.uuid4().hex
+        if self._served_log is not None and scored is not None:
+            self._served_log.offer(served_batch(scored, request_id, self._tag))
+        return request_id

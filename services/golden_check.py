@@ -1,21 +1,23 @@
 """Score a bundle's stored examples and compare: what training computed is what this process must compute.
 
-It is also the warm-up: the first requests after start would otherwise be the slow ones.
+It is also part of the warm-up: the first requests after start would otherwise be the slow ones.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from feature_repo.errors import BundleError
 from feature_repo.transforms.ragged import Ragged
 from services.scoring import Scorer
 from training.packaging.bundle import Bundle
 
-__all__ = ["TOLERANCE", "check_golden"]
+__all__ = ["TOLERANCE", "check_golden", "warm_up"]
 
 TOLERANCE = 1e-5
+_WARM_UP_ROWS = 32
 _TYPES: dict[str, Any] = {"text": object, "int64": np.int64, "float64": np.float64}
 
 
@@ -27,9 +29,9 @@ def check_golden(bundle: Bundle, scorer: Scorer) -> float:
     """
     data = bundle.json("golden.json")
     try:
-        columns = {name: _column(column) for name, column in data["columns"].items()}
+        columns, at_us = _examples(bundle)
         expected = {"ensemble": data["probability"], **data["members"]}
-        scores = scorer.score(columns, np.asarray(data["at_us"], np.int64))
+        scores = scorer.score(columns, at_us)
         got = {"ensemble": scores.probability, **scores.members}
         difference = max(float(np.max(np.abs(np.asarray(expected[name]) - values))) for name, values in got.items())
     except Exception as error:  # the runtimes raise their own kinds, and a bundle must not stop the server
@@ -43,6 +45,27 @@ def check_golden(bundle: Bundle, scorer: Scorer) -> float:
             "Install the library versions of the bundle's manifest, or publish again with these."
         )
     return difference
+
+
+def warm_up(bundle: Bundle, scorer: Scorer) -> None:
+    """Score the stored examples one by one, as requests come: the first calls of a runtime are the slow ones."""
+    columns, at_us = _examples(bundle)
+    for row in range(min(len(at_us), _WARM_UP_ROWS)):
+        one = {name: _row(column, row) for name, column in columns.items()}
+        scorer.score(one, at_us[row : row + 1])
+
+
+def _examples(bundle: Bundle) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    data = bundle.json("golden.json")
+    columns = {name: _column(column) for name, column in data["columns"].items()}
+    return columns, np.asarray(data["at_us"], np.int64)
+
+
+def _row(column: Any, row: int) -> Any:
+    if not isinstance(column, Ragged):
+        return column[row : row + 1]
+    cells = column.values[column.offsets[row] : column.offsets[row + 1]]
+    return Ragged(cells, np.array([0, len(cells)], np.int64))
 
 
 def _column(column: Mapping[str, Any]) -> Any:

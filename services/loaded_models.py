@@ -1,68 +1,182 @@
-"""What answers: the published bundle, verified and warmed up, with its store and its log."""
+"""What answers: the champion and the challenger, each verified and warmed up beside the one that it replaces.
+
+A bundle with a wrong hash, one without a trusted signature where keys are configured, one that does not reproduce its
+golden examples, or one whose views the store writes by another schema is refused, and what answered before goes on.
+A swap is the assignment of one reference: a request is answered by what it met first.
+"""
 
 import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import bentoml
 
 from feature_repo.errors import BundleError, IntentError
 from services.customer_scoring import CustomerScoring
-from services.feature_lookup import read_views, views_of
-from services.golden_check import check_golden
-from services.online_url import VARIABLE, read_online_url
-from services.packed_lookup import open_lookup
-from services.scoring import Scorer
-from services.served_lines import MODEL_INPUTS, model_inputs
-from services.served_log import open_served_log
-from training.packaging.bundle import Bundle
+from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, slots_stamp
+from services.serving_models import ServingModel, ServingModels
+from services.worker_reports import RENEW_SECONDS, ReportFile, WorkerReport
 
-__all__ = ["MODEL_ALIAS", "LoadedModels"]
+__all__ = ["MODEL_ALIAS", "Answering", "LoadedModels"]
 
 MODEL_ALIAS = "intent_bundle"
 """The name under which bentofile.yaml lists the model; a built bento resolves it to the exact tag it was built with."""
 
+_LOOK_SECONDS = 0.2
+_AGAIN_SECONDS = 5.0
 
+
+@dataclass(frozen=True)
+class Answering:
+    """What answers just now, as a whole: the slots that are followed, and the models in them."""
+
+    slots: Slots
+    champion: ServingModel
+    challenger: ServingModel | None = None
+
+
+@dataclass
 class LoadedModels:
-    """The model that answers, once `load` has run; before that, and where it failed, `trouble` says why none does."""
+    """The models that answer, once `load` has run; before that, and where it failed, `trouble` says why none does.
 
-    def __init__(self) -> None:
-        self._champion: CustomerScoring | None = None
+    `load` and the thread that it starts are the only writers; everything else may be called from any thread.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    answering: Answering | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
         self._trouble = "The service is starting."
+        self._serving: ServingModels | None = None
+        self._folder: Path | None = None
+        self._report: ReportFile | None = None
+        self._own = self._generation = ""
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def load(self) -> None:
-        """Load and check the model, and connect the store; takes seconds. What fails is told by `trouble`."""
-        try:
-            self._champion = _load()
-        except IntentError as error:
-            self._trouble = str(error)
+        """Load and check the models, connect the store, watch the slots; takes seconds. `trouble` tells what fails."""
+        self._begin()
+        self._thread = threading.Thread(target=self._watch, name="model-slots", daemon=True)
+        self._thread.start()
 
     def scoring_for(self, user_id: str) -> CustomerScoring | None:
         """Return what answers requests about a customer, or None if nothing does."""
-        return self._champion
+        now = self.answering
+        if now is None:
+            return None
+        if now.challenger is not None and now.slots.answered_by_challenger(user_id):
+            return now.challenger.scoring
+        return now.champion.scoring
 
     def trouble(self) -> str | None:
-        """Return why nothing can be answered as it should be just now, or None; may wait for the store."""
-        return self._trouble if self._champion is None else self._champion.trouble()
+        """Return why nothing can be answered, or None."""
+        return self._trouble if self.answering is None else None
+
+    def degraded(self) -> list[str]:
+        """Return why answers are not what they could be: the store, and models that were refused; may wait for both."""
+        now, reasons = self.answering, []
+        if now is not None:
+            reasons = [now.champion.lookup.trouble()]
+        return [reason for reason in [*reasons, *self.refused.values()] if reason is not None]
 
     def close(self) -> None:
-        """Write what waits to be logged."""
-        if self._champion is not None:
-            self._champion.close()
+        """End the watching, and write what waits to be logged."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(10)
+        if self._report is not None:
+            self._report.remove()
+        if self._serving is not None:
+            self._serving.close()
+
+    def _begin(self) -> None:
+        """Load what the slots name, or what the bento was built with; what fails is told, and tried again."""
+        try:
+            models, self._own = _published()
+            if self._serving is None:
+                self._folder = _slots_folder(self.environment, models)
+                self._report = ReportFile(self._folder) if self._folder else None
+                shadow_folder = self._folder / "shadow" if self._folder else None
+                self._serving = ServingModels(models, self.environment, shadow_folder)
+            self._follow()
+            if self.answering is None:  # the slots were refused: the bento's own model is better than none
+                self.answering = self._resolved(Slots())
+        except IntentError as error:
+            self._trouble = str(error)
+        except Exception as error:  # whatever a bundle does to a library, the worker stays and says so
+            self._trouble = f"Model cannot be loaded ({type(error).__name__}). Publish it again."
+        self._say()
+
+    def _watch(self) -> None:
+        seen, said = self._stamp(), time.monotonic()
+        while not self._stop.wait(_LOOK_SECONDS):
+            pause = RENEW_SECONDS if self.answering is not None else _AGAIN_SECONDS
+            stamp = self._stamp()
+            if stamp != seen or (self.answering is None and time.monotonic() - said > pause):
+                seen = stamp
+                self._begin()
+                said = time.monotonic()
+            elif time.monotonic() - said > RENEW_SECONDS:
+                self._say()
+                said = time.monotonic() if self.answering is not None else said
+
+    def _stamp(self) -> Any:
+        return None if self._folder is None else slots_stamp(self._folder)
+
+    def _follow(self) -> None:
+        """Take what the slots name, all of it or nothing."""
+        slots, slot = Slots(), "slots"
+        try:
+            if self._folder is not None:
+                slots = read_slots(self._folder)
+            slot = "champion" if slots.challenger is None else "models"
+            self.answering, self.refused = self._resolved(slots), {}
+        except IntentError as error:
+            self.refused = {slot: str(error)}
+        except Exception as error:  # whatever a bundle does to a library, the old model goes on
+            self.refused = {slot: f"Model cannot be loaded ({type(error).__name__}). Publish it again."}
+        self._generation = slots.generation
+
+    def _resolved(self, slots: Slots) -> Answering:
+        assert self._serving is not None  # noqa: S101  for the type checker: `_begin` made it
+        champion = self._kept(slots.champion or self._own) or self._serving.load(slots.champion or self._own)
+        challenger = None
+        if slots.challenger is not None and slots.challenger != champion.tag:
+            challenger = self._kept(slots.challenger) or self._serving.load(slots.challenger)
+        champion = self._serving.shadowed(champion, challenger if slots.shadow else None)
+        return Answering(slots, champion, challenger)
+
+    def _kept(self, tag: str) -> ServingModel | None:
+        now = self.answering
+        models = [] if now is None else [now.champion, now.challenger]
+        return next((model for model in models if model is not None and model.tag == tag), None)
+
+    def _say(self) -> None:
+        if self._report is None:
+            return
+        now = self.answering
+        champion = None if now is None else now.champion.tag
+        challenger = None if now is None or now.challenger is None else now.challenger.tag
+        refused = dict(self.refused) if now is not None else {"service": self._trouble} | dict(self.refused)
+        self._report.say(WorkerReport(self._report.worker, self._generation, champion, challenger, refused))
 
 
-def _load() -> CustomerScoring:
-    bundle = _bundle()
-    scorer = Scorer(bundle)
-    check_golden(bundle, scorer)
-    features = bundle.json("features.json")
-    views = views_of(read_views(features), "user_id")
-    lookup = open_lookup(read_online_url(os.environ.get(VARIABLE)), views)
-    logged = {view.name: features["views"][view.name] for view in views} | {MODEL_INPUTS: model_inputs()}
-    served_log = open_served_log(os.environ, str(features.get("service", "")), logged)
-    return CustomerScoring(bundle, scorer, lookup, served_log)
+def _slots_folder(environment: Mapping[str, str], models: Path) -> Path | None:
+    """The folder that INTENT_SLOTS names; unset: `slots` in BentoML's home; set to nothing: none is followed."""
+    given = environment.get(FOLDER_VARIABLE)
+    if given is None:
+        return models.parents[1] / "slots"
+    return Path(given) if given else None
 
 
-def _bundle() -> Bundle:
+def _published() -> tuple[Path, str]:
+    """Return the folder of our models, and the tag of the one that the bento was built with."""
     try:
         model = bentoml.models.get(MODEL_ALIAS)
     except bentoml.exceptions.BentoMLException as error:
@@ -70,7 +184,4 @@ def _bundle() -> Bundle:
             "No model is published: expected the one this bento was built with. Run `intent publish`, and serve the "
             "bento that it names."
         ) from error
-    bundle = Bundle.load(Path(model.path_of("bundle")))
-    if bundle.tag != str(model.tag):
-        raise BundleError(f"Bundle is another one: got {bundle.tag}; expected {model.tag}. Publish it again.")
-    return bundle
+    return Path(model.path).parent, str(model.tag)

@@ -21,6 +21,7 @@ from services.online_url import VARIABLE, RedisUrl, SqliteUrl
 __all__ = ["PackedLookup", "open_lookup"]
 
 _MATERIALIZE = "Run `intent materialize` and start the service with the address that it prints."
+_SAMPLE = 16
 _INSIDE = "newer than at"
 
 
@@ -32,6 +33,7 @@ class PackedLookup:
         reader: PackedReader,
         views: Sequence[PackedView],
         lacking: Callable[[Sequence[str]], list[str]] | None = None,
+        sample: Callable[[str, int], list[bytes]] | None = None,
     ) -> None:
         """Prepare; nothing is opened before the first read.
 
@@ -39,10 +41,12 @@ class PackedLookup:
             reader: of the store.
             views: what to read.
             lacking: which of these views the store has never heard of, where it can tell.
+            sample: at most so many values that the store holds of a view.
         """
         self._reader = reader
-        self._views = views
+        self.views = views
         self._lacking = lacking
+        self._sample = sample
 
     def lookup(self, keys: Keys, at_us: int) -> Mapping[str, ViewRows]:
         """Return the rows of every view at `at_us`.
@@ -50,8 +54,24 @@ class PackedLookup:
         Raises:
             OnlineKeyError: ids of a join key are missing, or cannot be keys.
         """
-        found = self._reader.read_columns(self._views, keys, at_us)
-        return {view.name: _rows(view, found[view.name], at_us) for view in self._views}
+        found = self._reader.read_columns(self.views, keys, at_us)
+        return {view.name: _rows(view, found[view.name], at_us) for view in self.views}
+
+    def other_schema(self) -> list[str]:
+        """Return the views of which all rows looked at were written by another schema; none where it cannot tell.
+
+        It may take a second: it is no part of answering a request.
+        """
+        if self._sample is None:
+            return []
+        try:
+            return [view.name for view in self.views if view.differs_from(self._sample(view.name, _SAMPLE))]
+        except OnlineStoreUnavailableError:  # nothing can be told of a store that is away
+            return []
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        self._reader.close()
 
     def trouble(self) -> str | None:
         """Return why the store cannot be read just now, or None if it holds all views."""
@@ -59,7 +79,7 @@ class PackedLookup:
         if reason is not None:
             return f"{VARIABLE} names a store that cannot be read ({reason}); expected one that answers. {_MATERIALIZE}"
         try:
-            missing = self._lacking([view.name for view in self._views]) if self._lacking else []
+            missing = self._lacking([view.name for view in self.views]) if self._lacking else []
         except OnlineStoreUnavailableError as error:
             return f"{error} {_MATERIALIZE}"
         if missing:
@@ -75,11 +95,12 @@ def open_lookup(url: SqliteUrl | RedisUrl, views: Sequence[PackedView]) -> Packe
     """
     if isinstance(url, SqliteUrl):
         file = PackedSqliteFile(url.path, url.project)
-        return PackedLookup(PackedReader(file), views, file.lacking)
-    from intent_stores.packed_redis import redis_reader  # its client takes a while to import
+        return PackedLookup(PackedReader(file), views, file.lacking, file.sample)
+    from intent_stores.packed_redis import PackedRedisServer  # its client takes a while to import
 
     try:
-        return PackedLookup(redis_reader(url.address, url.project), views)
+        server = PackedRedisServer(url.address, url.project)
+        return PackedLookup(PackedReader(server), views, sample=server.sample)
     except ConfigurationError:  # its text may repeat the address, and so a password
         raise DependencyDown(f"{VARIABLE} cannot be used: {url} is none that the Redis client understands.") from None
 

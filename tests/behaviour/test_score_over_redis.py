@@ -66,7 +66,7 @@ def test_frozen_and_killed_under_the_service(client: httpx.Client, private_redis
     try:
         without = scored(client)["probability"]
         all_degraded(client, without)
-        assert client.get("/readyz").status_code == 503
+        assert client.get("/readyz").status_code == 200  # degraded, and answering
     finally:
         private_redis.thaw()
     whole_again(client)

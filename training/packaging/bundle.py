@@ -5,13 +5,13 @@
     features.json          the views, their fields, types and time to live
     golden.json            stored inputs and outputs (training/packaging/golden.py)
     members/<name>/        member.json and one artefact: model.onnx or model.ubj
+    manifest.sig           who published it, where it is signed (training/packaging/signature.py)
 
 There is no pickle in it, and the loader opens nothing that the manifest does not name. What was verified is what is
 used: the bytes are read once, hashed, and kept.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.errors import BundleError
+from training.packaging.bundle_files import (
+    AGAIN,
+    MANIFEST,
+    SIGNATURE,
+    is_file_name,
+    json_object,
+    listing,
+    read_bounded,
+    verified,
+)
+from training.packaging.onnx_tensors import refuse_outside_data
 
 __all__ = ["FORMAT", "MODEL", "RUNTIMES", "Bundle"]
 
@@ -27,23 +38,23 @@ MODEL = "purchase_intent"
 RUNTIMES = {"onnx": ".onnx", "xgboost": ".ubj"}
 """How a member may be run, and how its artefact's name then ends."""
 
-_MANIFEST = "manifest.json"
 _REQUIRED = ("ensemble.json", "features.json", "golden.json")
 _MANIFEST_BYTES = 2**20
-_FILE_BYTES = 2**28  # a bundle is held in memory: a file of half a gigabyte is not one of ours
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_BUNDLE_BYTES = 2**29
+_SIGNATURE_BYTES = 64
+_LONGEST_HORIZON = 36_500  # days
 _SUFFIXES = (".json", ".md", *RUNTIMES.values())
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_AGAIN = "Publish it again with `intent publish`, or restore the folder from a copy."
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle: `files` maps each path that the manifest names to its bytes."""
+    """A verified bundle: `files` maps each path that the manifest names to its bytes. Who signed it is not checked."""
 
     manifest: Mapping[str, Any]
     files: Mapping[str, bytes]
     manifest_bytes: bytes
+    signature: bytes | None = None
 
     @classmethod
     def load(cls, path: Path) -> "Bundle":
@@ -51,7 +62,8 @@ class Bundle:
 
         Raises:
             BundleError: the folder or its manifest is missing or malformed, the format is not known, a file is
-                missing, extra, a link, outside the folder, too large, or has another SHA-256 than the manifest says.
+                missing, extra, a link, outside the folder, too large, or has another SHA-256 than the manifest says; a
+                model keeps its weights in another file.
         """
         if not path.is_dir():
             raise BundleError(
@@ -60,9 +72,9 @@ class Bundle:
         raw = _manifest_bytes(path)
         manifest = _checked_manifest(raw)
         expected: dict[str, str] = manifest["files"]
-        _refuse_difference(_listing(path), set(expected))
-        files = {name: _verified(path / name, name, digest) for name, digest in sorted(expected.items())}
-        return cls(manifest, files, raw)
+        _refuse_difference(listing(path), set(expected))
+        files = _files(path, expected)
+        return cls(manifest, files, raw, _signature(path))
 
     @property
     def digest(self) -> str:
@@ -86,8 +98,8 @@ class Bundle:
             BundleError: there is no such file, or it is not a JSON object.
         """
         if name not in self.files:
-            raise BundleError(f"Bundle file {name!r} is missing: got {sorted(self.files)}. {_AGAIN}")
-        return _json_object(self.files[name], name)
+            raise BundleError(f"Bundle file {name!r} is missing: got {sorted(self.files)}. {AGAIN}")
+        return json_object(self.files[name], name)
 
     def member(self, name: str) -> tuple[dict[str, Any], bytes]:
         """Return a member's description (member.json) and its artefact's bytes.
@@ -101,81 +113,62 @@ class Bundle:
         if suffix is None or not artefact.endswith(suffix) or artefact not in self.files:
             raise BundleError(
                 f"Member {name!r} cannot be run: got runtime {description.get('runtime')!r} and artefact "
-                f"{description.get('artefact')!r}; expected one of {RUNTIMES} with its file in the bundle. {_AGAIN}"
+                f"{description.get('artefact')!r}; expected one of {RUNTIMES} with its file in the bundle. {AGAIN}"
             )
         return description, self.files[artefact]
 
 
 def _manifest_bytes(path: Path) -> bytes:
-    file = path / _MANIFEST
-    if file.is_symlink() or not file.is_file():
-        raise BundleError(f"Bundle has no manifest: expected the file {_MANIFEST} in {path}. {_AGAIN}")
-    if file.stat().st_size > _MANIFEST_BYTES:
-        raise BundleError(f"Bundle manifest is too large: expected at most {_MANIFEST_BYTES} bytes. {_AGAIN}")
-    return file.read_bytes()
+    if not (path / MANIFEST).exists():
+        raise BundleError(f"Bundle has no manifest: expected the file {MANIFEST} in {path}. {AGAIN}")
+    return read_bounded(path / MANIFEST, MANIFEST, _MANIFEST_BYTES)
+
+
+def _signature(path: Path) -> bytes | None:
+    file = path / SIGNATURE
+    return read_bounded(file, SIGNATURE, _SIGNATURE_BYTES) if file.exists() or file.is_symlink() else None
+
+
+def _files(path: Path, expected: Mapping[str, str]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for name, digest in sorted(expected.items()):
+        files[name] = verified(path, name, digest)
+        if sum(map(len, files.values())) > _BUNDLE_BYTES:
+            raise BundleError(f"Bundle is too large: expected at most {_BUNDLE_BYTES} bytes in all. {AGAIN}")
+        if name.endswith(RUNTIMES["onnx"]):
+            refuse_outside_data(files[name], name)
+    return files
 
 
 def _checked_manifest(raw: bytes) -> dict[str, Any]:
-    manifest = _json_object(raw, _MANIFEST)
+    manifest = json_object(raw, MANIFEST)
     if manifest.get("format") != FORMAT or manifest.get("model") != MODEL:
         raise BundleError(
             f"Bundle format is not known: got format {manifest.get('format')!r} of {manifest.get('model')!r}; "
             f"expected format {FORMAT} of {MODEL!r}. Use the release that made it, or publish again."
         )
     files, horizon = manifest.get("files"), manifest.get("horizon_days")
-    if not isinstance(files, dict) or not isinstance(horizon, int) or horizon < 1:
-        raise BundleError(f"Bundle manifest is malformed: expected `files` and a positive `horizon_days`. {_AGAIN}")
+    if not isinstance(files, dict) or type(horizon) is not int or not 1 <= horizon <= _LONGEST_HORIZON:
+        raise BundleError(f"Bundle manifest is malformed: expected `files` and a positive `horizon_days`. {AGAIN}")
     for name, digest in files.items():
-        if not _NAME.fullmatch(name) or not name.endswith(_SUFFIXES) or name == _MANIFEST:
+        if not is_file_name(name) or not name.endswith(_SUFFIXES) or name == MANIFEST:
             raise BundleError(
                 f"Bundle manifest names a file that no bundle holds: got {name!r}; expected a path inside the "
-                f"folder ending in one of {_SUFFIXES}. {_AGAIN}"
+                f"folder ending in one of {_SUFFIXES}. {AGAIN}"
             )
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-            raise BundleError(f"Bundle manifest is malformed: {name!r} has no SHA-256. {_AGAIN}")
+            raise BundleError(f"Bundle manifest is malformed: {name!r} has no SHA-256. {AGAIN}")
+    if len({name.lower() for name in files}) != len(files):
+        raise BundleError(f"Bundle manifest names files that differ in case alone; expected other names. {AGAIN}")
     missing = set(_REQUIRED) - set(files)
     if missing:
-        raise BundleError(f"Bundle manifest is incomplete: expected {sorted(missing)} among its files. {_AGAIN}")
+        raise BundleError(f"Bundle manifest is incomplete: expected {sorted(missing)} among its files. {AGAIN}")
     return manifest
-
-
-def _listing(path: Path) -> set[str]:
-    """Return the files below `path` except the manifest; links and special files are refused, not followed."""
-    found = set()
-    for entry in sorted(path.rglob("*")):
-        name = entry.relative_to(path).as_posix()
-        if entry.is_symlink() or not (entry.is_dir() or entry.is_file()):
-            raise BundleError(f"Bundle holds something that is not a plain file: {name!r}. {_AGAIN}")
-        if entry.is_file() and name != _MANIFEST:
-            found.add(name)
-    return found
 
 
 def _refuse_difference(found: set[str], expected: set[str]) -> None:
     if found != expected:
         raise BundleError(
             f"Bundle files differ from the manifest: missing {sorted(expected - found)}, extra "
-            f"{sorted(found - expected)}; expected neither. {_AGAIN}"
+            f"{sorted(found - expected)}; expected neither. {AGAIN}"
         )
-
-
-def _verified(path: Path, name: str, expected: str) -> bytes:
-    if path.stat().st_size > _FILE_BYTES:
-        raise BundleError(f"Bundle file {name!r} is too large: expected at most {_FILE_BYTES} bytes. {_AGAIN}")
-    data = path.read_bytes()
-    got = hashlib.sha256(data).hexdigest()
-    if got != expected:
-        raise BundleError(
-            f"Bundle file {name!r} was altered: got SHA-256 {got[:12]}…; expected {expected[:12]}…. {_AGAIN}"
-        )
-    return data
-
-
-def _json_object(raw: bytes, name: str) -> dict[str, Any]:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"Bundle file {name!r} is not JSON. {_AGAIN}") from error
-    if not isinstance(value, dict):
-        raise BundleError(f"Bundle file {name!r} is not a JSON object. {_AGAIN}")
-    return value

@@ -1,0 +1,135 @@
+"""From a model's tag to what answers requests: checked, warmed up, with its store and the log of what it served.
+
+Models of equal views share one connection to the store and one log, however often they are swapped.
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from feature_repo.errors import BundleError
+from services.answer_sinks import AnswerSink, both
+from services.checked_model import CheckedModel, checked_model
+from services.customer_scoring import CustomerScoring
+from services.feature_lookup import read_views, views_of
+from services.golden_check import warm_up
+from services.online_url import VARIABLE, read_online_url
+from services.packed_lookup import PackedLookup, open_lookup
+from services.served_lines import MODEL_INPUTS, model_inputs
+from services.served_log import ServedLog, open_served_log
+from services.shadow import Shadow, ShadowLog
+
+__all__ = ["PUBLIC_KEYS_VARIABLE", "ServingModel", "ServingModels"]
+
+PUBLIC_KEYS_VARIABLE = "INTENT_PUBLIC_KEYS"
+
+
+@dataclass(frozen=True)
+class ServingModel:
+    """A model that answers: what was checked, where its features are, what becomes of its answers."""
+
+    checked: CheckedModel
+    lookup: PackedLookup
+    served_log: ServedLog | None
+    scoring: CustomerScoring
+
+    @property
+    def tag(self) -> str:
+        """The exact tag."""
+        return self.checked.bundle.tag
+
+
+class ServingModels:
+    """Makes serving models out of tags. Used from one thread at a time."""
+
+    def __init__(self, models: Path, environment: Mapping[str, str], shadow_folder: Path | None) -> None:
+        """Prepare.
+
+        Args:
+            models: BentoML's folder of our models.
+            environment: `INTENT_ONLINE_URL`, `INTENT_PUBLIC_KEYS`, `INTENT_SERVED_LOG` … as the service has them.
+            shadow_folder: where shadows log, or None: without a folder there are no slots, and so no shadow.
+
+        Raises:
+            SettingsError: the public keys cannot be read.
+        """
+        self._models, self._environment = models, environment
+        self._keys = _public_keys(environment)
+        self._lookups: dict[str, PackedLookup] = {}
+        self._logs: dict[str, ServedLog | None] = {}
+        self._shadow_log = None if shadow_folder is None else ShadowLog(shadow_folder)
+        self._shadow: Shadow | None = None
+
+    def load(self, tag: str) -> ServingModel:
+        """Return the model `tag`, ready to answer.
+
+        Raises:
+            BundleError: it is refused: see `checked_model`; or the store's rows were written by another schema.
+            DependencyDown: no online store is named.
+            SettingsError: the served log cannot be written.
+        """
+        checked = checked_model(self._models, tag, self._keys)
+        features = checked.bundle.json("features.json")
+        lookup = self._lookup(features)
+        strange = lookup.other_schema()
+        if strange:
+            raise BundleError(
+                f"Model {tag} reads the views {strange} by another schema than the online store's rows were written "
+                "by; expected the same. Materialise the store by the features that the model was trained on, or "
+                "publish a model of the present ones."
+            )
+        warm_up(checked.bundle, checked.scorer)
+        log = self._log(features)
+        return ServingModel(checked, lookup, log, CustomerScoring(checked.bundle, checked.scorer, lookup, log))
+
+    def shadowed(self, champion: ServingModel, challenger: ServingModel | None) -> ServingModel:
+        """Return the champion with `challenger` in its shadow; None: with nobody."""
+        ended, self._shadow = self._shadow, None
+        sink: AnswerSink | None = champion.served_log
+        if challenger is not None and self._shadow_log is not None:
+            views = [view.name for view in challenger.lookup.views]
+            self._shadow = Shadow(challenger.tag, challenger.checked.scorer, challenger.lookup, views, self._shadow_log)
+            sink = both(champion.served_log, self._shadow)
+        if ended is not None:
+            threading.Thread(target=ended.close, name="shadow-end", daemon=True).start()
+        checked = champion.checked
+        return replace(champion, scoring=CustomerScoring(checked.bundle, checked.scorer, champion.lookup, sink))
+
+    def close(self) -> None:
+        """Write what waits to be logged, and close the stores."""
+        if self._shadow is not None:
+            self._shadow.close()
+        if self._shadow_log is not None:
+            self._shadow_log.close()
+        for log in self._logs.values():
+            if log is not None:
+                log.close()
+        for lookup in self._lookups.values():
+            lookup.close()
+
+    def _lookup(self, features: Mapping[str, Any]) -> PackedLookup:
+        views = views_of(read_views(features), "user_id")
+        name = json.dumps([view.as_dict() for view in views], sort_keys=True)
+        if name not in self._lookups:
+            self._lookups[name] = open_lookup(read_online_url(self._environment.get(VARIABLE)), views)
+        return self._lookups[name]
+
+    def _log(self, features: Mapping[str, Any]) -> ServedLog | None:
+        views = views_of(read_views(features), "user_id")
+        logged = {view.name: features["views"][view.name] for view in views} | {MODEL_INPUTS: model_inputs()}
+        name = json.dumps([features.get("service"), logged], sort_keys=True)
+        if name not in self._logs:
+            self._logs[name] = open_served_log(self._environment, str(features.get("service", "")), logged)
+        return self._logs[name]
+
+
+def _public_keys(environment: Mapping[str, str]) -> list[Any]:
+    path = environment.get(PUBLIC_KEYS_VARIABLE)
+    if not path:
+        return []
+    from training.packaging.signature import read_public_keys  # cryptography takes a while to import
+
+    return list(read_public_keys(Path(path)))
