@@ -136,7 +136,7 @@ def _usable(given: str) -> sa.URL:
 
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() == "postgresql":
-        return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS})
+        return _postgres_engine(url)
     engine = sa.create_engine(url, connect_args={"timeout": 10, "isolation_level": None})
 
     @sa.event.listens_for(engine, "connect")
@@ -148,5 +148,17 @@ def _engine(url: sa.URL) -> sa.Engine:
     def _begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: sa.URL) -> sa.Engine:
+    from feature_repo.streaming.postgres_connection import BoundedConnection  # psycopg: not where there are files only
+
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS})
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _connect(_: Any, __: Any, arguments: Any, settings: Any) -> BoundedConnection:
+        return BoundedConnection.connect(*arguments, **settings)
 
     return engine

@@ -178,6 +178,10 @@ def test_a_stopped_postgresql_acknowledges_nothing_and_loses_nothing(
             _grows(refused, 3)
             private_postgres.start()
         _grows(taken, 20)
+        private_postgres.freeze()
+        _grows(refused, 1)
+        private_postgres.thaw()
+        _grows(taken, 20)
     finally:
         stop.set()
         pusher.join(60)
@@ -185,7 +189,7 @@ def test_a_stopped_postgresql_acknowledges_nothing_and_loses_nothing(
     lost = set(taken) - stored
     record_property(
         "fault",
-        f"PostgreSQL killed and stopped under pushes: {len(refused)} refused, {len(taken)} acknowledged, "
+        f"PostgreSQL killed, shut down and frozen under pushes: {len(refused)} refused, {len(taken)} acknowledged, "
         f"{len(lost)} lost",
     )
     assert not lost
