@@ -14,7 +14,8 @@ from feature_repo.transforms.feature_sets import table_features
 from training.atomic import write_json, write_parquet
 from training.dataset.anchor_table import TableRule
 from training.dataset.examples import Examples
-from training.evaluation.predictions import PREFIX
+from training.ensemble.combine import combine
+from training.evaluation.predictions import ENSEMBLE, PREFIX, Predictions
 from training.models import members_for
 from training.models.contract import FitSettings
 from training.pipelines.build_dataset import read_split
@@ -26,9 +27,10 @@ from training.progress import Progress
 from training.settings import Settings
 from training.tasks import task_named
 
-__all__ = ["ENSEMBLE_FILE", "TEST_SCORES", "TRAINING", "fit_run", "require_whole_training"]
+__all__ = ["ENSEMBLE_FILE", "TEST_SCORES", "TRAINING", "VALIDATION_PREDICTIONS", "fit_run", "require_whole_training"]
 
 TEST_SCORES = "test_scores.parquet"
+VALIDATION_PREDICTIONS = "validation_predictions.parquet"
 TRAINING = "training.json"
 ENSEMBLE_FILE = "ensemble.json"
 
@@ -37,7 +39,8 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     """Fit the members (all that there are unless named), write what they are below `out`, and count the anchors seen.
 
     `members/` holds each member's export, `ensemble.json` how they are combined, `training.json` every candidate and
-    curve, `test_scores.parquet` what each gives at the anchors of the test period, whose labels stay closed.
+    curve, `test_scores.parquet` what each gives at the anchors of the test period, whose labels stay closed,
+    `validation_predictions.parquet` what each, fitted on train alone, gave on the validation period.
 
     Raises:
         SourceDataError: the data set was not built.
@@ -58,6 +61,7 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     export_members(trained, out / "members")
     write_json(out / ENSEMBLE_FILE, trained.ensemble.to_json())
     write_parquet(out / TEST_SCORES, _scores(trained, test))
+    write_parquet(out / VALIDATION_PREDICTIONS, _forward(trained).to_table())
     write_json(out / TRAINING, _record(trained) | {"digest": _digest(out)})  # last: with it the training is whole
     return trained, len(train_set) + len(validation) + len(test)
 
@@ -94,6 +98,13 @@ def _scores(trained: Trained, test: Examples) -> pa.Table:
         "anchor_timestamp": pa.array(test.anchor_us, pa.int64()).cast(TIMESTAMP),
     }
     return pa.table(columns | {f"{PREFIX}{name}": values for name, values in trained.predict(test).items()})
+
+
+def _forward(trained: Trained) -> Predictions:
+    """Return the members' predictions of validation, and the ensemble's, whose combination was chosen on them."""
+    forward = trained.forward
+    ensemble = combine(trained.ensemble, forward.probabilities)
+    return Predictions(forward.user_id, forward.anchor_us, forward.label, {**forward.probabilities, ENSEMBLE: ensemble})
 
 
 def _record(trained: Trained) -> dict[str, Any]:

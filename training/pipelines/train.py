@@ -44,6 +44,7 @@ class Trained:
     what newer data were worth; `refitted` is true if the final members were fitted on train and validation.
     `validation`: member (or "ensemble") → figures on validation, by models fitted on train alone. `histories`:
     training curves of the fit that decided the number of steps. `seconds`: member → time spent on fitting it.
+    `forward`: what models fitted on train alone predicted for the validation period.
     """
 
     members: dict[str, Fitted]
@@ -53,6 +54,7 @@ class Trained:
     validation: dict[str, Figures]
     histories: dict[str, History]
     seconds: dict[str, float]
+    forward: Forward
 
     @property
     def ensemble(self) -> Ensemble:
@@ -82,15 +84,17 @@ def train(train: Examples, validation: Examples, members: Sequence[str], setting
     choice = choose(fits.forward, settings.horizon_days)
     newer = compare_newer_data(fits, choice.ensemble)
     refit = bool(newer) and newer[0].helps
+    of_validation = fits.forward.take(fits.forward.anchor_us >= validation.anchor_us.min())
     final, seconds = _final(fits, concatenate(train, validation), settings) if refit else (fits.on_train, {})
     return Trained(
         members=final,
         choice=choice,
         newer_data=newer,
         refitted=refit,
-        validation=_figures(fits.forward.take(fits.forward.anchor_us >= validation.anchor_us.min()), choice.ensemble),
+        validation=_figures(of_validation, choice.ensemble),
         histories={name: fitted.history for name, fitted in (fits.first or fits.on_train).items()},
         seconds={name: spent + seconds.get(name, 0.0) for name, spent in fits.seconds.items()},
+        forward=of_validation,
     )
 
 
