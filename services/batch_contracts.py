@@ -52,15 +52,15 @@ class CustomerScore(BaseModel):
     views: dict[str, ViewAge]
     cold_start: bool
     degraded: bool
+    model: str = Field(description="Tag of the model that answered: two may share the customers.")
 
 
 class ScoreBatchResponse(BaseModel):
-    """The scores in the order of the request; `weights` are those of the members. See /score for what a score is."""
+    """The scores in the order of the request. See /score for what a score is."""
 
     scores: list[CustomerScore]
-    weights: dict[str, float]
+    weights: dict[str, dict[str, float]] = Field(description="Of the members of each model, by its tag.")
     degraded: bool = Field(description="One of the scores is.")
-    model: str
     horizon_days: int
     at: datetime
     request_id: str

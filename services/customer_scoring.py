@@ -8,15 +8,15 @@ import numpy as np
 
 from services.answer_parts import Scored, is_cold, is_degraded, served_batch, shares, view_ages
 from services.answer_sinks import AnswerSink
-from services.batch_contracts import CustomerScore, ScoreBatchRequest, ScoreBatchResponse
-from services.contracts import ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
+from services.batch_contracts import CustomerScore, ScoreBatchResponse
+from services.contracts import Contribution, ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
 from services.feature_lookup import FeatureLookup
 from services.reasons import contributions, reasons
 from services.request_reading import microseconds
 from services.scoring import Scorer
 from training.packaging.bundle import Bundle
 
-__all__ = ["CustomerScoring"]
+__all__ = ["CustomerScoring", "joined"]
 
 
 class CustomerScoring:
@@ -55,10 +55,10 @@ class CustomerScoring:
                 answers[place] = self._answer(scored, row, requests[place].reasons, one)
         return [answer for answer in answers if answer is not None]
 
-    def answer_batch(self, request: ScoreBatchRequest, now: datetime) -> ScoreBatchResponse:
-        """Return the scores of many customers, read and run at once."""
-        scored = self._scored(list(request.user_ids), request.at or now)
-        request_id = self._logged(scored)
+    def answer_batch(self, user_ids: list[str], at: datetime, request_id: str) -> ScoreBatchResponse:
+        """Return the scores of many customers at one moment, read and run at once."""
+        scored = self._scored(user_ids, at)
+        self._log(scored, request_id)
         members = {name: values.tolist() for name, values in scored.scores.members.items()}
         rows = [
             CustomerScore.model_construct(
@@ -68,18 +68,16 @@ class CustomerScoring:
                 views=view_ages(scored.views, row),
                 cold_start=is_cold(scored.views, row),
                 degraded=is_degraded(scored.views, row),
+                model=self._tag,
             )
-            for row, (user_id, probability) in enumerate(
-                zip(scored.user_ids, scored.scores.probability.tolist(), strict=True)
-            )
+            for row, (user_id, probability) in enumerate(zip(user_ids, scored.scores.probability.tolist(), strict=True))
         ]
         return ScoreBatchResponse.model_construct(
             scores=rows,
-            weights=self._scorer.weights,
+            weights={self._tag: self._scorer.weights},
             degraded=any(row.degraded for row in rows),
-            model=self._tag,
             horizon_days=self._horizon_days,
-            at=scored.at,
+            at=at,
             request_id=request_id,
         )
 
@@ -116,11 +114,11 @@ class CustomerScoring:
         return Scored(user_ids, at, views, self._scorer.score(columns, np.full(len(user_ids), at_us, np.int64)))
 
     def _answer(self, scored: Scored, row: int, with_reasons: bool, alone: Scored | None) -> ScoreResponse:
-        if alone is None and (with_reasons or self._served_log is not None):
-            alone = scored.take(row)
-        told = None
-        if with_reasons and alone is not None:
-            told = reasons(self._scorer.explain(alone.scores)[0], alone.scores.features, scored.at)
+        request_id, told = uuid.uuid4().hex, None
+        if with_reasons or self._served_log is not None:
+            alone = alone or scored.take(row)
+            self._log(alone, request_id)
+            told = self._reasons(alone) if with_reasons else None
         return ScoreResponse.model_construct(
             probability=float(scored.scores.probability[row]),
             members=shares(scored.scores, self._scorer.weights, row),
@@ -130,13 +128,25 @@ class CustomerScoring:
             model=self._tag,
             horizon_days=self._horizon_days,
             at=scored.at,
-            request_id=self._logged(alone),
+            request_id=request_id,
             reasons=told,
         )
 
-    def _logged(self, scored: Scored | None) -> str:
-        """Give what was scored to the log, under the id that is returned."""
-        request_id = uuid.uuid4().hex
-        if self._served_log is not None and scored is not None:
+    def _reasons(self, scored: Scored) -> list[Contribution]:
+        return reasons(self._scorer.explain(scored.scores)[0], scored.scores.features, scored.at)
+
+    def _log(self, scored: Scored, request_id: str) -> None:
+        if self._served_log is not None:
             self._served_log.offer(served_batch(scored, request_id, self._tag))
-        return request_id
+
+
+def joined(parts: Sequence[ScoreBatchResponse], user_ids: Sequence[str]) -> ScoreBatchResponse:
+    """Return the answers of several models to one request as one, in the order of `user_ids`."""
+    found = {score.user_id: score for part in parts for score in part.scores}
+    return parts[0].model_copy(
+        update={
+            "scores": [found[user_id] for user_id in user_ids],
+            "weights": {tag: weights for part in parts for tag, weights in part.weights.items()},
+            "degraded": any(part.degraded for part in parts),
+        }
+    )

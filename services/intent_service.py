@@ -10,52 +10,52 @@ every route (limits, rights, errors) in the ASGI middlewares that the last lines
 """
 
 import asyncio
-import uuid
-from datetime import UTC, datetime
+import os
 from typing import Any
 
 import bentoml
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from feature_repo.errors import IntentError
-from services.bounded_executor import BoundedExecutor, Overloaded
 from services.guard_middleware import GuardMiddleware
 from services.json_body import body_of
 from services.loaded_models import LoadedModels
 from services.problem_middleware import ProblemMiddleware
-from services.problems import Problem, problem_for_status
+from services.request_handling import RequestHandling
 from services.route_rules import route_rules
-from services.routes import SCORE
+from services.routes import EVENTS, EXPLAIN, FEEDBACK, RANK, SCORE, SCORE_BATCH
 
 __all__ = ["PurchaseIntent"]
 
 THREADS = 2
 IN_PROGRESS = 64
+LOOPBACK = "127.0.0.1"
 
 
 @bentoml.service(
     name="PurchaseIntent",
     workers=1,
-    traffic={"timeout": 30},
-    http={"host": "127.0.0.1"},  # BentoML's own default is every address of the machine
+    traffic={"timeout": 60},  # never reached: the guard's own limit is shorter, and answers problem+json
+    http={"host": LOOPBACK},  # BentoML's own default is every address of the machine
+    logging={"access": {"enabled": False}},  # it writes paths, and costs every request
 )
 class PurchaseIntent:
     """Will this customer buy in the coming days: calibrated probability, and what it rests on."""
 
     def __init__(self) -> None:
-        self._executor = BoundedExecutor(THREADS, IN_PROGRESS)
         self._models = LoadedModels()
+        self._handling = RequestHandling(self._models)
 
     @bentoml.on_startup
     async def start(self) -> None:
         """Load what answers. What fails here is told by `/readyz`, not by a crash."""
-        await self._executor.run(self._models.load)
+        await self._handling.run(self._models.load)
+        await self._handling.run(self._handling.open, os.environ)
 
     @bentoml.on_shutdown
     def stop(self) -> None:
         """Finish the requests in progress, and the log of what they were answered with."""
-        self._executor.close()
+        self._handling.close()
         self._models.close()
 
     async def __is_ready__(self) -> bool:
@@ -67,18 +67,32 @@ class PurchaseIntent:
     @bentoml.api(route=SCORE.path, input_spec=body_of(SCORE), output_spec=SCORE.response)
     async def score(self, request: Any, /) -> Response:
         """Return the calibrated probability that a customer buys within the horizon after `at`."""
-        if isinstance(request, Problem):
-            return _problem_response(request)
-        scoring = self._models.scoring_for(request.user_id)
-        if scoring is None:
-            return _problem_response(problem_for_status(503))
-        try:
-            answer = await self._executor.run(scoring.answer, request, datetime.now(UTC))
-        except Overloaded:
-            return _problem_response(problem_for_status(429))
-        except IntentError:
-            return _problem_response(problem_for_status(503))
-        return Response(answer.model_dump_json(), media_type="application/json")
+        return await self._handling.score(request)
+
+    @bentoml.api(route=SCORE_BATCH.path, input_spec=body_of(SCORE_BATCH), output_spec=SCORE_BATCH.response)
+    async def score_batch(self, request: Any, /) -> Response:
+        """Return the scores of up to 1,000 customers at one moment."""
+        return await self._handling.score_batch(request)
+
+    @bentoml.api(route=RANK.path, input_spec=body_of(RANK), output_spec=RANK.response)
+    async def rank(self, request: Any, /) -> Response:
+        """Return up to 500 items, the one that the customer most probably buys first."""
+        return await self._handling.rank(request)
+
+    @bentoml.api(route=EXPLAIN.path, input_spec=body_of(EXPLAIN), output_spec=EXPLAIN.response)
+    async def explain(self, request: Any, /) -> Response:
+        """Return why a score is what it is: contributions in log-odds that add up to it, and in words."""
+        return await self._handling.explain(request)
+
+    @bentoml.api(route=EVENTS.path, input_spec=body_of(EVENTS), output_spec=EVENTS.response)
+    async def events(self, request: Any, /) -> Response:
+        """Take events as they happen; when they are acknowledged, they are kept, and the next score sees them."""
+        return await self._handling.events(request)
+
+    @bentoml.api(route=FEEDBACK.path, input_spec=body_of(FEEDBACK), output_spec=FEEDBACK.response)
+    async def feedback(self, request: Any, /) -> Response:
+        """Take what became of answers, to be joined later to what was served."""
+        return await self._handling.feedback(request)
 
 
 # The layers around every route; the one added last is the innermost.
@@ -86,5 +100,7 @@ PurchaseIntent.add_asgi_middleware(ProblemMiddleware)  # type: ignore[attr-defin
 PurchaseIntent.add_asgi_middleware(GuardMiddleware, rules=route_rules())  # type: ignore[attr-defined]
 
 
-def _problem_response(problem: Problem) -> Response:
-    return Response(problem.body(uuid.uuid4().hex), problem.status, problem.headers())
+def _configured_host() -> str:
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    return str(BentoMLContainer.http.host.get())

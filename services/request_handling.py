@@ -1,0 +1,162 @@
+"""From a request that was read to the response: who answers it, on which thread, and what is said where nobody can."""
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from feature_repo.errors import IntentError
+from services.batch_contracts import RankRequest, ScoreBatchRequest
+from services.bounded_executor import BoundedExecutor, Overloaded
+from services.contracts import ExplainRequest, ScoreRequest
+from services.customer_scoring import CustomerScoring, joined
+from services.event_contracts import EventsRequest, EventsResponse, FeedbackRequest, FeedbackResponse
+from services.event_intake import OUTBOX_VARIABLE, EventIntake, open_intake
+from services.feedback_log import FeedbackLog, open_feedback_log
+from services.problems import Problem, Refused, problem_for_status
+from services.served_log import FOLDER_VARIABLE
+
+__all__ = ["Models", "RequestHandling", "problem_response"]
+
+THREADS = 2
+IN_PROGRESS = 64
+_log = logging.getLogger(__name__)
+
+
+class Models(Protocol):
+    """What knows who answers."""
+
+    def scoring_for(self, user_id: str) -> CustomerScoring | None:
+        """Return what answers requests about a customer, or None if nothing does."""
+        ...
+
+
+class RequestHandling:
+    """Answers the requests of one worker. Used from its event loop."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._executor = BoundedExecutor(THREADS, IN_PROGRESS)
+        self.intake: EventIntake | None = None
+        self.feedback_log: FeedbackLog | None = None
+
+    async def run(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """Return what a function that blocks returns, run beside the event loop."""
+        return await self._executor.run(function, *arguments)
+
+    async def score(self, request: ScoreRequest | Problem) -> Response:
+        """Answer /score."""
+        return await self._answered(request, self._score)
+
+    async def score_batch(self, request: ScoreBatchRequest | Problem) -> Response:
+        """Answer /score_batch; each customer is answered by its own model."""
+        return await self._answered(request, self._score_batch)
+
+    async def rank(self, request: RankRequest | Problem) -> Response:
+        """Answer /rank."""
+        return await self._answered(request, self._rank)
+
+    async def explain(self, request: ExplainRequest | Problem) -> Response:
+        """Answer /explain."""
+        return await self._answered(request, self._explain)
+
+    async def events(self, request: EventsRequest | Problem) -> Response:
+        """Answer /events."""
+        return await self._answered(request, self._events)
+
+    async def feedback(self, request: FeedbackRequest | Problem) -> Response:
+        """Answer /feedback."""
+        return await self._answered(request, self._feedback)
+
+    def open(self, environment: Mapping[str, str]) -> None:
+        """Open what takes events and feedback, where the environment names a place for them; takes a while."""
+        self.feedback_log = open_feedback_log(environment)
+        try:
+            self.intake = open_intake(environment)
+        except IntentError as error:  # the routes that need none are answered all the same
+            _log.error("Events cannot be taken: %s", error)
+        if self.intake is not None:
+            self.intake.start()
+
+    def close(self) -> None:
+        """Finish the requests in progress, and what was kept open for them."""
+        self._executor.close()
+        for kept in (self.intake, self.feedback_log):
+            if kept is not None:
+                kept.close()
+
+    async def _answered(self, request: Any, answer: Callable[[Any], Awaitable[BaseModel]]) -> Response:
+        """Return the answer, or the problem with it."""
+        if isinstance(request, Problem):
+            return problem_response(request)
+        try:
+            found = await answer(request)
+        except Refused as refused:
+            return problem_response(refused.problem)
+        except Overloaded:
+            return problem_response(problem_for_status(429))
+        except IntentError:
+            return problem_response(problem_for_status(503))
+        return Response(found.model_dump_json(), media_type="application/json")
+
+    def _scoring(self, user_id: str) -> CustomerScoring:
+        scoring = self._models.scoring_for(user_id)
+        if scoring is None:
+            raise Refused(problem_for_status(503))
+        return scoring
+
+    async def _score(self, request: ScoreRequest) -> BaseModel:
+        if request.item_id is not None:
+            raise Refused(_NO_ITEM_MODEL)
+        return await self.run(self._scoring(request.user_id).answer, request, datetime.now(UTC))
+
+    async def _score_batch(self, request: ScoreBatchRequest) -> BaseModel:
+        at, request_id = request.at or datetime.now(UTC), uuid.uuid4().hex
+        shares: dict[CustomerScoring, list[str]] = {}
+        for user_id in request.user_ids:
+            shares.setdefault(self._scoring(user_id), []).append(user_id)
+        parts = [await self.run(scoring.answer_batch, user_ids, at, request_id) for scoring, user_ids in shares.items()]
+        return parts[0] if len(parts) == 1 else joined(parts, request.user_ids)
+
+    async def _explain(self, request: ExplainRequest) -> BaseModel:
+        if request.item_id is not None:
+            raise Refused(_NO_ITEM_MODEL)
+        return await self.run(self._scoring(request.user_id).explain, request, datetime.now(UTC))
+
+    async def _rank(self, request: RankRequest) -> BaseModel:
+        raise Refused(_NO_ITEM_MODEL)
+
+    async def _events(self, request: EventsRequest) -> BaseModel:
+        if self.intake is None:
+            raise Refused(_unconfigured("no_outbox", "Events are not taken here", OUTBOX_VARIABLE, "an outbox"))
+        receipts, online = await self.run(self.intake.take, request.events)
+        return EventsResponse(receipts=receipts, online=online, request_id=uuid.uuid4().hex)
+
+    async def _feedback(self, request: FeedbackRequest) -> BaseModel:
+        if self.feedback_log is None:
+            raise Refused(_unconfigured("no_served_log", "Feedback is not taken here", FOLDER_VARIABLE, "a folder"))
+        await self.run(self.feedback_log.append, request.outcomes)
+        return FeedbackResponse(accepted=len(request.outcomes), request_id=uuid.uuid4().hex)
+
+
+_NO_ITEM_MODEL = Problem(
+    404,
+    "no_item_model",
+    "No model of items",
+    "The model that is served answers for a customer and any item, not for one item; expected a bundle with a model of "
+    "items. Leave item_id out, or ask the operator to publish one.",
+)
+
+
+def problem_response(problem: Problem) -> Response:
+    """Return a problem as a response."""
+    return Response(problem.body(uuid.uuid4().hex), problem.status, problem.headers())
+
+
+def _unconfigured(code: str, title: str, variable: str, what: str) -> Problem:
+    detail = f"The service was started without {what}; expected its address in {variable}. Tell the operator."
+    return Problem(503, code, title, detail)
