@@ -11,11 +11,12 @@ from pathlib import Path
 
 from feature_repo.errors import InputError, SourceDataError
 from intent_cli.server_process import ServerProcess, stopping_signals
+from services.model_slots import FOLDER_VARIABLE
 from services.online_url import VARIABLE, RedisUrl, SqliteUrl
 from training.packaging.bundle import Bundle
 from training.packaging.publish import bentoml_home
 
-__all__ = ["Bento", "free_port", "published_bento", "running"]
+__all__ = ["Bento", "free_port", "published_bento", "published_home", "running"]
 
 # With uvicorn's own 5 s, a kept connection is now and then closed at the moment its next request arrives.
 _LISTEN = ("--host", "127.0.0.1", "--timeout-keep-alive", "75")
@@ -23,11 +24,15 @@ _LISTEN = ("--host", "127.0.0.1", "--timeout-keep-alive", "75")
 
 @dataclass(frozen=True)
 class Bento:
-    """A built bento and the online store it is to read."""
+    """A built bento, the online store it is to read, and where `intent promote` says which models answer.
+
+    Without `slots` the model that it was built with answers, whatever was promoted.
+    """
 
     tag: str
     home: Path
     online: SqliteUrl | RedisUrl
+    slots: Path | None = None
 
     def command(self, port: int) -> list[str]:
         """The command line that serves it on the loopback address."""
@@ -40,6 +45,7 @@ class Bento:
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_CONFIG_OPTIONS": f"services.PurchaseIntent.workers={workers}",
             VARIABLE: self.online.setting,
+            FOLDER_VARIABLE: "" if self.slots is None else str(self.slots),
         }
 
 
@@ -58,9 +64,7 @@ def published_bento(out: Path, online: SqliteUrl | RedisUrl) -> Bento:
     if isinstance(online, SqliteUrl) and not online.path.exists():
         raise SourceDataError(f"No online store at {online.path}; expected one. Run `intent materialize` first.")
     tags = json.loads(published.read_text())
-    # Relative to the run, so that both may move together; a run that was moved alone finds BENTOML_HOME.
-    beside = (out / tags["home"]).resolve()
-    bento = Bento(tags["bento"], beside if beside.is_dir() else bentoml_home(), online)
+    bento = Bento(tags["bento"], published_home(out), online)
     model, digest = tags["model"].split(":")
     Bundle.load(bento.home / "models" / model / digest / "bundle")
     name, version = bento.tag.split(":")
@@ -69,6 +73,16 @@ def published_bento(out: Path, online: SqliteUrl | RedisUrl) -> Bento:
             f"Bento {bento.tag} is not in {bento.home}; expected it there. Run `intent publish` again."
         )
     return bento
+
+
+def published_home(out: Path) -> Path:
+    """Return the BentoML home that the run in `out` published to, or BENTOML_HOME where it published nothing."""
+    published = out / "published.json"
+    if not published.exists():
+        return bentoml_home()
+    # Relative to the run, so that both may move together; a run that was moved alone finds BENTOML_HOME.
+    beside = (out / json.loads(published.read_text())["home"]).resolve()
+    return beside if beside.is_dir() else bentoml_home()
 
 
 def free_port() -> int:

@@ -27,6 +27,11 @@ class CircuitBreaker:
         self._try_at = 0.0
         self.why: str | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody, or one caller alone, asks."""
+        return self._in_a_row >= self._failures
+
     def may_ask(self) -> bool:
         """Return whether to ask. While the circuit is open, one caller for each pause gets True."""
         if self._in_a_row < self._failures:

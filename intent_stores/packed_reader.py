@@ -125,6 +125,11 @@ class PackedReader:
         """Return why the store cannot be read just now, or None if it answers."""
         return self._store.fetch([]).trouble
 
+    @property
+    def circuit_open(self) -> bool:
+        """Whether the store is not asked just now, because it failed several times; False of one without a breaker."""
+        return bool(getattr(self._store, "circuit_open", False))
+
     def close(self) -> None:
         """Close the store's connections."""
         self._store.close()

@@ -112,6 +112,11 @@ class PackedRedisServer:
             start += len(entities)
         return Fetched(values)
 
+    @property
+    def circuit_open(self) -> bool:
+        """Whether readers are answered without asking, because the server failed several times."""
+        return self._breaker.is_open
+
     def write(self, view: str, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Store values, each unless a newer one is there: atomically for each key, by a script on the server.
 

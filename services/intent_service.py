@@ -2,26 +2,26 @@
 
     INTENT_ONLINE_URL=sqlite:////srv/shop/online.db?project=purchase_intent bentoml serve purchase_intent:latest
 
-It listens on 127.0.0.1 unless told otherwise. `/readyz` answers 503 with the reason until the bundle is verified, its
-golden examples are reproduced, and the online store holds every view of the model.
+It listens on 127.0.0.1 unless told otherwise. `/readyz` answers 503 with the reason until the bundle is verified and
+its golden examples are reproduced, and from then on says whether answers are degraded, and why.
 
 Where what is: the table of routes in `routes.py`, what loads and holds models in `loaded_models.py`, the layers around
 every route (limits, rights, errors) in the ASGI middlewares that the last lines add.
 """
 
-import asyncio
 import os
 from typing import Any
 
 import bentoml
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.guard_middleware import GuardMiddleware
 from services.json_body import body_of
 from services.loaded_models import LoadedModels
+from services.operation_middleware import OperationMiddleware
 from services.problem_middleware import ProblemMiddleware
 from services.request_handling import RequestHandling
+from services.request_metrics import RequestMetricsMiddleware
 from services.route_rules import route_rules
 from services.routes import EVENTS, EXPLAIN, FEEDBACK, RANK, SCORE, SCORE_BATCH
 
@@ -38,6 +38,7 @@ LOOPBACK = "127.0.0.1"
     traffic={"timeout": 60},  # never reached: the guard's own limit is shorter, and answers problem+json
     http={"host": LOOPBACK},  # BentoML's own default is every address of the machine
     logging={"access": {"enabled": False}},  # it writes paths, and costs every request
+    metrics={"enabled": False},  # so do these; `/metrics` is ours
 )
 class PurchaseIntent:
     """Will this customer buy in the coming days: calibrated probability, and what it rests on."""
@@ -58,11 +59,10 @@ class PurchaseIntent:
         self._handling.close()
         self._models.close()
 
-    async def __is_ready__(self) -> bool:
-        reason = await asyncio.to_thread(self._models.trouble)
-        if reason is not None:
-            raise HTTPException(503, reason)
-        return True
+    @property
+    def models(self) -> LoadedModels:
+        """The models that answer."""
+        return self._models
 
     @bentoml.api(route=SCORE.path, input_spec=body_of(SCORE), output_spec=SCORE.response)
     async def score(self, request: Any, /) -> Response:
@@ -96,8 +96,17 @@ class PurchaseIntent:
 
 
 # The layers around every route; the one added last is the innermost.
-PurchaseIntent.add_asgi_middleware(ProblemMiddleware)  # type: ignore[attr-defined]  # a bentoml.Service by now
+PurchaseIntent.add_asgi_middleware(  # type: ignore[attr-defined]  # a bentoml.Service by now
+    RequestMetricsMiddleware, paths=tuple(route_rules()), metrics=lambda: _models().metrics
+)
+PurchaseIntent.add_asgi_middleware(ProblemMiddleware)  # type: ignore[attr-defined]
 PurchaseIntent.add_asgi_middleware(GuardMiddleware, rules=route_rules())  # type: ignore[attr-defined]
+PurchaseIntent.add_asgi_middleware(OperationMiddleware, models=lambda: _models())  # type: ignore[attr-defined]
+
+
+def _models() -> LoadedModels:
+    service: PurchaseIntent = bentoml.get_current_service()
+    return service.models
 
 
 def _configured_host() -> str:

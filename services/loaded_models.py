@@ -17,6 +17,7 @@ import bentoml
 
 from feature_repo.errors import BundleError, IntentError
 from services.customer_scoring import CustomerScoring
+from services.metrics import Metrics
 from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, slots_stamp
 from services.serving_models import ServingModel, ServingModels
 from services.worker_reports import RENEW_SECONDS, ReportFile, WorkerReport
@@ -49,6 +50,7 @@ class LoadedModels:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     answering: Answering | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
         self._trouble = "The service is starting."
@@ -94,6 +96,7 @@ class LoadedModels:
             self._report.remove()
         if self._serving is not None:
             self._serving.close()
+        self.metrics.close()
 
     def _begin(self) -> None:
         """Load what the slots name, or what the bento was built with; what fails is told, and tried again."""
@@ -103,7 +106,7 @@ class LoadedModels:
                 self._folder = _slots_folder(self.environment, models)
                 self._report = ReportFile(self._folder) if self._folder else None
                 shadow_folder = self._folder / "shadow" if self._folder else None
-                self._serving = ServingModels(models, self.environment, shadow_folder)
+                self._serving = ServingModels(models, self.environment, shadow_folder, self.metrics)
             self._follow()
             if self.answering is None:  # the slots were refused: the bento's own model is better than none
                 self.answering = self._resolved(Slots())
@@ -138,10 +141,14 @@ class LoadedModels:
             slot = "champion" if slots.challenger is None else "models"
             self.answering, self.refused = self._resolved(slots), {}
         except IntentError as error:
-            self.refused = {slot: str(error)}
+            self._refuse(slot, str(error))
         except Exception as error:  # whatever a bundle does to a library, the old model goes on
-            self.refused = {slot: f"Model cannot be loaded ({type(error).__name__}). Publish it again."}
+            self._refuse(slot, f"Model cannot be loaded ({type(error).__name__}). Publish it again.")
         self._generation = slots.generation
+
+    def _refuse(self, slot: str, reason: str) -> None:
+        self.refused = {slot: reason}
+        self.metrics.model_refused()
 
     def _resolved(self, slots: Slots) -> Answering:
         assert self._serving is not None  # noqa: S101  for the type checker: `_begin` made it
@@ -158,11 +165,14 @@ class LoadedModels:
         return next((model for model in models if model is not None and model.tag == tag), None)
 
     def _say(self) -> None:
-        if self._report is None:
-            return
         now = self.answering
         champion = None if now is None else now.champion.tag
         challenger = None if now is None or now.challenger is None else now.challenger.tag
+        slots = {"champion": champion, "challenger": challenger}
+        self.metrics.models({slot: tag for slot, tag in slots.items() if tag is not None}, ready=now is not None)
+        self.metrics.circuit(now is not None and now.champion.lookup.circuit_open)
+        if self._report is None:
+            return
         refused = dict(self.refused) if now is not None else {"service": self._trouble} | dict(self.refused)
         self._report.say(WorkerReport(self._report.worker, self._generation, champion, challenger, refused))
 

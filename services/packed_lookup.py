@@ -69,6 +69,11 @@ class PackedLookup:
         except OnlineStoreUnavailableError:  # nothing can be told of a store that is away
             return []
 
+    @property
+    def circuit_open(self) -> bool:
+        """Whether the store is not asked just now, because it failed several times."""
+        return self._reader.circuit_open
+
     def close(self) -> None:
         """Close the store's connections."""
         self._reader.close()

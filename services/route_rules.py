@@ -14,6 +14,7 @@ SYSTEM_RULES: Mapping[str, Rule] = {
     "/livez": Rule(_READ, None),
     "/readyz": Rule(_READ, None),
     "/healthz": Rule(_READ, None),
+    "/model": Rule(_READ, "score"),
     "/metrics": Rule(_READ, "admin"),
     "/": Rule(_READ, "score"),
     "/docs.json": Rule(_READ, "score"),

@@ -16,6 +16,8 @@ from services.checked_model import CheckedModel, checked_model
 from services.customer_scoring import CustomerScoring
 from services.feature_lookup import read_views, views_of
 from services.golden_check import warm_up
+from services.metered import MeteredLookup, MeteredScorer
+from services.metrics import Metrics
 from services.online_url import VARIABLE, read_online_url
 from services.packed_lookup import PackedLookup, open_lookup
 from services.served_lines import MODEL_INPUTS, model_inputs
@@ -45,18 +47,21 @@ class ServingModel:
 class ServingModels:
     """Makes serving models out of tags. Used from one thread at a time."""
 
-    def __init__(self, models: Path, environment: Mapping[str, str], shadow_folder: Path | None) -> None:
+    def __init__(
+        self, models: Path, environment: Mapping[str, str], shadow_folder: Path | None, metrics: Metrics
+    ) -> None:
         """Prepare.
 
         Args:
             models: BentoML's folder of our models.
             environment: `INTENT_ONLINE_URL`, `INTENT_PUBLIC_KEYS`, `INTENT_SERVED_LOG` … as the service has them.
             shadow_folder: where shadows log, or None: without a folder there are no slots, and so no shadow.
+            metrics: where lookups and scores are noted.
 
         Raises:
             SettingsError: the public keys cannot be read.
         """
-        self._models, self._environment = models, environment
+        self._models, self._environment, self._metrics = models, environment, metrics
         self._keys = _public_keys(environment)
         self._lookups: dict[str, PackedLookup] = {}
         self._logs: dict[str, ServedLog | None] = {}
@@ -83,7 +88,7 @@ class ServingModels:
             )
         warm_up(checked.bundle, checked.scorer)
         log = self._log(features)
-        return ServingModel(checked, lookup, log, CustomerScoring(checked.bundle, checked.scorer, lookup, log))
+        return ServingModel(checked, lookup, log, self._scoring(checked, lookup, log))
 
     def shadowed(self, champion: ServingModel, challenger: ServingModel | None) -> ServingModel:
         """Return the champion with `challenger` in its shadow; None: with nobody."""
@@ -91,12 +96,13 @@ class ServingModels:
         sink: AnswerSink | None = champion.served_log
         if challenger is not None and self._shadow_log is not None:
             views = [view.name for view in challenger.lookup.views]
-            self._shadow = Shadow(challenger.tag, challenger.checked.scorer, challenger.lookup, views, self._shadow_log)
+            self._shadow = Shadow(
+                challenger.tag, challenger.checked.scorer, challenger.lookup, views, self._shadow_log, self._metrics
+            )
             sink = both(champion.served_log, self._shadow)
         if ended is not None:
             threading.Thread(target=ended.close, name="shadow-end", daemon=True).start()
-        checked = champion.checked
-        return replace(champion, scoring=CustomerScoring(checked.bundle, checked.scorer, champion.lookup, sink))
+        return replace(champion, scoring=self._scoring(champion.checked, champion.lookup, sink))
 
     def close(self) -> None:
         """Write what waits to be logged, and close the stores."""
@@ -109,6 +115,10 @@ class ServingModels:
                 log.close()
         for lookup in self._lookups.values():
             lookup.close()
+
+    def _scoring(self, checked: CheckedModel, lookup: PackedLookup, sink: AnswerSink | None) -> CustomerScoring:
+        scorer = MeteredScorer(checked.scorer, checked.bundle.tag, self._metrics)
+        return CustomerScoring(checked.bundle, scorer, MeteredLookup(lookup, self._metrics), sink)
 
     def _lookup(self, features: Mapping[str, Any]) -> PackedLookup:
         views = views_of(read_views(features), "user_id")

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.feature_lookup import FeatureLookup
+from services.metrics import Metrics
 from services.scoring import Scorer
 from services.served_lines import ServedBatch
 
@@ -69,7 +70,9 @@ class ShadowLog:
 class Shadow:
     """Scores batches of answers by a challenger, on a thread of its own; an `AnswerSink`."""
 
-    def __init__(self, tag: str, scorer: Scorer, lookup: FeatureLookup, views: list[str], log: ShadowLog) -> None:
+    def __init__(
+        self, tag: str, scorer: Scorer, lookup: FeatureLookup, views: list[str], log: ShadowLog, metrics: Metrics
+    ) -> None:
         """Prepare; the thread starts with the first batch.
 
         Args:
@@ -78,13 +81,14 @@ class Shadow:
             lookup: reads the challenger's views where a batch lacks one of them.
             views: names of the challenger's views.
             log: what both gave.
+            metrics: how far apart they were.
         """
         self._tag, self._scorer, self._lookup, self._views, self._log = tag, scorer, lookup, views, log
+        self._metrics = metrics
         self._queue: queue.Queue[ServedBatch | None] = queue.Queue(_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self.scored = self.left_out = 0
 
     def offer(self, batch: ServedBatch) -> None:
         """Take a batch to score; returns at once and raises nothing."""
@@ -93,7 +97,7 @@ class Shadow:
         try:
             self._queue.put_nowait(batch)
         except queue.Full:
-            self.left_out += 1
+            self._metrics.shadow_left_out()
             return
         if self._thread is None:
             with self._lock:
@@ -112,10 +116,12 @@ class Shadow:
     def _score_on(self) -> None:
         while (batch := self._queue.get()) is not None:
             try:
-                self._log.write(self._lines(batch, self._probability(batch)))
-                self.scored += 1
+                probability = self._probability(batch)
+                if batch.probability is not None:
+                    self._metrics.shadow(self._tag, batch.probability, probability)
+                self._log.write(self._lines(batch, probability))
             except Exception:  # whatever a challenger does, it must not end the thread, nor reach a request
-                self.left_out += 1
+                self._metrics.shadow_left_out()
 
     def _probability(self, batch: ServedBatch) -> NDArray[np.float64]:
         columns: Mapping[str, Mapping[str, Any]] = batch.columns

@@ -14,6 +14,7 @@ from intent_cli.commands.init import init
 from intent_cli.commands.materialize import materialize
 from intent_cli.commands.parity import parity
 from intent_cli.commands.plan import plan
+from intent_cli.commands.promote import promote
 from intent_cli.commands.publish import publish
 from intent_cli.commands.score import score
 from intent_cli.commands.serve import serve
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
         evaluate,
         figures,
         publish,
+        promote,
         materialize,
         score,
         serve,

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,12 +11,21 @@ from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
 __all__ = ["publish"]
 
 
-def publish(config: Config = DEFAULT_CONFIG, out: Out = DEFAULT_OUT, as_json: AsJson = False) -> None:
+def publish(
+    sign: Annotated[
+        Path | None, typer.Option("--sign", metavar="KEYFILE", help="Sign the bundle by this Ed25519 key (PEM).")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    out: Out = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
     """Pack the trained ensemble into a bundle, put it into BentoML's model store, and build the bento.
 
     Example: intent publish --config intent.toml --out artifacts/demo
     """
+    from intent_cli.promotion import slots_folder
     from intent_cli.reports import report
+    from services.model_slots import read_slots
     from training.atomic import write_json
     from training.packaging.bundle import Bundle
     from training.pipelines.publish import bundle_path, publish_run
@@ -24,7 +34,7 @@ def publish(config: Config = DEFAULT_CONFIG, out: Out = DEFAULT_OUT, as_json: As
 
     settings = Settings.load(config)
     with measured("publish", out) as stage:
-        done = publish_run(settings, out)
+        done = publish_run(settings, out, sign)
         stage.rows = len(Bundle.load(bundle_path(out)).files)
     tags = {"model": done.model, "bento": done.bento, "home": str(done.home)}
     write_json(out / "published.json", {**tags, "home": os.path.relpath(done.home, out.resolve())})
@@ -32,6 +42,9 @@ def publish(config: Config = DEFAULT_CONFIG, out: Out = DEFAULT_OUT, as_json: As
     if not as_json:
         typer.echo(f"  model {done.model}{'' if done.model_is_new else ' (was there already)'}")
         typer.echo(f"  bento {done.bento}{'' if done.bento_is_new else ' (was there already)'}, in {_shown(done.home)}")
+        champion = read_slots(slots_folder(done.home)).champion
+        if champion not in (None, done.model):
+            typer.echo(f"  `intent serve` answers by {champion}, which was promoted; `intent promote` changes that")
 
 
 def _shown(path: Path) -> Path:

@@ -29,15 +29,19 @@ def serve(
 
     Example: intent serve --port 3000 --workers 1
     """
+    from dataclasses import replace
+
     from intent_cli import bento_server
     from intent_cli.online_address import serving_address
+    from intent_cli.promotion import slots_folder
     from training.settings import Settings
 
     settings = Settings.load(config)
     bento = bento_server.published_bento(out, serving_address(out))
-    if check:
+    if check:  # of what was published, whatever was promoted
         _check(bento, settings, out, as_json)
         return
+    bento = replace(bento, slots=slots_folder(bento.home))
     with bento_server.running(bento, port, workers, out / "serve.log") as server:
         typer.echo(f"{bento.tag} is ready on {server.address}; its log is {out / 'serve.log'}. Ctrl-C stops it.")
         server.wait_for_interrupt()

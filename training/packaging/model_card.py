@@ -4,9 +4,9 @@ from typing import Any
 
 from training.packaging.bundle import Bundle
 
-__all__ = ["model_card", "model_card_markdown"]
+__all__ = ["NOT_FOR", "model_card", "model_card_markdown"]
 
-_NOT_FOR = (
+NOT_FOR = (
     "It says how likely a purchase is, not what would cause one; and it was measured on the data window below: "
     "another shop, or a year later, needs its own measurement."
 )
@@ -18,7 +18,7 @@ def model_card(bundle: Bundle) -> dict[str, Any]:
     return {
         "model": bundle.tag,
         "answers": f"Will this customer buy within {bundle.horizon_days} days?",
-        "not_for": _NOT_FOR,
+        "not_for": NOT_FOR,
         "members": ensemble["members"],
         "combined_by": ensemble.get("method"),
         "views": sorted(bundle.json("features.json")["views"]),

@@ -19,7 +19,9 @@ import yaml
 from feature_repo.errors import BundleError, InputError
 from training import atomic
 from training.packaging.bundle import MODEL, Bundle
+from training.packaging.bundle_files import MANIFEST, SIGNATURE
 from training.packaging.model_card import model_card, model_card_markdown
+from training.packaging.signature import sign
 
 __all__ = ["PROJECT", "Published", "bentoml_environment", "bentoml_home", "publish"]
 
@@ -49,23 +51,30 @@ def bentoml_environment(home: Path) -> dict[str, str]:
     return dict(os.environ) | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
 
 
-def publish(bundle_path: Path, *, home: Path | None = None, project: Path = PROJECT) -> Published:
+def publish(
+    bundle_path: Path, *, home: Path | None = None, project: Path = PROJECT, key_file: Path | None = None
+) -> Published:
     """Publish the bundle in `bundle_path`, and make its model and bento the latest ones in `home`.
 
     Args:
         bundle_path: a bundle's folder.
         home: BentoML's home; `bentoml_home()` unless given.
         project: the folder with bentofile.yaml and the sources that it names.
+        key_file: an Ed25519 private key in PEM, by which the published bundle is signed; its tag stays the same.
 
     Raises:
         BundleError: the bundle cannot be loaded.
+        SettingsError: `key_file` holds no such key.
         InputError: the bento cannot be built.
     """
     bundle = Bundle.load(bundle_path)
+    signature = None if key_file is None else sign(bundle, key_file)
     home = (home or bentoml_home()).resolve()
     for folder in ("models", "bentos"):
         (home / folder).mkdir(parents=True, exist_ok=True)
     model_is_new = _store_model(bundle, home)
+    if signature is not None:
+        atomic.write_bytes(home / "models" / bundle.tag.replace(":", "/") / "bundle" / SIGNATURE, signature)
     bento, bento_is_new = _build_bento(bundle, home, project)
     return Published(bundle.tag, bento, home, model_is_new, bento_is_new)
 
@@ -101,7 +110,9 @@ def _create_model(bundle: Bundle, home: Path) -> None:
         for name, data in bundle.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
-        (folder / "manifest.json").write_bytes(bundle.manifest_bytes)
+        (folder / MANIFEST).write_bytes(bundle.manifest_bytes)
+        if bundle.signature is not None:
+            (folder / SIGNATURE).write_bytes(bundle.signature)
         Path(model.path_of("model_card.md")).write_text(model_card_markdown(bundle))
 
 

@@ -35,10 +35,10 @@ def bundle_path(out: Path) -> Path:
     return out / "bundle"
 
 
-def publish_run(settings: Settings, out: Path) -> Published:
-    """Write the run's bundle, put it into BentoML's model store, and build the bento."""
+def publish_run(settings: Settings, out: Path, key_file: Path | None = None) -> Published:
+    """Write the run's bundle, put it into BentoML's model store, signed by `key_file` if given, and build the bento."""
     make_bundle(settings, out)
-    return publish(bundle_path(out))
+    return publish(bundle_path(out), key_file=key_file)
 
 
 def make_bundle(settings: Settings, out: Path) -> Bundle:

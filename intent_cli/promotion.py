@@ -1,0 +1,121 @@
+"""How a promotion goes: check the model in a process of its own, write the slots, wait for the workers, or go back."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from feature_repo.errors import BundleError, DependencyDown, InputError
+from services.checked_model import TAG
+from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, write_slots
+from services.worker_reports import live_reports
+from training.packaging.bundle import MODEL
+
+__all__ = ["Promotion", "slots_folder"]
+
+_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 120
+# In a process of its own, with bounded memory and time: what a hostile model does to a library ends there.
+_CHECK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+from pathlib import Path
+from feature_repo.errors import IntentError
+from services.checked_model import checked_model
+keys = []
+if sys.argv[3]:
+    from training.packaging.signature import read_public_keys
+    keys = read_public_keys(Path(sys.argv[3]))
+try:
+    checked_model(Path(sys.argv[1]), sys.argv[2], keys)
+except IntentError as error:
+    sys.stdout.write(str(error))
+    sys.exit(7)
+"""
+_REFUSED = 7
+
+
+def slots_folder(home: Path) -> Path:
+    """Return the folder of the slots: INTENT_SLOTS, or `slots` in BentoML's home."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or home / "slots").resolve()
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A change of the slots of the services over one folder; `models` is the store that they load from."""
+
+    models: Path
+    folder: Path
+
+    @classmethod
+    def over(cls, out: Path) -> "Promotion":
+        """Return it for the run in `out`, whose bento is in the BentoML home that the run published to."""
+        from intent_cli.bento_server import published_home
+
+        home = published_home(out)
+        return cls(home / "models" / MODEL, slots_folder(home))
+
+    def current(self) -> Slots:
+        """Return the slots as they are.
+
+        Raises:
+            SettingsError: they cannot be read.
+        """
+        return read_slots(self.folder)
+
+    def carry_out(self, slots: Slots, wait_seconds: float) -> int:
+        """Return how many workers said that they follow `slots`; 0: none runs.
+
+        Raises:
+            BundleError: a model was refused, here or by a worker; the slots are as before.
+            DependencyDown: a worker did not say in time; the slots are as before.
+        """
+        for tag in {slots.champion, slots.challenger} - {None}:
+            self._check(str(tag))
+        before = self.current()
+        written = write_slots(self.folder, slots)
+        try:
+            return self._followed(written, wait_seconds)
+        except (InputError, DependencyDown, KeyboardInterrupt):
+            write_slots(self.folder, before)
+            raise
+
+    def _followed(self, slots: Slots, wait_seconds: float) -> int:
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            reports = live_reports(self.folder)
+            following = [report for report in reports if report.generation == slots.generation]
+            refused = [f"{slot}: {why}" for report in following for slot, why in report.refused.items()]
+            if refused:
+                raise BundleError(f"The service refused it and goes on as before. {refused[0]}")
+            if len(following) == len(reports):
+                return len(reports)
+            if time.monotonic() > deadline:
+                silent = sorted({report.worker for report in reports} - {report.worker for report in following})
+                raise DependencyDown(
+                    f"Of {len(reports)} workers {len(silent)} did not say within {wait_seconds:.0f} s that they "
+                    f"follow: {silent[:5]}. The slots are as before. Look at the service's log, and promote again."
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def _check(self, tag: str) -> None:
+        if not TAG.fullmatch(tag):
+            raise InputError(f"Model tag {tag[:80]!r} is malformed; expected {MODEL}:<16 hexadecimal digits>, in full.")
+        keys = os.environ.get("INTENT_PUBLIC_KEYS", "")
+        command = [sys.executable, "-c", _CHECK, str(self.models), tag, keys]
+        try:
+            done = subprocess.run(  # noqa: S603  our own command
+                command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BundleError(f"Model {tag} was not checked within {_CHECK_SECONDS} s; it is not promoted.") from error
+        if done.returncode == _REFUSED:
+            raise BundleError(done.stdout)
+        if done.returncode != 0:
+            raise BundleError(
+                f"Model {tag} ended the process that checked it ({done.returncode}); it is not promoted. Publish it "
+                "again from its run."
+            )

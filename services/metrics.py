@@ -1,0 +1,154 @@
+"""What an operator sees at `/metrics`: latency by stage, ages of views, what was missing, scores, models, the breaker.
+
+Every worker writes its figures to files of its own, and whichever worker is asked adds all of them up
+(`PROMETHEUS_MULTIPROC_DIR`, which BentoML sets). BentoML's own figures are off: they take any path that is asked for
+as a label, and a path may hold a customer's id. Here labels are routes, views, slots and models, and nothing else.
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from services.feature_lookup import ViewRows
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_AGES = (60.0, 600.0, 3600.0, 6 * 3600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0, 90 * 86_400.0, 365 * 86_400.0)
+_SHARES = tuple(place / 20 for place in range(1, 20))
+_DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+
+
+class Metrics:
+    """The figures of one process; may be used from several threads.
+
+    `prometheus_client` is imported here and not before: it looks for `PROMETHEUS_MULTIPROC_DIR` when it is imported.
+    """
+
+    def __init__(self) -> None:
+        import prometheus_client as client
+
+        self._client = client
+        self._registry = client.CollectorRegistry()
+        self._requests = self._histogram(
+            "request_seconds", "Whole requests, by route and status", _SECONDS, "route", "status"
+        )
+        self._stages = self._histogram("stage_seconds", "Stages of a request", _SECONDS, "stage")
+        self._ages = self._histogram(
+            "view_age_seconds", "Ages of views that were used, at the moment asked about", _AGES, "view"
+        )
+        self._rows = self._counter(
+            "view_rows", "Rows of views: fresh, stale or missing, and why not fresh", "view", "status", "reason"
+        )
+        self._scores = self._histogram("probability", "Probabilities given", _SHARES, "model")
+        self._shadows = self._histogram(
+            "shadow_difference", "Champion's against challenger's probability", _DIFFERENCES, "challenger"
+        )
+        self._left_out = self._counter("shadow_left_out", "Batches that the challenger did not score")
+        self._refusals = self._counter("model_refused", "Models that were refused")
+        self._circuit = self._gauge(
+            "store_circuit_open", "1 while the online store is not asked, after failures", "livemax"
+        )
+        self._ready = self._gauge("ready", "1 while the worker can answer", "livemin")
+        self._models = self._gauge("model_info", "1 for the models in the slots", "livemax", "slot", "model")
+        self._children: dict[tuple[Any, ...], Any] = {}
+        self._shown: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Note a whole request."""
+        self._child(self._requests, route, str(status)).observe(seconds)
+
+    def stage(self, name: str, seconds: float) -> None:
+        """Note how long a stage of a request took."""
+        self._child(self._stages, name).observe(seconds)
+
+    def views(self, found: Mapping[str, ViewRows]) -> None:
+        """Note the state and the age of every row that was looked up."""
+        for name, rows in found.items():
+            for status, reason, age in zip(rows.status, rows.reason, rows.age_seconds.tolist(), strict=True):
+                self._child(self._rows, name, status, _word(reason)).inc()
+                if status == "fresh":
+                    self._child(self._ages, name).observe(age)
+
+    def scores(self, model: str, probability: Iterable[float]) -> None:
+        """Note the probabilities that a model gave."""
+        child = self._child(self._scores, model)
+        for value in probability:
+            child.observe(value)
+
+    def shadow(self, challenger: str, champions: Any, challengers: Any) -> None:
+        """Note how far a challenger's probabilities are from the champion's."""
+        child = self._child(self._shadows, challenger)
+        for difference in np.abs(np.asarray(champions) - np.asarray(challengers)).tolist():
+            child.observe(difference)
+
+    def shadow_left_out(self) -> None:
+        """Note a batch that a challenger did not score."""
+        self._left_out.inc()
+
+    def model_refused(self) -> None:
+        """Note that a model was refused."""
+        self._refusals.inc()
+
+    def models(self, slots: Mapping[str, str], ready: bool) -> None:
+        """Show which model is in which slot: slot → tag."""
+        with self._lock:
+            for slot, tag in self._shown.items() - slots.items():
+                self._models.labels(slot, tag).set(0)
+            for slot, tag in slots.items():
+                self._models.labels(slot, tag).set(1)
+            self._shown = dict(slots)
+            self._ready.set(int(ready))
+
+    def circuit(self, is_open: bool) -> None:
+        """Show whether the store's circuit is open."""
+        self._circuit.set(int(is_open))
+
+    def exposition(self) -> bytes:
+        """Return the figures of all workers in Prometheus's text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return bytes(self._client.generate_latest(self._registry))
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = self._client.CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return bytes(self._client.generate_latest(registry))
+
+    def close(self) -> None:
+        """Take this process out of what is shown of living workers; what it counted stays."""
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            from prometheus_client.multiprocess import mark_process_dead
+
+            mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+
+    def _child(self, metric: Any, *labels: str) -> Any:
+        key = (id(metric), *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Any:
+        return self._client.Histogram(f"intent_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Any:
+        return self._client.Counter(f"intent_{name}", text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, mode: str, *labels: str) -> Any:
+        mode_of: Any = mode
+        return self._client.Gauge(f"intent_{name}", text, labels, registry=self._registry, multiprocess_mode=mode_of)
+
+
+_REASONS = ("absent", "newer than at", "expired", "other schema", "corrupt")
+
+
+def _word(reason: Any) -> str:
+    """Why a row is not fresh as one of a few words: a store's own text may hold addresses, and is a label too many."""
+    if reason is None:
+        return ""
+    return reason if reason in _REASONS else "no answer"

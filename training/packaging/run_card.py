@@ -1,0 +1,86 @@
+"""The model card of a run: what it answers, on what it was trained, how it did, for whom, and what it is not for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from training.packaging.model_card import NOT_FOR
+
+__all__ = ["run_card"]
+
+_MEASURES = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10")
+_DECIDES = ("threshold", "accuracy", "precision", "recall", "f1", "selection_rate")
+_APART = ("roc_auc", "ece", "selection_rate", "recall", "precision")
+
+
+def run_card(question: str, metrics: Mapping[str, Any], training: Mapping[str, Any]) -> str:
+    """Return the card as Markdown; everything in it comes from `metrics.json` and `training.json` of the run.
+
+    The clock is not in it: the same run gives the same card.
+    """
+    data, splits = metrics.get("data", {}), metrics["splits"]
+    title = data.get("title") or data.get("adapter") or "a shop's events"
+    lines = [f"# {question}", "", NOT_FOR, "", "## Data", ""]
+    lines += [f"* {title}{f', {licence}' if (licence := data.get('licence')) else ''}"]
+    lines += [
+        f"* {name}: {split['from']} to {split['to']}, {split['anchors']:,} anchors, {_percent(split['base_rate'])}"
+        for name, split in splits.items()
+    ]
+    lines += [f"* odd: {odd}" for odd in data.get("odd", ())]
+    lines += ["", "## Members", ""]
+    lines += [f"* {name}: weight {weight:.2f}" for name, weight in training.get("weights", {}).items()]
+    lines += [f"* fitted on {'train and validation' if training.get('refitted_on_validation') else 'train alone'}"]
+    lines += ["", "## Figures on the test period", "", "95 % intervals by a bootstrap over customers.", ""]
+    lines += _table(metrics["test"], _MEASURES)
+    lines += _further(metrics.get("further", {}))
+    lines += _fairness(metrics.get("fairness", ()))
+    lines += _robustness(metrics.get("robustness", {}))
+    return "\n".join([*lines, "", f"Seed {metrics.get('seed')}.", ""])
+
+
+def _table(members: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    head = ["| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
+    return head + [
+        f"| {member} | " + " | ".join(_shown(values.get(name), values.get(f"{name}_ci")) for name in names) + " |"
+        for member, values in members.items()
+    ]
+
+
+def _further(further: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if not further:
+        return []
+    said = "Each member's threshold has the highest F1 on the validation period."
+    return ["", "## Decisions", "", said, "", *_table(further, _DECIDES)]
+
+
+def _fairness(tables: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not tables:
+        return []
+    lines = ["", "## Groups of customers", "", "Largest minus smallest among the groups large enough to judge.", ""]
+    lines += ["| | groups | " + " | ".join(_APART) + " |", "| --- | ---: |" + " ---: |" * len(_APART)]
+    for table in tables:
+        apart = " | ".join(_shown(table["differences"].get(name), None) for name in _APART)
+        judged = sum(bool(group["figures"]) for group in table["groups"])
+        lines.append(f"| {table['column']} | {judged} of {len(table['groups'])} | {apart} |")
+    return lines
+
+
+def _robustness(robustness: Mapping[str, Any]) -> list[str]:
+    if not robustness:
+        return []
+    lines = ["", "## When the log is damaged", "", f"{robustness['anchors']:,} anchors of a sample of customers.", ""]
+    lines += ["| | rows changed | " + " | ".join(_MEASURES) + " |", "| --- | ---: |" + " ---: |" * len(_MEASURES)]
+    for row in robustness["variants"]:
+        values = " | ".join(_shown(row["ensemble"].get(name), None) for name in _MEASURES)
+        lines.append(f"| {row['what']} | {_percent(row['changed'])} | {values} |")
+    return lines
+
+
+def _shown(value: Any, ends: Any) -> str:
+    if value is None:
+        return "not defined"
+    interval = f" ({ends[0]:.4f} to {ends[1]:.4f})" if ends and None not in ends else ""
+    return f"{value:.4f}{interval}"
+
+
+def _percent(value: float | None) -> str:
+    return "no labels" if value is None else f"{100 * value:.2f} %"
