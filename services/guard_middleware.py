@@ -1,7 +1,7 @@
 """What every request has to pass before a route sees it: rights, limits, and a place among those in progress.
 
 BentoML's own limits answer outside a service's middleware, with bodies that are not problem+json; they are therefore
-off, and their part is done here. It is one layer, for each costs every request: about 15 microseconds in all.
+off, and their part is done here. It is one layer, for each costs every request: about 20 microseconds, 30 with a key.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from services.configured_keys import ConfiguredKeys, configured_keys
 from services.http_connections import bound_connections
 from services.problem_middleware import App, Message, Receive, Send
 from services.problems import Problem, Refused, problem_for_status
+from services.server_layers import without_timeout_layer
 
 __all__ = ["ANSWER_SECONDS", "BODY_SECONDS", "IN_PROGRESS_VARIABLE", "MOST_IN_PROGRESS", "GuardMiddleware"]
 
@@ -54,6 +55,7 @@ class GuardMiddleware:
             await opened.pass_on(self.app, scope, receive, send)
         elif scope["type"] == "lifespan":
             bound_connections(receive)
+            without_timeout_layer(scope.get("app"))
             self._begin()
             await self.app(scope, receive, send)
         else:

@@ -15,6 +15,7 @@ from typing import Any
 import bentoml
 from starlette.responses import Response
 
+from services.deployment_check import deployment_trouble, host_of_command
 from services.guard_middleware import GuardMiddleware
 from services.json_body import body_of
 from services.loaded_models import LoadedModels
@@ -46,6 +47,17 @@ class PurchaseIntent:
     def __init__(self) -> None:
         self._models = LoadedModels()
         self._handling = RequestHandling(self._models)
+
+    @bentoml.on_deployment
+    def refuse_what_is_open() -> None:  # the hook makes it a static method
+        """Do not begin to listen where others could ask without a key.
+
+        Raises:
+            bentoml.exceptions.BentoMLConfigException: the address needs keys and there are none, or settings are wrong.
+        """
+        trouble = deployment_trouble(host_of_command() or _configured_host())
+        if trouble is not None:
+            raise bentoml.exceptions.BentoMLConfigException(trouble)
 
     @bentoml.on_startup
     async def start(self) -> None:
