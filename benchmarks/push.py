@@ -31,7 +31,7 @@ from feature_repo.streaming.views import USER_COUNTERS, USER_EVENTS
 from intent_stores.packed_reader import PackedReader, PackedStore
 
 USERS, ONE_BY_ONE, PAUSE = 5_000, 400, 0.02
-RATE, PUSHERS = 1_000, 32
+RATE, PUSHERS = 1_000, 64
 MILLISECONDS = 1e3
 
 
