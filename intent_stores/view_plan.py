@@ -7,6 +7,7 @@ from typing import Any
 
 from feast.feature_view import DUMMY_ENTITY_ID
 
+from intent_stores.declared_types import require_declared_kind
 from intent_stores.errors import SourceError
 from intent_stores.parquet_source import ParquetSource
 from intent_stores.sql_text import identifier, listing
@@ -125,7 +126,8 @@ def plan_view(
         known_only: whether creation times filter.
 
     Raises:
-        SourceColumnMissingError, SourceColumnTypeError: see `ViewPlan.check_columns`.
+        SourceColumnMissingError, SourceColumnTypeError: see `ViewPlan.check_columns`; or a column's values are of
+            another kind than the view declares.
     """
     to_source = {new: old for old, new in (view.batch_source.field_mapping or {}).items()}
     prefix = f"{view.projection.name_to_use()}:"
@@ -146,6 +148,10 @@ def plan_view(
         known_only=known_only,
     )
     plan.check_columns()
+    declared = {field.name: field.dtype for field in view.features}
+    for name, feature in zip(wanted, plan.features, strict=True):
+        if name in declared:
+            require_declared_kind(source, feature.source_column, name, declared[name], view.name)
     return plan
 
 

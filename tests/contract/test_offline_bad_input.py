@@ -112,6 +112,35 @@ def test_a_column_that_is_gone_since_apply(build: Build, tmp_path: Path, column:
 
 
 @pytest.mark.parametrize(
+    ("values", "stored"),
+    [(["1", "2"], "VARCHAR"), ([T0, T0], "TIMESTAMP WITH TIME ZONE"), ([[1], [2]], r"BIGINT\[\]")],
+)
+@pytest.mark.parametrize("tags", [None, {"sequence.length": "3"}])
+def test_a_column_of_another_kind_since_apply(
+    build: Build, tmp_path: Path, values: Any, stored: str, tags: dict[str, str] | None
+) -> None:
+    store = build(tags=tags)
+    pq.write_table(pa.table(good() | {"score": values}), tmp_path / "rows.parquet")
+    with pytest.raises(SourceColumnTypeError, match=f"'score' has type {stored}.*expected numbers.*apply again"):
+        ask(store)
+
+
+def test_a_column_of_another_width_since_apply(build: Build, tmp_path: Path) -> None:
+    store = build()
+    pq.write_table(pa.table(good() | {"score": pa.array([10, 20], pa.int8())}), tmp_path / "rows.parquet")
+    assert ask(store)["score"].tolist() == [20]
+
+
+def test_lists_that_were_declared_without_the_tag_that_makes_them(build: Build) -> None:
+    store = build()
+    view = store.get_feature_view("scores")
+    view.features[0].dtype = Array(Int64)
+    store.apply([view])
+    with pytest.raises(SourceColumnTypeError, match=r"expected lists .*tag 'sequence\.length'"):
+        ask(store)
+
+
+@pytest.mark.parametrize(
     ("values", "kind"),
     [(["2024-03-01", "2024-03-02"], "VARCHAR"), ([1, 2], "BIGINT"), ([date(2024, 3, 1)] * 2, "DATE")],
 )
@@ -256,7 +285,7 @@ def test_a_sequence_length_that_is_none(build: Build, length: str) -> None:
 
 
 def test_a_sequence_of_something_that_cannot_be_an_element(build: Build) -> None:
-    store = build(good() | {"score": [[1], [2]]}, tags={"sequence.length": "3"})
+    store = build(good() | {"score": [{"a": 1}, {"a": 2}]}, tags={"sequence.length": "3"})
     with pytest.raises(SourceColumnTypeError, match="cannot be an element of a sequence"):
         ask(store)
 
