@@ -1,16 +1,17 @@
 """The store in anybody's Feast repository: named by class path, with nothing else of this project imported."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
-import textwrap
+import sysconfig
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,95 +29,121 @@ from intent_stores.parquet_source import s3_settings
 ROOT = Path(__file__).parents[2]
 T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
-DEFINITIONS = """
-from datetime import timedelta
-
-from feast import Entity, FeatureService, FeatureView, Field, FileSource
-from feast.types import Float32, Int64
-from feast.value_type import ValueType
-
-driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
-driver_stats_source = FileSource(
-    name="driver_hourly_stats_source",
-    path="data/driver_stats.parquet",
-    timestamp_field="event_timestamp",
-    created_timestamp_column="created",
-)
-driver_stats = FeatureView(
-    name="driver_hourly_stats",
-    entities=[driver],
-    ttl=timedelta(days=1),
-    schema=[Field(name="conv_rate", dtype=Float32), Field(name="avg_daily_trips", dtype=Int64)],
-    source=driver_stats_source,
-)
-driver_activity = FeatureService(name="driver_activity", features=[driver_stats])
+THREE_LINES = """
+offline_store:
+    type: intent_stores.offline_asof.AsofOfflineStore
+    filter_by_created_timestamp: true
 """
 
 QUESTION = """
+import importlib.util
+import json
 import sys
-from datetime import datetime, timezone
+from pathlib import Path
 
 import pandas as pd
 from feast import FeatureStore
+from feast.data_source import PushMode
 
+rows = pd.read_parquet("data/driver_stats.parquet")
+# The template's rows all become known at once, when it is made.
+known = rows["created"].max().tz_localize("UTC") + pd.Timedelta(minutes=1)
+earlier = known - pd.Timedelta(hours=30)
+asked = pd.DataFrame({"driver_id": [1003, 1001, 7, 1001], "event_timestamp": [known, known, known, earlier]})
+asked = asked.assign(label=[3, 2, 1, 0], val_to_add=1, val_to_add_2=2)
+by = {"left_on": "event_timestamp", "right_on": "at", "by": "driver_id"}
+history = rows.assign(at=rows["event_timestamp"].astype("datetime64[us, UTC]")).sort_values("at", kind="stable")
+asked["event_timestamp"] = asked["event_timestamp"].astype("datetime64[us, UTC]")
+plain = pd.merge_asof(asked.reset_index().sort_values("event_timestamp"), history, **by).sort_values("index")
+
+def ask(yaml):
+    store = FeatureStore(repo_path=".", fs_yaml_file=Path(yaml))
+    return store.get_historical_features(asked, store.get_feature_service("driver_activity_v2")).to_df()
+
+def listed(column):
+    return [None if pd.isna(value) else float(value) for value in column]
+
+strict, loose = ask("feature_store.yaml"), ask("loose.yaml")
 store = FeatureStore(".")
-moments = pd.to_datetime(["2024-03-01T13:30Z", "2024-03-01T15:00Z", "2024-03-01T13:30Z"])
-rows = pd.DataFrame({"driver_id": [1001, 1001, 9], "event_timestamp": moments})
-print(store.get_historical_features(rows, store.get_feature_service("driver_activity")).to_df().to_csv(index=False))
-store.materialize(datetime(2024, 3, 1, tzinfo=timezone.utc), datetime(2024, 3, 2, tzinfo=timezone.utc))
-online = store.get_online_features(["driver_hourly_stats:avg_daily_trips"], [{"driver_id": 1001}])
-print("online:", online.to_dict()["avg_daily_trips"])
-foreign = {"training", "services", "intent_cli"} & {name.split(".")[0] for name in sys.modules}
-print("foreign:", sorted(foreign))
+store.materialize(known - pd.Timedelta(days=2), known)
+fields = ["driver_hourly_stats:conv_rate", "driver_hourly_stats:driver_metadata"]
+online = store.get_online_features(fields, [{"driver_id": 1001}]).to_dict()
+pushed = rows.tail(1).assign(driver_id=1001, event_timestamp=known, created=known, conv_rate=0.25)
+store.push("driver_stats_push_source", pushed, to=PushMode.ONLINE_AND_OFFLINE)
+fresh = store.get_online_features(["driver_hourly_stats_fresh:conv_rate"], [{"driver_id": 1001}]).to_dict()
+print(json.dumps({
+    "expected": listed(plain["conv_rate"]),
+    "strict": listed(strict["conv_rate"]),
+    "loose": listed(loose["conv_rate"]),
+    "on demand": listed(loose["conv_rate_plus_val2"]),
+    "labels": strict["label"].tolist(),
+    "online": online["conv_rate"][0],
+    "metadata": online["driver_metadata"][0],
+    "metadata in the file": dict(history[history.driver_id == 1001]["driver_metadata"].iloc[-1]),
+    "pushed": fresh["conv_rate"][0],
+    "after the push": listed(ask("feature_store.yaml")["conv_rate"]),
+    "files": sum(1 for _ in Path("data").glob("*.parquet")),
+    "package": sys.modules["intent_stores"].__file__,
+    "foreign": [n for n in ("feature_repo", "training", "services", "intent_cli") if importlib.util.find_spec(n)],
+}))
 """
 
 
-def run(folder: Path, *command: str) -> str:
-    environment = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(ROOT), "HOME": str(folder)}
+def run(folder: Path, *command: str, path: str = str(ROOT)) -> str:
+    environment = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": path, "HOME": str(folder)}
     environment |= {"FEAST_USAGE": "False"}
     finished = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stderr[-3000:]
     return finished.stdout
 
 
-def test_a_directory_as_feast_init_makes_it_works_from_the_command_line(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("setuptools", minversion="77")
+    pytest.importorskip("pip")
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT / "intent_stores", folder / "package", ignore=shutil.ignore_patterns("__pycache__"))
+    options = ["--no-build-isolation", "--no-deps", "--no-index", "--quiet", "--wheel-dir", str(folder)]
+    run(folder, sys.executable, "-m", "pip", "wheel", *options, str(folder / "package"))
+    [built] = folder.glob("intent_stores-*.whl")
+    return built
+
+
+def test_the_package_is_a_wheel_of_its_own(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"intent_stores"}
+    assert {"intent_stores/offline_asof.py", "intent_stores/py.typed"} <= set(names)
+
+
+def test_installed_alone_it_works_in_a_directory_that_feast_init_made(wheel: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    options = ["--no-deps", "--no-index", "--quiet", "--target", str(alone)]
+    run(tmp_path, sys.executable, "-m", "pip", "install", *options, str(wheel))
+    assert {path.name.split("-")[0] for path in alone.iterdir()} == {"intent_stores"}
+    # Without `site` nothing that this checkout installed by reference is found, only packages.
+    python = [sys.executable, "-S", "-c"]
+    path = os.pathsep.join([str(alone), sysconfig.get_path("purelib")])
+    feast = "import sys; from feast.cli.cli import cli; sys.exit(cli())"
+    run(tmp_path, *python, feast, "init", "my_project", path=path)
     folder = tmp_path / "my_project" / "feature_repo"
-    (folder / "data").mkdir(parents=True)
-    (folder / "feature_store.yaml").write_text(
-        textwrap.dedent(
-            """
-            project: my_project
-            registry: data/registry.db
-            provider: local
-            online_store:
-                type: sqlite
-                path: data/online_store.db
-            offline_store:
-                type: intent_stores.offline_asof.AsofOfflineStore
-            entity_key_serialization_version: 3
-            """
-        )
-    )
-    (folder / "example_repo.py").write_text(DEFINITIONS)
-    hours = [T0 + timedelta(hours=h) for h in (0, 1, 2)]
-    # As `feast init` writes it: pandas, nanoseconds.
-    pd.DataFrame(
-        {
-            "event_timestamp": hours,
-            "driver_id": 1001,
-            "conv_rate": np.array([0.5, 0.25, 0.75], dtype="float32"),
-            "avg_daily_trips": [10, 20, 30],
-            "created": [T0, T0 + timedelta(hours=1), T0 + timedelta(hours=9)],
-        }
-    ).to_parquet(folder / "data" / "driver_stats.parquet")
-    feast = str(Path(sys.executable).parent / "feast")
-    run(folder, feast, "apply")
-    out = run(folder, sys.executable, "-c", QUESTION)
-    assert "1001,2024-03-01 13:30:00+00:00,0.25,20" in out
-    assert "1001,2024-03-01 15:00:00+00:00,0.25,20" in out
-    assert "9,2024-03-01 13:30:00+00:00,," in out
-    assert "foreign: []" in out
-    assert "online: [30]" in out
+    yaml = (folder / "feature_store.yaml").read_text() + THREE_LINES
+    (folder / "feature_store.yaml").write_text(yaml)
+    (folder / "loose.yaml").write_text(yaml.replace("timestamp: true", "timestamp: false"))
+    run(folder, *python, feast, "apply", path=path)
+    told = json.loads(run(folder, *python, QUESTION, path=path).splitlines()[-1])
+    assert told["loose"] == told["expected"]
+    assert None not in told["expected"][:2] + told["expected"][3:]
+    assert told["strict"] == [*told["expected"][:3], None]
+    assert told["labels"] == [3, 2, 1, 0]
+    assert told["on demand"][2] is None
+    known = [0, 1, 3]
+    assert [told["on demand"][i] for i in known] == pytest.approx([told["expected"][i] + 2 for i in known], rel=1e-6)
+    assert told["online"] == told["expected"][1]
+    assert told["metadata"] == told["metadata in the file"]
+    assert told["pushed"] == told["after the push"][1] == 0.25
+    assert told["files"] == 2
+    assert told["package"].startswith(str(alone))
+    assert told["foreign"] == []
 
 
 def test_the_package_imports_nothing_else_of_this_project() -> None:
@@ -126,18 +153,6 @@ def test_the_package_imports_nothing_else_of_this_project() -> None:
         "print(sorted(names & {'feature_repo', 'training', 'services', 'intent_cli', 'tensorflow', 'bentoml', 'ibis'}))"
     )
     assert run(ROOT, sys.executable, "-c", code).strip() == "[]"
-
-
-def test_the_package_is_a_wheel_of_its_own(tmp_path: Path) -> None:
-    pytest.importorskip("setuptools", minversion="77")
-    pytest.importorskip("pip")
-    shutil.copytree(ROOT / "intent_stores", tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
-    options = ["--no-build-isolation", "--no-deps", "--no-index", "--quiet", "--wheel-dir", str(tmp_path)]
-    run(tmp_path, sys.executable, "-m", "pip", "wheel", *options, str(tmp_path / "package"))
-    [wheel] = tmp_path.glob("intent_stores-*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"intent_stores"}
-    assert {"intent_stores/offline_asof.py", "intent_stores/py.typed"} <= set(names)
 
 
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
