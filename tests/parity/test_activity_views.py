@@ -17,7 +17,11 @@ from feature_repo.events import EVENT_SCHEMA, EVENT_TYPES, ITEM_SCHEMA, TIMESTAM
 from feature_repo.transforms.activity import ACTIVITY_FIELDS, ACTIVITY_NAMES, activity_features
 from feature_repo.transforms.affinity import AFFINITY_FIELDS, AFFINITY_NAMES, affinity_features
 from tests.activity_loop import expected
+from training.dataset import point_in_time
+from training.dataset.bulk_views import can_compute
 from training.dataset.log_manifest import hash_log, write_log_manifest
+from training.dataset.point_in_time import join_features
+from training.dataset.service_definition import describe_service
 from training.pipelines import feature_store
 from training.progress import Silent
 
@@ -123,6 +127,26 @@ def test_offline_the_views_give_what_the_bulk_path_gives_and_the_loop(run) -> No
     bulk = in_bulk(store, rows)
     assert_same(found, bulk)
     assert_as_the_loop(bulk, log, rows)
+
+
+def test_a_training_set_holds_what_the_views_give_computed_in_bulk(run, monkeypatch) -> None:
+    _, _, store = run
+    rows = anchors(np.random.default_rng(8)).drop(columns="request_at")
+    service = describe_service(store, "customer_activity")
+    bulk = join_features(store, service, pa.Table.from_pandas(rows, preserve_index=False))
+    monkeypatch.setattr(point_in_time, "can_compute", lambda on_demand: False)
+    through_feast = join_features(store, service, pa.Table.from_pandas(rows, preserve_index=False))
+    assert set(bulk.column_names) == {"user_id", "item_id", "event_timestamp", *NAMES}
+    assert bulk.select(through_feast.column_names).equals(through_feast)
+    assert bulk["item_affinity"].null_count > 0
+
+
+def test_a_view_with_another_function_is_left_to_feast(run) -> None:
+    on_demand = describe_service(run[2], "customer_activity").on_demand
+    assert can_compute(on_demand)
+    assert not can_compute(on_demand | {"user_activity": on_demand["user_activity"] | {"function": "another"}})
+    assert not can_compute(on_demand | {"request_context": {"function": "none"}})
+    assert not can_compute({})
 
 
 def test_online_the_views_give_what_the_bulk_path_gives(run) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from feature_repo.errors import FeatureError
+from training.dataset.bulk_views import can_compute, with_views
 from training.dataset.service_definition import ServiceDefinition
 
 __all__ = ["join_columns", "join_features"]
@@ -33,7 +34,7 @@ def join_features(store: Any, service: str | ServiceDefinition, anchors: pa.Tabl
     asked = anchors.select([*keys, "event_timestamp"])
     for column in requested:
         asked = asked.append_column(column, _of_request(anchors, column, name))
-    joined = _joined(store, store.get_feature_service(name), asked, keys)
+    joined = _joined(store, store.get_feature_service(name), asked, keys, None if isinstance(service, str) else service)
     if not isinstance(service, str):
         joined = joined.select(
             [column for column in joined.column_names if column in (*_ENTITY_COLUMNS, *service.features)]
@@ -60,14 +61,29 @@ def join_columns(store: Any, view: str, features: Sequence[str], anchors: pa.Tab
     return _joined(store, [f"{view}:{name}" for name in features], anchors, keys).select(list(features))
 
 
-def _joined(store: Any, features: Any, asked: pa.Table, keys: Sequence[str]) -> pa.Table:
-    joined = store.get_historical_features(entity_df=asked.to_pandas(), features=features).to_arrow()
+def _joined(
+    store: Any, features: Any, asked: pa.Table, keys: Sequence[str], service: ServiceDefinition | None = None
+) -> pa.Table:
+    job = store.get_historical_features(entity_df=asked.to_pandas(), features=features)
+    if service is not None and can_compute(service.on_demand) and hasattr(job, "to_coded_arrow"):
+        joined = _with_words(with_views(job.to_coded_arrow(), tuple(service.on_demand)))
+    else:
+        joined = job.to_arrow()
     if joined.num_rows != asked.num_rows or not all(_same(joined[key], asked[key]) for key in keys):
         raise FeatureError(
             f"The point-in-time join returned {joined.num_rows} rows for {asked.num_rows} anchors, or in another "
             "order; expected exactly the anchors' rows. Use the offline store intent_stores.offline_asof."
         )
     return joined
+
+
+def _with_words(table: pa.Table) -> pa.Table:
+    """Give lists of dictionary codes their words back."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_list(field.type) and pa.types.is_dictionary(field.type.value_type):
+            plain = pa.list_(field.type.value_type.value_type)
+            table = table.set_column(place, field.name, table.column(place).cast(plain))
+    return table
 
 
 def _of_request(anchors: pa.Table, column: str, service: str) -> Any:
