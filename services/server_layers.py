@@ -14,7 +14,7 @@ def without_timeout_layer(app: Any) -> bool:
     """
     layer: Any = getattr(app, "middleware_stack", None)
     while layer is not None:
-        inner = getattr(layer, "app", None)
+        inner: Any = getattr(layer, "app", None)
         if type(inner).__name__ == "TimeoutMiddleware" and type(inner).__module__.startswith("bentoml."):
             layer.app = inner.app
             return True
