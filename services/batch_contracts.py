@@ -35,7 +35,7 @@ class ScoreBatchRequest(BaseModel):
     model_config = STRICT | example({"user_ids": ["01104905", "01414834"], "at": "2001-02-19T00:00:00Z"})
 
     user_ids: Annotated[list[UserId], Field(min_length=1, max_length=MOST_CUSTOMERS), AfterValidator(_different)] = (
-        Field(description="Different ids; the answer has them in this order.")
+        Field(description="Different ids; the answer has them in this order.", json_schema_extra={"uniqueItems": True})
     )
     at: At = None
     context: RequestContext | None = Field(
@@ -75,7 +75,7 @@ class RankRequest(BaseModel):
 
     user_id: UserId
     item_ids: Annotated[list[ItemId], Field(min_length=1, max_length=MOST_ITEMS), AfterValidator(_different)] = Field(
-        description="Different ids."
+        description="Different ids.", json_schema_extra={"uniqueItems": True}
     )
     top: Annotated[int, Field(ge=1, le=MOST_ITEMS)] | None = Field(
         default=None, description="How many of the first items to answer; all unless given.", examples=[10]

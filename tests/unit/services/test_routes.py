@@ -17,6 +17,7 @@ from services.contracts import ExplainResponse, ScoreResponse
 from services.event_contracts import EventsResponse, FeedbackResponse
 from services.event_intake import OUTBOX_VARIABLE
 from services.online_url import VARIABLE
+from services.openapi import document
 from services.routes import ROUTES
 from services.served_log import FOLDER_VARIABLE, SAMPLE_VARIABLE
 from tests.online_store import PROJECT, write_online_store
@@ -183,3 +184,11 @@ def test_every_example_is_a_request(place: Path) -> None:
         answer = asked(route.path, example_of(route.request))
         assert answer.status_code in (200, 404, 503), (route.path, answer.text)
         assert answer.status_code == 200 or answer.json()["code"] in ("no_item_model", "no_outbox", "no_served_log")
+
+
+def test_the_document_at_its_place_is_ours(place: Path) -> None:
+    async def main() -> dict[str, Any]:
+        async with served() as client:
+            return (await client.get("/docs.json")).json()
+
+    assert asyncio.run(main()) == document()

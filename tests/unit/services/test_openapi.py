@@ -1,0 +1,45 @@
+"""The OpenAPI document: whole, without dangling references, its examples read by the service's own reading."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.openapi import document
+from services.request_reading import read_request
+from services.route_rules import SYSTEM_RULES
+from services.routes import ROUTES
+
+
+def references(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        found = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
+        return found.union(*(references(part) for part in value.values()))
+    return set().union(*(references(part) for part in value)) if isinstance(value, list) else set()
+
+
+def test_every_reference_leads_somewhere() -> None:
+    known = {f"#/components/schemas/{name}" for name in document()["components"]["schemas"]}
+    assert references(document()) <= known
+    assert json.loads(json.dumps(document())) == document()
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_an_example_is_read_as_it_is(route: Any) -> None:
+    operation = document()["paths"][route.path]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    request = read_request(json.dumps(example).encode(), route.request, datetime.now(UTC), route.body_bytes)
+    assert set(example) <= set(type(request).model_fields)
+    assert operation["responses"].keys() >= {"200", "400", "413", "415", "422", "429", "503"}
+
+
+def test_unknown_fields_are_told_to_be_refused() -> None:
+    schemas = document()["components"]["schemas"]
+    for route in ROUTES:
+        assert schemas[route.request.__name__]["additionalProperties"] is False
+
+
+def test_what_is_documented_is_served() -> None:
+    read = {path for path, operations in document()["paths"].items() if "get" in operations}
+    assert read <= set(SYSTEM_RULES)
