@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -54,13 +54,13 @@ class EventStream:
         self._news, self._stopping = threading.Event(), False
         self._thread: threading.Thread | None = None
 
-    def push(self, events: Iterable[Any]) -> list[Receipt]:
-        """Take events, all in one transaction; when it returns, they are acknowledged: they survive any crash.
+    def push(self, events: Mapping[str, Any] | Iterable[Any]) -> list[Receipt]:
+        """Take one event or several, all in one transaction; when it returns, they are acknowledged: they survive any crash.
 
         Threads that push at the same time share a transaction, for a commit takes as long as the disk takes.
 
         Arguments:
-            events: mappings with the names of `feature_repo.events.EVENT_SCHEMA`; see `validation.judge`. Whatever
+            events: a mapping, or several, with the names of `feature_repo.events.EVENT_SCHEMA`; see `validation.judge`. Whatever
                 cannot be taken goes to the quarantine, and does not hold up the others.
 
         Returns:
@@ -69,7 +69,7 @@ class EventStream:
         Raises:
             DependencyDown: the outbox cannot be written; nothing of this call is acknowledged. Push it again.
         """
-        now_us = self._clock()
+        now_us, events = self._clock(), [events] if isinstance(events, Mapping) else events
         receipts = self._commits.append([(judge(one, now_us, self._tolerance_us), one) for one in events], now_us)
         self._news.set()
         return receipts

@@ -96,6 +96,11 @@ def test_a_running_stream_applies_what_it_and_others_push(outbox: Outbox, store:
     assert stream.position() == 2
 
 
+def test_one_event_is_pushed_as_it_is(outbox: Outbox) -> None:
+    (receipt,) = EventStream(outbox).push(event(1))
+    assert (receipt.is_new, outbox.head()) == (True, 1)
+
+
 def test_events_wait_until_the_store_was_materialised(outbox: Outbox, store: PackedSqliteFile) -> None:
     stream = EventStream(outbox, store)
     stream.push([event(1)])
