@@ -55,13 +55,13 @@ class EventStream:
         self._thread: threading.Thread | None = None
 
     def push(self, events: Mapping[str, Any] | Iterable[Any]) -> list[Receipt]:
-        """Take one event or several, all in one transaction; when it returns, they are acknowledged: they survive any crash.
+        """Take one event or several in one transaction; when it returns, they are acknowledged: they survive any crash.
 
         Threads that push at the same time share a transaction, for a commit takes as long as the disk takes.
 
         Arguments:
-            events: a mapping, or several, with the names of `feature_repo.events.EVENT_SCHEMA`; see `validation.judge`. Whatever
-                cannot be taken goes to the quarantine, and does not hold up the others.
+            events: a mapping, or several, with the names of `feature_repo.events.EVENT_SCHEMA`; see `validation.judge`.
+                Whatever cannot be taken goes to the quarantine, and does not hold up the others.
 
         Returns:
             What became of each, in their order.
