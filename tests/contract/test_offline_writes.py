@@ -192,6 +192,38 @@ def test_logged_features_are_appended(tmp_path: Path, partition_by: list[str] | 
     assert sorted(written.column("score").to_pylist()) == [1, 1, 2, 3]
 
 
+def test_a_service_logs_what_it_served_and_finds_it_again(tmp_path: Path) -> None:
+    """Through Feast's own front, as its feature servers log; what was logged is validated from the same folder."""
+    pq.write_table(first_rows(), tmp_path / "data.parquet")
+    store = build(tmp_path, "data.parquet")
+    (tmp_path / "logs").mkdir()
+    logging = LoggingConfig(destination=FileLoggingDestination(path=str(tmp_path / "logs")))
+    service = FeatureService(name="logged", features=[store.get_feature_view("scores")], logging_config=logging)
+    store.apply([service])
+    now = pa.array([T0, T0 + timedelta(minutes=1)], pa.timestamp("us", tz="UTC"))
+    served = pa.table(
+        {
+            "user_id": ["a", "b"],
+            "scores__score": pa.array([1, None], pa.int64()),
+            "scores__score__timestamp": now,
+            "scores__score__status": pa.array([2, 1], pa.int32()),
+            "__log_timestamp": now,
+            "__log_date": pa.array([T0.date()] * 2),
+            "__request_id": ["r1", "r2"],
+        }
+    )
+    for part in (served.slice(0, 1), served.slice(1)):
+        store.write_logged_features(part, service)
+    assert len(list((tmp_path / "logs").rglob("*.parquet"))) == 2
+    provider = store._get_provider()
+    found = provider.retrieve_feature_service_logs(
+        service, T0 - timedelta(hours=1), T0 + timedelta(hours=1), store.config, store.registry
+    )
+    table = found.to_arrow().sort_by("__request_id")
+    assert table["scores__score"].to_pylist() == [1, None]
+    assert table["__request_id"].to_pylist() == ["r1", "r2"]
+
+
 @pytest.mark.parametrize("path", ["saved.parquet", "saved"])
 def test_a_saved_data_set_is_overwritten_only_when_asked(tmp_path: Path, path: str) -> None:
     pq.write_table(first_rows(), tmp_path / "data.parquet")
