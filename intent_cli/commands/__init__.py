@@ -8,6 +8,7 @@ from intent_cli.commands.apply import apply
 from intent_cli.commands.consistency import consistency
 from intent_cli.commands.dataset import dataset
 from intent_cli.commands.evaluate import evaluate
+from intent_cli.commands.feedback import feedback
 from intent_cli.commands.figures import figures
 from intent_cli.commands.ingest import ingest
 from intent_cli.commands.init import init
@@ -43,5 +44,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
         serve,
         parity,
         consistency,
+        feedback,
     )
 }

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from feature_repo.errors import SourceDataError
 
-__all__ = ["LogFacts", "ServedRows", "ServedView", "arrow_type", "read_served", "served_parts"]
+__all__ = ["LogFacts", "ServedRows", "ServedView", "arrow_type", "read_answers", "read_served", "served_parts"]
 
 FORMAT = 1
 _READ_BYTES = 1 << 20
@@ -106,6 +106,27 @@ def read_served(part: Path, facts: LogFacts, rows_at_once: int = 20_000) -> Iter
                 yield waiting.pop(kind).rows()
     for pieces in waiting.values():
         yield pieces.rows()
+
+
+def read_answers(part: Path, facts: LogFacts) -> Iterator[Mapping[str, Any]]:
+    """Return the answers of a part as its lines say them, without their views, and add to `facts`.
+
+    Each has `request`, `t`, `keys`, `model`, `answered` and `probability`.
+
+    Raises:
+        SourceDataError: the part is not a served log.
+    """
+    facts.parts += 1
+    lines = _lines(part, facts)
+    _header(part, next(lines, None), facts)
+    for line in lines:
+        record = _record(part, line)
+        if "t" not in record:
+            facts.dropped += int(record.get("dropped", 0))
+            continue
+        facts.rows += 1
+        record.pop("views", None)
+        yield record
 
 
 def arrow_type(kind: str) -> Any:
