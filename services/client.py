@@ -1,29 +1,48 @@
 """A small typed client of the service, over HTTP with one kept connection."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from feature_repo.errors import DependencyDown, RequestError
-from services.contracts import RequestContext, ScoreRequest, ScoreResponse
+from services.batch_contracts import RankRequest, RankResponse, ScoreBatchRequest, ScoreBatchResponse
+from services.contracts import ExplainRequest, ExplainResponse, RequestContext, ScoreRequest, ScoreResponse
+from services.event_contracts import (
+    EventBody,
+    EventsRequest,
+    EventsResponse,
+    FeedbackRequest,
+    FeedbackResponse,
+    Outcome,
+)
+from services.routes import EVENTS, EXPLAIN, FEEDBACK, RANK, SCORE, SCORE_BATCH, Route
 
 __all__ = ["IntentClient"]
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class IntentClient:
     """Talk to a service at `url`, such as `http://127.0.0.1:3000`; use it in a `with` block.
+
+    Arguments:
+        url: of the service.
+        timeout_seconds: for a whole request.
+        key: an API key, where the service asks for one.
 
     Raises, from every method:
         RequestError: the service refused the request; the text says what it expected.
         DependencyDown: the service does not answer, is not ready, or is overloaded.
     """
 
-    def __init__(self, url: str, timeout_seconds: float = 10.0) -> None:
+    def __init__(self, url: str, timeout_seconds: float = 10.0, key: str | None = None) -> None:
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
         # Proxies of the environment are not asked: the service is beside its caller.
-        self._http = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False, headers=headers)
         self._url = url
 
     def __enter__(self) -> "IntentClient":
@@ -38,15 +57,42 @@ class IntentClient:
         """Close the connection."""
         self._http.close()
 
-    def score(self, user_id: str, at: datetime | None = None, context: RequestContext | None = None) -> ScoreResponse:
-        """Return the score of one customer at `at` (with a zone; None: now)."""
-        try:
-            request = ScoreRequest(user_id=user_id, at=at, context=context)
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
-            raise RequestError(f"Request cannot be sent: {wrong}. Correct these fields.") from None
-        answer = self._send("POST", "/score", request.model_dump(mode="json", exclude_none=True))
-        return ScoreResponse.model_validate_json(answer.content)
+    def score(
+        self,
+        user_id: str,
+        at: datetime | None = None,
+        context: RequestContext | None = None,
+        *,
+        item_id: str | None = None,
+        reasons: bool = False,
+    ) -> ScoreResponse:
+        """Return the score of one customer (and one item) at `at` (with a zone; None: now)."""
+        given = {"user_id": user_id, "at": at, "context": context, "item_id": item_id, "reasons": reasons}
+        return self._ask(SCORE, ScoreRequest, given, ScoreResponse)
+
+    def score_batch(self, user_ids: Sequence[str], at: datetime | None = None) -> ScoreBatchResponse:
+        """Return the scores of up to 1,000 customers at one moment, in their order."""
+        return self._ask(SCORE_BATCH, ScoreBatchRequest, {"user_ids": list(user_ids), "at": at}, ScoreBatchResponse)
+
+    def rank(
+        self, user_id: str, item_ids: Sequence[str], at: datetime | None = None, top: int | None = None
+    ) -> RankResponse:
+        """Return up to 500 items by falling probability that the customer buys them."""
+        given = {"user_id": user_id, "item_ids": list(item_ids), "at": at, "top": top}
+        return self._ask(RANK, RankRequest, given, RankResponse)
+
+    def explain(self, user_id: str, at: datetime | None = None, *, item_id: str | None = None) -> ExplainResponse:
+        """Return why a score is what it is."""
+        given = {"user_id": user_id, "at": at, "item_id": item_id}
+        return self._ask(EXPLAIN, ExplainRequest, given, ExplainResponse)
+
+    def events(self, events: Sequence[EventBody]) -> EventsResponse:
+        """Hand in events; when this returns they are durable. To hand them in again is harmless."""
+        return self._ask(EVENTS, EventsRequest, {"events": list(events)}, EventsResponse)
+
+    def feedback(self, outcomes: Sequence[Outcome]) -> FeedbackResponse:
+        """Hand in what became of answers."""
+        return self._ask(FEEDBACK, FeedbackRequest, {"outcomes": list(outcomes)}, FeedbackResponse)
 
     def trouble(self) -> str | None:
         """Return why the service is not ready, in its own words, or None if it is; never raises."""
@@ -55,6 +101,14 @@ class IntentClient:
         except (DependencyDown, RequestError) as error:
             return str(error)
         return None
+
+    def _ask(self, route: Route, request: type[BaseModel], given: dict[str, Any], answer: type[M]) -> M:
+        try:
+            body = request(**given).model_dump(mode="json", exclude_none=True)
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+            raise RequestError(f"Request cannot be sent: {wrong}. Correct these fields.") from None
+        return answer.model_validate_json(self._send("POST", route.path, body).content)
 
     def _send(self, method: str, path: str, body: Any = None) -> httpx.Response:
         try:

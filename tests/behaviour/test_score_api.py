@@ -164,3 +164,17 @@ def test_the_bento_holds_serving_alone_and_names_the_exact_model(published: Publ
     assert "tensorflow" not in requirements
     assert "xgboost-cpu" in requirements
     assert Bundle.load(published.home / "models" / published.model.replace(":", "/") / "bundle").tag == published.model
+
+
+def test_the_client_asks_for_batches_and_reasons(address: str) -> None:
+    users = ["00000005", "nobody we know"]
+    with IntentClient(address) as client:
+        batch, why = client.score_batch(users, AT), client.explain("00000005", AT)
+        alone = client.score("00000005", AT, reasons=True)
+        with pytest.raises(RequestError, match="model of items"):
+            client.rank("00000005", ["1", "2"], AT)
+        with pytest.raises(RequestError, match="an id twice"):
+            client.score_batch(["a", "a"])
+    assert [score.user_id for score in batch.scores] == users
+    assert why.probability == alone.probability == pytest.approx(batch.scores[0].probability, abs=1e-6)
+    assert alone.reasons == [one for one in why.contributions if one.log_odds][:5]
