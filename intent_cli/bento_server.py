@@ -4,13 +4,15 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from feature_repo.errors import InputError, SourceDataError
 from intent_cli.server_process import ServerProcess, stopping_signals
+from services.bind_address import require_keys_beyond_loopback
+from services.configured_keys import FILE_VARIABLE, KEYS_VARIABLE
 from services.model_slots import FOLDER_VARIABLE
 from services.online_url import VARIABLE, RedisUrl, SqliteUrl
 from training.packaging.bundle import Bundle
@@ -18,8 +20,10 @@ from training.packaging.publish import bentoml_home
 
 __all__ = ["Bento", "free_port", "published_bento", "published_home", "running"]
 
+LOOPBACK = "127.0.0.1"
+_ANY = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104  what is listened on everywhere is reached here
 # With uvicorn's own 5 s, a kept connection is now and then closed at the moment its next request arrives.
-_LISTEN = ("--host", "127.0.0.1", "--timeout-keep-alive", "75")
+_KEPT = ("--timeout-keep-alive", "75")
 
 
 @dataclass(frozen=True)
@@ -34,18 +38,20 @@ class Bento:
     online: SqliteUrl | RedisUrl
     slots: Path | None = None
 
-    def command(self, port: int) -> list[str]:
-        """The command line that serves it on the loopback address."""
-        return [sys.executable, "-m", "bentoml", "serve", self.tag, *_LISTEN, "--port", str(port)]
+    def command(self, port: int, host: str = LOOPBACK) -> list[str]:
+        """The command line that serves it on `host`, an IP address."""
+        return [sys.executable, "-m", "bentoml", "serve", self.tag, "--host", host, *_KEPT, "--port", str(port)]
 
-    def environment(self, workers: int) -> dict[str, str]:
-        """The environment it is served in: where its models are, where its features are, no telemetry."""
+    def environment(self, workers: int, keys: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment it is served in: where its models and features are, `keys` or none, no telemetry."""
         return os.environ | {
             "BENTOML_HOME": str(self.home),
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_CONFIG_OPTIONS": f"services.PurchaseIntent.workers={workers}",
             VARIABLE: self.online.setting,
             FOLDER_VARIABLE: "" if self.slots is None else str(self.slots),
+            **{FILE_VARIABLE: "", KEYS_VARIABLE: ""},
+            **(keys or {}),
         }
 
 
@@ -93,34 +99,47 @@ def free_port() -> int:
         return port
 
 
-def require_free(port: int) -> None:
-    """Refuse a port that somebody listens on.
+def require_free(port: int, host: str = LOOPBACK) -> None:
+    """Refuse a port that somebody listens on, and a host that is no address of this machine.
 
     Raises:
         InputError: the port is in use, or not one that can be listened on.
     """
     try:
-        with socket.socket() as listener:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port))
+            listener.bind((host, port))
     except (OSError, OverflowError) as problem:
         raise InputError(
-            f"Port {port} cannot be listened on ({problem}); expected a free one. Stop what uses it, or choose "
-            "another: PORT=3001 make serve."
+            f"Port {port} of {host} cannot be listened on ({problem}); expected a free one. Stop what uses it, or "
+            "choose another: PORT=3001 make serve."
         ) from None
 
 
 @contextmanager
-def running(bento: Bento, port: int, workers: int = 1, log: Path | None = None) -> Iterator[ServerProcess]:
+def running(
+    bento: Bento,
+    port: int,
+    workers: int = 1,
+    log: Path | None = None,
+    host: str = LOOPBACK,
+    keys: Mapping[str, str] | None = None,
+) -> Iterator[ServerProcess]:
     """Serve the bento while the block runs, and yield its process once it is ready.
 
+    `keys` are the variables that name API keys. Without, it is served without keys, whatever this process's
+    environment says: on the loopback address alone.
+
     Raises:
-        InputError: the port is in use.
+        InputError: the port is in use, or the host is reached by others and there are no keys.
         DependencyDown: the server ends or is not ready within two minutes; the message tells why.
     """
-    require_free(port)
+    require_keys_beyond_loopback([host], bool(keys))
+    require_free(port, host)
+    near = _ANY.get(host, host)
+    address = f"http://{f'[{near}]' if ':' in near else near}:{port}"
     with (log or Path(os.devnull)).open("w") as sink, stopping_signals():
-        server = ServerProcess(bento.command(port), bento.environment(workers), f"http://127.0.0.1:{port}", sink)
+        server = ServerProcess(bento.command(port, host), bento.environment(workers, keys), address, sink)
         try:
             server.wait_until_ready()
             yield server

@@ -11,6 +11,7 @@ import typer
 from feature_repo.errors import IntentError
 from intent_cli.commands import COMMANDS
 from intent_cli.commands.events import events
+from intent_cli.commands.keys import keys
 
 __all__ = ["app", "main"]
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(events, name="events")
+app.add_typer(keys, name="keys")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """`intent serve`: the built bento over the run's online store."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -7,8 +8,6 @@ import typer
 from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from intent_cli.bento_server import Bento
     from training.settings import Settings
 
@@ -18,7 +17,14 @@ _SHOWN = 5
 
 
 def serve(
-    port: Annotated[int, typer.Option(help="Port on the loopback address.", envvar="PORT")] = 3000,
+    port: Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT")] = 3000,
+    host: Annotated[
+        str,
+        typer.Option(help="IP address to listen on; any but the loopback address needs --keys.", envvar="INTENT_HOST"),
+    ] = "127.0.0.1",
+    keys: Annotated[
+        Path | None, typer.Option(help="File of API keys.", metavar="FILE", envvar="INTENT_KEYS_FILE")
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes that score.", envvar="WORKERS", min=1, max=64)] = 1,
     check: Annotated[bool, typer.Option("--check", help="Score five customers on a free port, and stop.")] = False,
     config: Config = DEFAULT_CONFIG,
@@ -26,6 +32,8 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Serve the built bento until Ctrl-C: over the store that INTENT_ONLINE_URL names, or the profile's.
+
+    API keys: see `intent keys create`, or INTENT_KEYS for their JSON itself.
 
     Example: intent serve --port 3000 --workers 1
     """
@@ -42,13 +50,23 @@ def serve(
         _check(bento, settings, out, as_json)
         return
     bento = replace(bento, slots=slots_folder(bento.home))
-    with bento_server.running(bento, port, workers, out / "serve.log") as server:
+    with bento_server.running(bento, port, workers, out / "serve.log", host, _keys(keys)) as server:
         typer.echo(f"{bento.tag} is ready on {server.address}; its log is {out / 'serve.log'}. Ctrl-C stops it.")
         server.wait_for_interrupt()
     typer.echo("Stopped.")
 
 
-def _check(bento: "Bento", settings: "Settings", out: "Path", as_json: bool) -> None:
+def _keys(file: Path | None) -> dict[str, str]:
+    import os
+
+    from services.configured_keys import FILE_VARIABLE, KEYS_VARIABLE
+
+    if file is not None:
+        return {FILE_VARIABLE: str(file.resolve()), KEYS_VARIABLE: os.environ.get(KEYS_VARIABLE, "")}
+    return {KEYS_VARIABLE: os.environ[KEYS_VARIABLE]} if os.environ.get(KEYS_VARIABLE) else {}
+
+
+def _check(bento: "Bento", settings: "Settings", out: Path, as_json: bool) -> None:
     from intent_cli import bento_server
     from intent_cli.reports import report
     from services.client import IntentClient
