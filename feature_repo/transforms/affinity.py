@@ -22,12 +22,14 @@ __all__ = [
     "Runs",
     "affinity",
     "affinity_features",
+    "affinity_measures",
     "affinity_of",
     "category_runs",
     "days_since_event",
     "days_since_purchase",
     "event_share",
     "matches",
+    "matches_of_one",
     "purchase_share",
     "recency_weights",
     "recent_categories",
@@ -95,6 +97,36 @@ def affinity_of(
     return by_block(lists, lambda block, rows: _affinity(block, at_us[rows], item[rows], category[rows]))
 
 
+def affinity_measures(lists: EventLists, at_us: Whole, category: Matches, item: Matches) -> dict[str, Floats]:
+    """Compute `AFFINITY_NAMES` from the events about each category and each item.
+
+    Args:
+        lists: n lists that hold nothing after t; or one list, which all m pairs share.
+        at_us: t for each pair, int64 microseconds since 1970, shape (m,).
+        category: of m pairs, each with its own list's events, or with those of the one list.
+        item: likewise.
+    """
+    weights = recency_weights(lists)
+    bought = lists["event_type"] == kind_code("purchase")
+    purchases = np.diff(running_count(bought)[lists.offsets])
+    features = {}
+    for what, found in (("category", category), ("item", item)):
+        found_bought = found.where(bought)
+        features[f"{what}_event_share"] = event_share(found, lists)
+        features[f"{what}_purchase_share"] = purchase_share(found_bought, purchases)
+        features[f"{what}_affinity"] = affinity(found, lists, weights)
+        features[f"{what}_days_since_event"] = days_since_event(found, lists, at_us)
+        features[f"{what}_days_since_purchase"] = days_since_purchase(found_bought, lists, at_us)
+    return features
+
+
+def matches_of_one(codes: NDArray[np.int32], wanted: NDArray[np.int32]) -> Matches:
+    """Return, for each of `wanted` (shape (m,)), the events of one list whose code it is; none where it is unknown."""
+    known = wanted != UNKNOWN
+    row, place = np.nonzero((codes == wanted[:, None]) & known[:, None])
+    return Matches(place, np.searchsorted(row, np.arange(len(wanted) + 1)), known)
+
+
 def matches(codes: NDArray[np.int32], offsets: Whole, wanted: NDArray[np.int32]) -> Matches:
     """Return the events of list i whose code is `wanted[i]`; none where that is unknown."""
     known = wanted != UNKNOWN
@@ -134,7 +166,7 @@ def affinity(found: Matches, lists: EventLists, weights: Floats) -> Floats:
 def days_since_event(found: Matches, lists: EventLists, at_us: Whole) -> Floats:
     """Days since the newest event about it; NaN where there is none among the last N."""
     some = found.edges[1:] > found.edges[:-1]
-    days = np.full(len(lists), np.nan)
+    days = np.full(len(found.known), np.nan)
     newest = lists["event_at"][found.place[found.edges[1:][some] - 1]]
     days[some] = (at_us[some] - newest) / DAY_US
     return days
@@ -182,19 +214,8 @@ def top_category_share(runs: Runs, lists: EventLists) -> Floats:
 def _affinity(
     lists: EventLists, at_us: Whole, item: NDArray[np.int32], category: NDArray[np.int32]
 ) -> dict[str, Floats]:
-    weights = recency_weights(lists)
-    bought = lists["event_type"] == kind_code("purchase")
-    purchases = np.diff(running_count(bought)[lists.offsets])
-    features = {}
-    for what, field, wanted in (("category", "event_category", category), ("item", "event_item", item)):
-        found = matches(lists[field], lists.offsets, wanted)
-        found_bought = found.where(bought)
-        features[f"{what}_event_share"] = event_share(found, lists)
-        features[f"{what}_purchase_share"] = purchase_share(found_bought, purchases)
-        features[f"{what}_affinity"] = affinity(found, lists, weights)
-        features[f"{what}_days_since_event"] = days_since_event(found, lists, at_us)
-        features[f"{what}_days_since_purchase"] = days_since_purchase(found_bought, lists, at_us)
-    return features
+    about_category = matches(lists["event_category"], lists.offsets, category)
+    return affinity_measures(lists, at_us, about_category, matches(lists["event_item"], lists.offsets, item))
 
 
 def _rectangle(lists: EventLists, width: int) -> NDArray[np.int32]:
