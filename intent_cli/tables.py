@@ -11,16 +11,14 @@ if TYPE_CHECKING:
 
 __all__ = ["figure_lines", "metric_lines", "target_lines"]
 
-_METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10")
 
-
-def metric_lines(evaluation: "Evaluation") -> list[str]:
+def metric_lines(evaluation: "Evaluation", metrics: "Sequence[str]", members: "Sequence[str]") -> list[str]:
     """One line a member with its metrics on the test period, and how the ensemble stands to its best member."""
-    width = max(len(name) for name in evaluation.metrics)
-    lines = ["  " + " " * width + "".join(f"{name:>12}" for name in _METRICS) + "   95 % interval of the AUC"]
-    for name, values in evaluation.metrics.items():
+    width = max(len(name) for name in members)
+    lines = ["  " + " " * width + "".join(f"{name:>{_wide(name)}}" for name in metrics) + "   95 % interval of the AUC"]
+    for name in members:
         ends = evaluation.intervals[name]["roc_auc"]
-        figures = "".join(f"{values[metric]:12.4f}" for metric in _METRICS)
+        figures = "".join(f"{_value(evaluation, name, metric):{_wide(metric)}.4f}" for metric in metrics)
         lines.append(f"  {name:<{width}}{figures}   {ends.low:.4f} to {ends.high:.4f}")
     if evaluation.paired is not None:
         lines.append(f"  ensemble minus {evaluation.paired.member}, the best member in hindsight:")
@@ -29,6 +27,16 @@ def metric_lines(evaluation: "Evaluation") -> list[str]:
             low, high = found.interval.low, found.interval.high
             lines.append(f"    {metric} {found.estimate:+.4f} ({low:+.4f} to {high:+.4f}), {found.verdict}")
     return lines
+
+
+def _wide(metric: str) -> int:
+    return max(12, len(metric) + 2)
+
+
+def _value(evaluation: "Evaluation", member: str, metric: str) -> float:
+    if metric in evaluation.metrics[member]:
+        return evaluation.metrics[member][metric]
+    return evaluation.further[member][metric].value
 
 
 def target_lines(targets: "Sequence[CheckedTarget]") -> list[str]:

@@ -8,9 +8,27 @@ from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
 
 __all__ = ["evaluate"]
 
+Require = Annotated[bool, typer.Option("--require-targets", help="Exit code 2 if one is missed.")]
+Robustness = Annotated[
+    bool, typer.Option("--robustness", help="Judge a sample of anchors on damaged logs too (a minute or so).")
+]
+Metrics = Annotated[
+    list[str] | None, typer.Option("--metric", metavar="NAME", help="Print only this metric; may be repeated.")
+]
+Members = Annotated[
+    list[str] | None, typer.Option("--member", metavar="NAME", help="Print only this member; may be repeated.")
+]
+Mlflow = Annotated[
+    str | None, typer.Option("--mlflow", metavar="URI", help="Record the run in this MLflow store, such as ./mlruns.")
+]
+
 
 def evaluate(
-    require_targets: Annotated[bool, typer.Option("--require-targets", help="Exit code 2 if one is missed.")] = False,
+    require_targets: Require = False,
+    robustness: Robustness = False,
+    metrics: Metrics = None,
+    members: Members = None,
+    mlflow: Mlflow = None,
     config: Config = DEFAULT_CONFIG,
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,
@@ -18,21 +36,36 @@ def evaluate(
     """Open the labels of the test period, and write metrics.json, test_predictions.parquet and report.html.
 
     Example: intent evaluate --config intent.toml --out artifacts/demo
+
+    Example: intent evaluate --robustness --metric roc_auc --metric f1
     """
     from intent_cli.progress import progress
     from intent_cli.reports import report
     from intent_cli.tables import metric_lines, target_lines
+    from services.runtimes import load_member
+    from training.evaluation.known_names import require_members, require_metrics
     from training.pipelines.evaluate import evaluate_run
+    from training.pipelines.mlflow_record import record_run, require_mlflow
+    from training.pipelines.robustness import judge_robustness
     from training.pipelines.stages import measured
     from training.settings import Settings
 
+    shown = require_metrics(metrics or ())
+    if mlflow is not None:
+        require_mlflow()
     settings = Settings.load(config)
     with measured("evaluate", out) as stage:
+        if robustness:
+            judge_robustness(settings, out, load_member, progress(as_json))
         done = evaluate_run(settings, out, progress(as_json))
         stage.rows = done.evaluation.anchors
+    named = require_members(members or (), done.evaluation.metrics)
+    if mlflow is not None:
+        record_run(out, mlflow)
     judged = done.evaluation.to_metrics_json()
-    report(as_json, judged, stage)
+    further = {"further": done.evaluation.further_json(), "fairness": [table.to_json() for table in done.fairness]}
+    report(as_json, judged | further | {"robustness": done.robustness}, stage)
     if not as_json:
-        typer.echo("\n".join([*metric_lines(done.evaluation), *target_lines(done.targets)]))
+        typer.echo("\n".join([*metric_lines(done.evaluation, shown, named), *target_lines(done.targets)]))
         typer.echo(f"  the whole page: {done.report}")
     return 2 if require_targets and not all(checked.met for checked in done.targets) else 0

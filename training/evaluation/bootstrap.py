@@ -33,7 +33,7 @@ from training.evaluation.metrics import (
     rank_metrics,
 )
 
-__all__ = ["AHEAD", "BEHIND", "INSIDE", "Difference", "Interval", "Resamples", "draw_counts", "resample"]
+__all__ = ["AHEAD", "BEHIND", "INSIDE", "Difference", "Interval", "Resamples", "draw_counts", "percentiles", "resample"]
 
 AHEAD, BEHIND, INSIDE = "ahead", "behind", "inside the noise"
 
@@ -82,12 +82,12 @@ class Resamples:
 
     def interval(self, member: str, metric: str) -> Interval:
         """Return the percentile interval of one metric."""
-        return _percentiles(self.values(member, metric), self.level)
+        return percentiles(self.values(member, metric), self.level)
 
     def difference(self, first: str, second: str, metric: str, estimate: float) -> Difference:
         """Return the paired difference `first - second`; `estimate` is that of the original sample."""
         paired = self.values(first, metric) - self.values(second, metric)
-        return Difference(metric, estimate, _percentiles(paired, self.level))
+        return Difference(metric, estimate, percentiles(paired, self.level))
 
 
 def resample(
@@ -162,7 +162,8 @@ class _Member:
             out[place, columns] = rank_metrics(self.ranking, drawn[self.customer])
 
 
-def _percentiles(values: FloatArray, level: float) -> Interval:
+def percentiles(values: FloatArray, level: float) -> Interval:
+    """Return the interval that holds the middle `level` of `values` [draws]; NaN if too few of them are defined."""
     defined = values[np.isfinite(values)]
     if len(defined) < MIN_DEFINED * len(values):
         return Interval(float("nan"), float("nan"))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from feature_repo.errors import SplitError
 from training.evaluation.bootstrap import Difference, Interval, resample
+from training.evaluation.decision_bootstrap import Figure, further_figures
 from training.evaluation.metrics import METRICS, probability_metrics
 from training.evaluation.predictions import ENSEMBLE, Predictions
 from training.evaluation.slices import SliceMetrics, slice_metrics
@@ -33,7 +34,11 @@ class Paired:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What the test period says. `metrics` and `intervals` are by member, then by metric."""
+    """What the test period says. `metrics` and `intervals` are by member, then by metric.
+
+    `further` holds the figures of `decisions.py` in the same way; those at a threshold are at the member's own in
+    `thresholds`, NaN for a member that has none.
+    """
 
     anchors: int
     customers: int
@@ -44,6 +49,8 @@ class Evaluation:
     intervals: Mapping[str, Mapping[str, Interval]]
     paired: Paired | None
     slices: tuple[SliceMetrics, ...] = ()
+    further: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def base_rate(self) -> float:
@@ -58,6 +65,15 @@ class Evaluation:
             for member, values in self.metrics.items()
         }
         return {"test": test, "paired": _paired_json(self.paired)}
+
+    def further_json(self) -> dict[str, Any]:
+        """Return the `further` part of `metrics.json`: by member its threshold, and each figure with its interval."""
+        return {
+            member: {"threshold": _number(self.thresholds.get(member, math.nan))}
+            | {name: _number(found.value) for name, found in figures.items()}
+            | {f"{name}_ci": _ends(found.interval) for name, found in figures.items()}
+            for member, figures in self.further.items()
+        }
 
     def slices_json(self) -> list[dict[str, Any]]:
         """Return one record a slice, with counts, and metrics unless it is too small."""
@@ -82,10 +98,13 @@ class Evaluation:
         ]
 
 
-def evaluate(predictions: Predictions, *, seed: int, draws: int = DRAWS) -> Evaluation:
+def evaluate(
+    predictions: Predictions, *, seed: int, draws: int = DRAWS, thresholds: Mapping[str, float] | None = None
+) -> Evaluation:
     """Return every metric of every member with a 95 % interval from `draws` resamples of the customers.
 
-    The slices are evaluated for the ensemble and for its best member, when `predictions` has slices.
+    The slices are evaluated for the ensemble and for its best member, when `predictions` has slices. The further
+    figures are worked out if there are `thresholds`, chosen on a validation period; the mapping may be empty.
 
     Raises SplitError when the test period holds one class only.
     """
@@ -110,6 +129,10 @@ def evaluate(predictions: Predictions, *, seed: int, draws: int = DRAWS) -> Eval
         intervals={name: {metric: drawn.interval(name, metric) for metric in METRICS} for name in metrics},
         paired=paired,
         slices=slice_metrics(predictions, tuple(str(name) for name in shown), draws=draws, seed=seed),
+        further={}
+        if thresholds is None
+        else further_figures(label, probability, customer, thresholds, draws=draws, seed=seed),
+        thresholds=thresholds or {},
     )
 
 

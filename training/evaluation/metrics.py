@@ -87,6 +87,16 @@ class Ranking:
             run_end=run_end,
         )
 
+    def shares(self, weight: Amounts, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        """Return the share of the positives among the best-scored `fractions` of `weight` [n], in ranked order.
+
+        NaN where no positive has weight.
+        """
+        above, found = _cumulative(weight), _cumulative(weight[self.positives])
+        if found[-1] <= 0:
+            return tuple(float("nan") for _ in fractions)
+        return tuple(_share_found(self, above, found, fraction) for fraction in fractions)
+
 
 def rank_metrics(ranking: Ranking, weight: Amounts) -> tuple[float, float, float]:
     """Return ROC-AUC, average precision and the lift at 10 % under `weight` [n], given in ranked order.
@@ -128,7 +138,12 @@ def _cumulative(weight: Amounts) -> Amounts:
 
 
 def _lift(ranking: Ranking, above: Amounts, found: Amounts) -> float:
-    limit = LIFT_FRACTION * float(above[-1])
+    return _share_found(ranking, above, found, LIFT_FRACTION) / LIFT_FRACTION
+
+
+def _share_found(ranking: Ranking, above: Amounts, found: Amounts, fraction: float) -> float:
+    """Return the share of the positives among the best-scored `fraction` of the weight; cut ties in proportion."""
+    limit = fraction * float(above[-1])
     place = int(np.searchsorted(above[1:], limit))
     run = min(int(np.searchsorted(ranking.run_end, place, side="right")), len(ranking.run_end) - 1)
     start = int(ranking.run_end[run - 1]) if run else 0
@@ -137,7 +152,7 @@ def _lift(ranking: Ranking, above: Amounts, found: Amounts) -> float:
     inside = float(above[end] - above[start])
     share = (limit - float(above[start])) / inside if inside > 0 else 0.0
     taken = float(found[positives_before]) + share * float(found[positives_until] - found[positives_before])
-    return taken / float(found[-1]) / LIFT_FRACTION
+    return taken / float(found[-1])
 
 
 def log_losses(label: NDArray[np.int8], probability: FloatArray) -> FloatArray:

@@ -10,10 +10,12 @@ from markupsafe import Markup
 
 from training.atomic import write_text
 from training.evaluation import figures, figures_of_models
+from training.evaluation.decisions import AT_THRESHOLD, BRIER_PARTS, GAINS
 from training.evaluation.evaluate import Evaluation
+from training.evaluation.fairness import FAIRNESS_METRICS
 from training.evaluation.metrics import METRICS
 from training.evaluation.predictions import ENSEMBLE
-from training.evaluation.report_numbers import FILTERS, METRIC_NAMES, best_of, rail
+from training.evaluation.report_numbers import FILTERS, FURTHER_NAMES, METRIC_NAMES, best_of, rail
 from training.evaluation.report_parts import (
     Candidate,
     Oddity,
@@ -89,6 +91,11 @@ def _context(report: ReportInput) -> dict[str, Any]:
         "min_per_class": MIN_PER_CLASS,
         "slowest": max((stage.seconds for stage in report.stages if math.isfinite(stage.seconds)), default=0.0),
         "top_features": figures_of_models.TOP_FEATURES,
+        "at_threshold": AT_THRESHOLD,
+        "gains": tuple(GAINS),
+        "brier_parts": BRIER_PARTS,
+        "fairness_metrics": FAIRNESS_METRICS,
+        "further_names": METRIC_NAMES | FURTHER_NAMES,
     }
 
 

@@ -9,9 +9,23 @@ from markupsafe import Markup
 from training.evaluation.bootstrap import Interval
 from training.evaluation.metrics import HIGHER_IS_BETTER, METRICS
 
-__all__ = ["FILTERS", "METRIC_NAMES", "best_of", "rail"]
+__all__ = ["FILTERS", "FURTHER_NAMES", "METRIC_NAMES", "best_of", "rail"]
 
 METRIC_NAMES = dict(zip(METRICS, ("ROC-AUC", "PR-AUC", "Log loss", "Brier", "ECE", "Lift at 10 %"), strict=True))
+FURTHER_NAMES = {
+    "reliability": "Reliability",
+    "resolution": "Resolution",
+    "uncertainty": "Uncertainty",
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "selection_rate": "Selected",
+    "lift_at_5": "Lift at 5 %",
+    "lift_at_20": "Lift at 20 %",
+    "gain_at_10": "Gain at 10 %",
+    "gain_at_20": "Gain at 20 %",
+}
 
 NOT_DEFINED = Markup('<span class="none" title="not defined here">–</span>')
 MINUS, NARROW_SPACE = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"

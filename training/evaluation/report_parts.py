@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.curves import MemberCurves
 from training.evaluation.evaluate import Evaluation
+from training.evaluation.fairness import FairnessTable
 from training.evaluation.targets import CheckedTarget
 
 __all__ = ["Candidate", "Oddity", "ReportInput", "ShapSummary", "SplitCount", "Stage", "TrainingCurve"]
@@ -85,7 +87,8 @@ class ReportInput:
     """Everything the page shows. Every part but the first three may be left out: its section then says so.
 
     `data` are facts of the log (label -> text or number); `weights` is each member's share in the ensemble;
-    `versions` names what the run was made with; `seed` is that of the run.
+    `versions` names what the run was made with; `seed` is that of the run. `fairness` has the figures by group of
+    customers; `robustness` is `robustness.json` of the run, empty if it was not tested.
     """
 
     title: str
@@ -103,3 +106,5 @@ class ReportInput:
     targets: tuple[CheckedTarget, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
+    fairness: tuple[FairnessTable, ...] = ()
+    robustness: Mapping[str, Any] = field(default_factory=dict)

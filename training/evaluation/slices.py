@@ -10,7 +10,15 @@ from training.evaluation.bootstrap import Interval, resample
 from training.evaluation.metrics import METRICS, probability_metrics
 from training.evaluation.predictions import Predictions
 
-__all__ = ["MAX_VALUES", "MIN_PER_CLASS", "NOT_KNOWN", "SliceMetrics", "customer_slices", "slice_metrics"]
+__all__ = [
+    "MAX_VALUES",
+    "MIN_PER_CLASS",
+    "NOT_KNOWN",
+    "SliceMetrics",
+    "customer_slices",
+    "pooled_values",
+    "slice_metrics",
+]
 
 NOT_KNOWN = "not known"
 MAX_VALUES = 12
@@ -77,7 +85,7 @@ def slice_metrics(
     """
     found = []
     for column, values in predictions.slices.items():
-        labels = _pooled(values)
+        labels = pooled_values(values)
         for value in _ordered(labels):
             rows = predictions.take(labels == value)
             found.append(_one_slice(column, str(value), rows, members, draws, seed))
@@ -121,8 +129,8 @@ def _choose(
     return result
 
 
-def _pooled(values: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Return `values` as text, missing ones named, all but the most frequent pooled under one name."""
+def pooled_values(values: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return `values` as text, missing ones named, all but the 12 most frequent pooled under one name."""
     missing = np.array([value is None or value != value for value in values], dtype=bool)
     labels = np.where(missing, NOT_KNOWN, values.astype(str)).astype(object)
     names, counts = np.unique(labels[~missing].astype(str), return_counts=True)

@@ -1,7 +1,9 @@
 """Open the labels of the test period, once, and say what the members and the ensemble are worth on it."""
 
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,20 +16,25 @@ from numpy.typing import NDArray
 
 from feature_repo.errors import SourceDataError
 from feature_repo.transforms.columns import columns_of
-from training.atomic import write_json, write_parquet
+from training.atomic import write_json, write_parquet, write_text
 from training.dataset.leak_labels import require_no_label_means
 from training.evaluation import report_parts as parts
+from training.evaluation.curve_files import write_curve_files
 from training.evaluation.curves import curves_of
 from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.fairness import SENSITIVE, FairnessTable, fairness_tables
 from training.evaluation.predictions import PREFIX, Predictions
 from training.evaluation.report import write_report
 from training.evaluation.slices import customer_slices
 from training.evaluation.targets import TA_FENG_TARGETS, CheckedTarget, check_targets
 from training.evaluation.tree_contributions import tree_contributions
+from training.packaging.run_card import run_card
 from training.pipelines.build_dataset import read_split, read_test_labels
 from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
+from training.pipelines.robustness import robustness_of
 from training.pipelines.stages import read_stages
 from training.pipelines.task_features import examples_of
+from training.pipelines.validation_thresholds import validation_thresholds
 from training.progress import Progress
 from training.settings import Settings
 from training.tasks import task_named
@@ -39,18 +46,27 @@ LIBRARIES = ("feast", "bentoml", "duckdb", "tensorflow-cpu", "keras", "xgboost-c
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The evaluation, the targets that the run is held to (none but for the whole demo), and where its page lies."""
+    """The evaluation, the targets that the run is held to (none but for the whole demo), and where its page lies.
+
+    `fairness`: the figures by group of customers; `robustness`: those on damaged logs, empty if it was not tested.
+    """
 
     evaluation: Evaluation
     targets: tuple[CheckedTarget, ...]
     report: Path
+    fairness: tuple[FairnessTable, ...] = ()
+    robustness: Mapping[str, Any] = field(default_factory=dict)
 
 
 def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated:
-    """Write `test_predictions.parquet`, `metrics.json` and `report.html` below `out`.
+    """Write what the test period says below `out`.
+
+    `test_predictions.parquet`, `metrics.json`, `slices.json`, `report.html`, `model_card.md`, and the training curves
+    as event files for TensorBoard.
 
     Raises:
         SourceDataError: the members were not trained on the data set that is there.
+        SplitError: the test or the validation period has no anchors, or labels of one class only.
         FeatureError: a feature was made of the labels of the test period.
     """
     test = read_split(out, "test")
@@ -59,15 +75,24 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         predictions = _predictions(settings, test, read_test_labels(out), out)
         _refuse_label_means(settings, out, test, predictions.label)
         task.advance()
-        evaluation = evaluate(predictions, seed=settings.seed)
+        evaluation = evaluate(predictions, seed=settings.seed, thresholds=validation_thresholds(out))
+        fairness = _fairness(test, predictions, evaluation.thresholds)
         task.advance()
         write_parquet(out / "test_predictions.parquet", predictions.to_table())
         write_json(out / "slices.json", evaluation.slices_json())
-        _write_metrics(out, settings, evaluation.to_metrics_json() | {"training": training})
+        further = {"further": evaluation.further_json(), "fairness": [table.to_json() for table in fairness]}
+        metrics = _write_metrics(
+            out,
+            settings,
+            evaluation.to_metrics_json() | further | robustness_of(out, training) | {"training": training},
+        )
+        write_text(out / "model_card.md", run_card(_question(settings), metrics, _training(out)))
+        write_curve_files(out, _training(out)["histories"], evaluation.metrics)
         task.advance()
-        write_report(out / "report.html", _report(settings, out, predictions, evaluation, test))
+        write_report(out / "report.html", _report(settings, out, predictions, evaluation, test, metrics, fairness))
         task.advance()
-    return Evaluated(evaluation, _targets(settings, out, evaluation), out / "report.html")
+    targets = _targets(settings, out, evaluation)
+    return Evaluated(evaluation, targets, out / "report.html", fairness, metrics.get("robustness", {}))
 
 
 def _refuse_label_means(settings: Settings, out: Path, test: pa.Table, label: NDArray[np.int8]) -> None:
@@ -75,11 +100,28 @@ def _refuse_label_means(settings: Settings, out: Path, test: pa.Table, label: ND
     require_no_label_means(examples_of(settings, out, test).features.numeric, label, "test")
 
 
-def _write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> None:
-    """Write `metrics.json`: data, splits, test, paired, training (the digest of what was judged), stages, seed."""
+def _fairness(test: pa.Table, predictions: Predictions, thresholds: Mapping[str, float]) -> tuple[FairnessTable, ...]:
+    """Return the tables of the ensemble, or of the last member where there is none, by what is known of customers."""
+    member = predictions.members[-1]
+    columns = columns_of(test.select([name for name in SENSITIVE if name in test.column_names]))
+    groups = {SENSITIVE[name]: values for name, values in columns.items()}
+    threshold = thresholds.get(member, math.nan)
+    return fairness_tables(
+        predictions.label, predictions.probability[member], groups, member=member, threshold=threshold
+    )
+
+
+def _write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> dict[str, Any]:
+    """Write `metrics.json`, and return it.
+
+    data, splits, test, paired, further, fairness, robustness (if tested), training (the digest of what was judged),
+    stages, seed.
+    """
     manifest = json.loads((out / "dataset" / "manifest.json").read_text())
     data = {"data": _card(out), "splits": manifest["splits"]}
-    write_json(out / "metrics.json", data | judged | {"stages": read_stages(out), "seed": settings.seed})
+    metrics = data | judged | {"stages": read_stages(out), "seed": settings.seed}
+    write_json(out / "metrics.json", metrics)
+    return metrics
 
 
 def _predictions(settings: Settings, test: pa.Table, labels: pa.Table, out: Path) -> Predictions:
@@ -140,15 +182,30 @@ def _card(out: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def _training(out: Path) -> dict[str, Any]:
+    training: dict[str, Any] = json.loads((out / TRAINING).read_text())
+    return training
+
+
+def _question(settings: Settings) -> str:
+    return task_named(settings.task.name).question(settings)
+
+
 def _report(
-    settings: Settings, out: Path, predictions: Predictions, evaluation: Evaluation, test: pa.Table
+    settings: Settings,
+    out: Path,
+    predictions: Predictions,
+    evaluation: Evaluation,
+    test: pa.Table,
+    metrics: Mapping[str, Any],
+    fairness: tuple[FairnessTable, ...],
 ) -> parts.ReportInput:
     manifest = json.loads((out / "dataset" / "manifest.json").read_text())
-    training, card = json.loads((out / TRAINING).read_text()), _card(out)
+    training, card = _training(out), _card(out)
     features = examples_of(settings, out, test).features
     return parts.ReportInput(
         title=str(card.get("title", "Purchase intent")),
-        question=task_named(settings.task.name).question(settings),
+        question=_question(settings),
         evaluation=evaluation,
         curves=curves_of(predictions),
         data={
@@ -170,6 +227,8 @@ def _report(
         targets=_targets(settings, out, evaluation),
         versions={name: version(name) for name in LIBRARIES},
         seed=settings.seed,
+        fairness=fairness,
+        robustness=metrics.get("robustness", {}),
     )
 
 

@@ -1,0 +1,37 @@
+from training.packaging.run_card import run_card
+
+METRICS = {
+    "data": {"title": "A shop", "licence": "CC0", "odd": ["No hours."]},
+    "splits": {"train": {"from": "2001-01-01", "to": "2001-02-01", "anchors": 1000, "base_rate": 0.2}},
+    "test": {
+        "trees": {"roc_auc": 0.7, "roc_auc_ci": [0.6, 0.8], "log_loss": None, "log_loss_ci": [None, None]},
+        "ensemble": {"roc_auc": 0.71, "roc_auc_ci": [0.61, 0.81]},
+    },
+    "seed": 7,
+}
+TRAINING = {"weights": {"trees": 1.0}, "refitted_on_validation": True}
+
+
+def test_says_what_the_run_says():
+    page = run_card("Will they buy?", METRICS, TRAINING)
+    assert page.startswith("# Will they buy?\n")
+    for part in ("A shop, CC0", "train: 2001-01-01 to 2001-02-01, 1,000 anchors, 20.00 %", "odd: No hours.", "Seed 7."):
+        assert part in page
+    assert "| trees | 0.7000 (0.6000 to 0.8000) | not defined | not defined |" in page
+    assert "fitted on train and validation" in page
+    assert "## Decisions" not in page
+
+
+def test_shows_groups_and_damaged_logs_where_there_are_some():
+    group = {"value": "CH", "anchors": 10, "positives": 3, "figures": {"roc_auc": 0.7}}
+    fairness = [{"column": "country", "groups": [group], "differences": {"roc_auc": 0.05}}]
+    variants = [{"what": "as it is", "changed": 0.0, "ensemble": {"roc_auc": 0.7}}]
+    more = {
+        "further": {"trees": {"threshold": 0.25, "f1": 0.4, "f1_ci": [0.3, 0.5]}},
+        "fairness": fairness,
+        "robustness": {"anchors": 10, "variants": variants},
+    }
+    page = run_card("Will they buy?", METRICS | more, TRAINING)
+    assert "| trees | 0.2500 |" in page
+    assert "| country | 1 of 1 | 0.0500 |" in page
+    assert "| as it is | 0.00 % | 0.7000 |" in page
