@@ -70,11 +70,9 @@ class Promotion:
         """Return how many workers said that they follow `slots`; 0: none runs.
 
         Raises:
-            BundleError: a model was refused, here or by a worker; the slots are as before.
+            BundleError: a worker refused a model; the slots are as before.
             DependencyDown: a worker did not say in time; the slots are as before.
         """
-        for tag in {slots.champion, slots.challenger} - {None}:
-            self._check(str(tag))
         before = self.current()
         written = write_slots(self.folder, slots)
         try:
@@ -82,6 +80,31 @@ class Promotion:
         except (InputError, DependencyDown, KeyboardInterrupt):
             write_slots(self.folder, before)
             raise
+
+    def check(self, tag: str) -> None:
+        """Load the model as a worker would, in a process of its own.
+
+        Raises:
+            BundleError: it is refused, or it ended the process.
+            InputError: the tag is malformed.
+        """
+        if not TAG.fullmatch(tag):
+            raise InputError(f"Model tag {tag[:80]!r} is malformed; expected {MODEL}:<16 hexadecimal digits>, in full.")
+        keys = os.environ.get("INTENT_PUBLIC_KEYS", "")
+        command = [sys.executable, "-c", _CHECK, str(self.models), tag, keys]
+        try:
+            done = subprocess.run(  # noqa: S603  our own command
+                command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BundleError(f"Model {tag} was not checked within {_CHECK_SECONDS} s; it is not promoted.") from error
+        if done.returncode == _REFUSED:
+            raise BundleError(done.stdout)
+        if done.returncode != 0:
+            raise BundleError(
+                f"Model {tag} ended the process that checked it ({done.returncode}); it is not promoted. Publish it "
+                "again from its run."
+            )
 
     def _followed(self, slots: Slots, wait_seconds: float) -> int:
         deadline = time.monotonic() + wait_seconds
@@ -100,22 +123,3 @@ class Promotion:
                     f"follow: {silent[:5]}. The slots are as before. Look at the service's log, and promote again."
                 )
             time.sleep(_LOOK_SECONDS)
-
-    def _check(self, tag: str) -> None:
-        if not TAG.fullmatch(tag):
-            raise InputError(f"Model tag {tag[:80]!r} is malformed; expected {MODEL}:<16 hexadecimal digits>, in full.")
-        keys = os.environ.get("INTENT_PUBLIC_KEYS", "")
-        command = [sys.executable, "-c", _CHECK, str(self.models), tag, keys]
-        try:
-            done = subprocess.run(  # noqa: S603  our own command
-                command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise BundleError(f"Model {tag} was not checked within {_CHECK_SECONDS} s; it is not promoted.") from error
-        if done.returncode == _REFUSED:
-            raise BundleError(done.stdout)
-        if done.returncode != 0:
-            raise BundleError(
-                f"Model {tag} ended the process that checked it ({done.returncode}); it is not promoted. Publish it "
-                "again from its run."
-            )

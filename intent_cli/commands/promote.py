@@ -9,7 +9,7 @@ from intent_cli.options import DEFAULT_OUT, AsJson, Out
 if TYPE_CHECKING:
     from services.model_slots import Slots
 
-__all__ = ["promote"]
+__all__ = ["promote", "slots_after"]
 
 
 def promote(
@@ -37,7 +37,9 @@ def promote(
     from intent_cli.promotion import Promotion
 
     promotion = Promotion.over(out)
-    slots = _slots(promotion.current(), tag, alias, share, shadow)
+    slots = slots_after(promotion.current(), tag, alias, share, shadow)
+    if tag != "none":
+        promotion.check(tag)
     workers = promotion.carry_out(slots, wait)
     if as_json:
         told = {"champion": slots.champion, "challenger": slots.challenger, "share": slots.challenger_share}
@@ -48,7 +50,12 @@ def promote(
     typer.echo(f"{alias} is {tag}, said by {who}{later}.")
 
 
-def _slots(before: "Slots", tag: str, alias: str, share: float, shadow: bool) -> "Slots":
+def slots_after(before: "Slots", tag: str, alias: str, share: float, shadow: bool) -> "Slots":
+    """Return what the slots are to be.
+
+    Raises:
+        RequestError: the options do not fit each other.
+    """
     from dataclasses import replace
 
     from feature_repo.errors import RequestError
