@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from feature_repo.errors import SettingsError
 from training.data_settings import Data
+from training.models.parameters import Value
+from training.train_settings import Train, require_members
 
 __all__ = ["Anchors", "Data", "Features", "Settings", "Splits", "Task", "midnight", "template"]
 
@@ -115,7 +117,16 @@ class Settings(_Section):
     anchors: Anchors
     splits: Splits
     features: Features = Features()
+    train: Train = Train()
+    members: dict[str, dict[str, Value]] = {}
+    """Member → parameter → value, as in [members.boosted_trees]; what is absent has the member's default."""
     seed: int = 20001101
+
+    @field_validator("members")
+    @classmethod
+    def _known_members(cls, told: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+        require_members(tuple(told))
+        return told
 
     @classmethod
     def load(cls, path: Path) -> "Settings":

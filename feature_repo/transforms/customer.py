@@ -40,7 +40,8 @@ class CustomerFeatures:
     `numeric` maps a feature's name to float64 of shape (n,), NaN where it is not known; `categorical` maps a name
     to an object array of text, None where it is not known; `sequences` maps a channel to a `Ragged` of float64,
     oldest basket (or event) first, all with the same offsets; `codes` maps a field of text in the same lists to a
-    `Ragged` of int64 codes to embed, 0 for unknown.
+    `Ragged` of int64 codes to embed, 0 for unknown; `candidate` maps a field of the item that is asked about, where
+    one is, to int64 codes of shape (n,), made as those of the lists.
     """
 
     numeric: dict[str, Floats]
@@ -48,6 +49,7 @@ class CustomerFeatures:
     sequences: dict[str, Ragged]
     n: int
     codes: dict[str, Ragged] = field(default_factory=dict)
+    candidate: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def take(self, index: NDArray[np.int64]) -> "CustomerFeatures":
         """Return the features of the rows `index`, in that order."""
@@ -57,6 +59,7 @@ class CustomerFeatures:
             {name: lists.take(index) for name, lists in self.sequences.items()},
             len(index),
             {name: lists.take(index) for name, lists in self.codes.items()},
+            {name: codes[index] for name, codes in self.candidate.items()},
         )
 
 

@@ -62,18 +62,20 @@ class OneHotColumn:
 @dataclass(frozen=True)
 class TabularEncoding:
     """The columns of a model's table, in order: all numeric ones, all one-hot ones, then for each feature of `missing`
-    a 0/1 column that says whether it is missing.
+    a 0/1 column that says whether it is missing, then the codes of the item that is asked about, as they are.
     """
 
     numeric: tuple[NumericColumn, ...]
     one_hot: tuple[OneHotColumn, ...] = ()
     missing: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
         """Names of the encoded columns, in order."""
         words = [name for c in self.one_hot for name in c.names]
-        return [c.name for c in self.numeric] + words + [f"{name} is missing" for name in self.missing]
+        missing = [f"{name} is missing" for name in self.missing]
+        return [c.name for c in self.numeric] + words + missing + [f"code of {name}" for name in self.codes]
 
     def apply(self, features: CustomerFeatures) -> NDArray[np.float32]:
         """Return float32 of shape (n, len(names)).
@@ -81,8 +83,8 @@ class TabularEncoding:
         Raises:
             FeatureError: a column that the model was fitted with is not among the features.
         """
-        known = features.numeric.keys() | features.categorical.keys()
-        wanted = {n.name for n in self.numeric} | {o.name for o in self.one_hot} | set(self.missing)
+        known = features.numeric.keys() | features.categorical.keys() | features.candidate.keys()
+        wanted = {n.name for n in self.numeric} | {o.name for o in self.one_hot} | set(self.missing) | set(self.codes)
         if wanted - known:
             raise FeatureError(
                 f"Features {sorted(wanted - known)} are not there; expected all the model was fitted with. "
@@ -91,11 +93,12 @@ class TabularEncoding:
         columns = [c.apply(features.numeric[c.name])[:, None] for c in self.numeric]
         columns += [c.apply(features.categorical[c.name]) for c in self.one_hot]
         columns += [np.isnan(features.numeric[name])[:, None].astype(np.float64) for name in self.missing]
+        columns += [features.candidate[name][:, None].astype(np.float64) for name in self.codes]
         return np.concatenate([*columns, np.empty((features.n, 0))], axis=1).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """Return the encoding as JSON-able data."""
-        return {name: part for name, part in asdict(self).items() if name != "missing" or part}
+        return {name: part for name, part in asdict(self).items() if name not in ("missing", "codes") or part}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "TabularEncoding":
@@ -104,40 +107,56 @@ class TabularEncoding:
             tuple(NumericColumn(**column) for column in data["numeric"]),
             tuple(OneHotColumn(c["name"], tuple(c["vocabulary"])) for c in data["one_hot"]),
             tuple(data.get("missing", ())),
+            tuple(data.get("codes", ())),
         )
 
 
 @dataclass(frozen=True)
 class SequenceEncoding:
-    """The channels of a model's sequence, each encoded as a number; lists keep their lengths."""
+    """The channels of a model's sequence, each encoded as a number, then `codes` as they are; lists keep their lengths.
+
+    A code is a whole number below 2**24, which float32 holds exactly: the model looks it up in a table of its own.
+    """
 
     channels: tuple[NumericColumn, ...]
     max_length: int
+    codes: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
         """Names of the channels, in order."""
-        return [channel.name for channel in self.channels]
+        return [*(channel.name for channel in self.channels), *(f"code of {name}" for name in self.codes)]
 
     def apply(self, features: CustomerFeatures) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return values, float32 of shape (total, channels), and offsets, int64 of shape (n + 1,).
+        """Return values, float32 of shape (total, channels and codes), and offsets, int64 of shape (n + 1,).
 
         Of a longer list the newest `max_length` steps are kept.
+
+        Raises:
+            FeatureError: a channel that the model was fitted with is not among the features.
         """
+        known = features.sequences.keys() | features.codes.keys()
+        wanted = {channel.name for channel in self.channels} | set(self.codes)
+        if wanted - known:
+            raise FeatureError(
+                f"Sequences {sorted(wanted - known)} are not there; expected all the model was fitted with. "
+                "Train again, or serve the bundle with the release that made it."
+            )
         lists = [features.sequences[channel.name] for channel in self.channels]
         keep = _newest(lists[0].lengths, self.max_length)
-        kept = lists[0].where(keep)
-        values = np.stack([c.apply(item.values[keep]) for c, item in zip(self.channels, lists, strict=True)], axis=1)
-        return values.astype(np.float32), kept.offsets
+        steps = [c.apply(item.values[keep]) for c, item in zip(self.channels, lists, strict=True)]
+        steps += [features.codes[name].values[keep] for name in self.codes]
+        return np.stack(steps, axis=1).astype(np.float32), lists[0].where(keep).offsets
 
     def to_json(self) -> dict[str, Any]:
         """Return the encoding as JSON-able data."""
-        return asdict(self)
+        return {name: part for name, part in asdict(self).items() if name != "codes" or part}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "SequenceEncoding":
         """Rebuild an encoding from `to_json`."""
-        return cls(tuple(NumericColumn(**column) for column in data["channels"]), data["max_length"])
+        channels = tuple(NumericColumn(**column) for column in data["channels"])
+        return cls(channels, data["max_length"], tuple(data.get("codes", ())))
 
 
 def _newest(lengths: NDArray[np.int64], count: int) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from feature_repo.transforms.event_lists import EventLists, kind_code
 from feature_repo.transforms.ragged import Ragged
 from feature_repo.transforms.session import SECOND_US
 
-__all__ = ["CODE_BUCKETS", "EVENT_CHANNELS", "event_codes", "event_sequence"]
+__all__ = ["CODE_BUCKETS", "EVENT_CHANNELS", "candidate_codes", "event_codes", "event_sequence"]
 
 EVENT_CHANNELS = (
     "event_gap_seconds",
@@ -59,6 +59,17 @@ def event_codes(columns: Mapping[str, Any], lists: EventLists, keep: NDArray[np.
         field: Ragged(_hashed(columns[field].values, buckets)[keep], lists.offsets)
         for field, buckets in CODE_BUCKETS.items()
     }
+
+
+def candidate_codes(item: NDArray[np.object_], category: NDArray[np.object_]) -> dict[str, NDArray[np.int64]]:
+    """Return the codes of the items that are asked about, int64 of shape (n,): the same word has the code of the lists.
+
+    Args:
+        item: their ids, object of text, None where it is not known.
+        category: their categories.
+    """
+    fields = {"event_item": item, "event_category": category}
+    return {name: _hashed(words, CODE_BUCKETS[name]) for name, words in fields.items()}
 
 
 def _hashed(words: Any, buckets: int) -> NDArray[np.int64]:

@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.transforms.activity import activity_features
-from feature_repo.transforms.affinity import affinity_features
+from feature_repo.transforms.affinity import affinity_features, matches
 from feature_repo.transforms.calendar import Calendar, calendar_features
 from feature_repo.transforms.customer import CustomerFeatures, customer_features
 from feature_repo.transforms.event_history import HISTORY_FIELDS, history_features
-from feature_repo.transforms.event_lists import EventLists, event_lists, kind_code
-from feature_repo.transforms.event_sequence import event_codes, event_sequence
-from feature_repo.transforms.recency import DAY_US
+from feature_repo.transforms.event_lists import event_lists
+from feature_repo.transforms.event_sequence import candidate_codes, event_codes, event_sequence
+from feature_repo.transforms.item_counts import item_counts
 from feature_repo.transforms.situation import situation_features
-from feature_repo.transforms.words import UNKNOWN
 
 __all__ = [
     "FeatureFunction",
     "customer_event_features",
     "customer_item_features",
     "feature_function",
+    "item_numbers",
     "table_features",
 ]
 
@@ -94,12 +94,23 @@ def customer_item_features(
     """
     base = customer_event_features(columns, at_us, calendar)
     n = base.n
-    item = {name: np.asarray(columns[name], np.float64) for name in _ITEM_NUMBERS if name in columns}
+    item = item_numbers(columns)
     category = columns.get("item_category", np.full(n, None, object))
     keyed = {**columns, "item_category": category}
     lists, wanted = event_lists(keyed, at_us, HISTORY_FIELDS, {"event_item": "item_id"})
-    numeric = base.numeric | item | affinity_features(keyed, at_us) | _of_item(lists, wanted["event_item"], at_us)
-    return CustomerFeatures(numeric, base.categorical, base.sequences, n, base.codes)
+    numeric = (
+        base.numeric
+        | item
+        | affinity_features(keyed, at_us)
+        | item_counts(lists, at_us, matches(lists["event_item"], lists.offsets, wanted["event_item"]))
+    )
+    candidate = candidate_codes(np.asarray(columns["item_id"], object), np.asarray(category, object))
+    return CustomerFeatures(numeric, base.categorical, base.sequences, n, base.codes, candidate)
+
+
+def item_numbers(columns: Columns) -> dict[str, NDArray[np.float64]]:
+    """Take what is known of n items by itself: price and demand, float64 of shape (n,), NaN where it is not known."""
+    return {name: np.asarray(columns[name], np.float64) for name in _ITEM_NUMBERS if name in columns}
 
 
 def table_features(columns: Columns, at_us: NDArray[np.int64]) -> CustomerFeatures:
@@ -110,21 +121,3 @@ def table_features(columns: Columns, at_us: NDArray[np.int64]) -> CustomerFeatur
     numeric = {name: np.asarray(column, np.float64) for name, column in columns.items() if column.dtype != object}
     words = {name: column for name, column in columns.items() if column.dtype == object and name != "user_id"}
     return CustomerFeatures(numeric, words, {}, len(at_us))
-
-
-def _of_item(lists: EventLists, wanted: NDArray[np.int32], at_us: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """How often a customer had to do with the item, by type of event, and in the last day."""
-    row = np.repeat(np.arange(len(lists)), lists.lengths)
-    same = (lists["event_item"] == wanted[row]) & (lists["event_item"] != UNKNOWN)
-    lately = lists["event_at"] > np.repeat(at_us, lists.lengths) - DAY_US
-
-    def count(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.bincount(row[same & chosen], minlength=len(lists)).astype(np.float64)
-
-    kinds = {"item_views": "view", "item_favourites": "favourite", "item_carts": "add_to_cart"}
-    counts = {name: count(lists["event_type"] == kind_code(kind)) for name, kind in kinds.items()}
-    return counts | {
-        "item_events": count(np.ones(len(row), np.bool_)),
-        "item_events_1d": count(lately),
-        "item_purchases": count(lists["event_type"] == kind_code("purchase")),
-    }

@@ -2,20 +2,25 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import xgboost
 
-from feature_repo.errors import SplitError
+from feature_repo.errors import InputError, SplitError
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
+from services.runtimes import load_member
 from tests.simulated_examples import HORIZON_DAYS, nothing_known, simulated_examples
 from training.dataset.examples import Examples
 from training.models import member, member_names
 from training.models.contract import FitSettings
 
 SETTINGS = FitSettings(HORIZON_DAYS, seed=5)
+# What a suite of many fits can afford; a member takes of it what it has.
+SMALL = {"epochs": 2, "units": 8, "hidden": 8, "batch": 64, "learning_rate": 0.02, "most_rounds": 60}
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +34,14 @@ def name(request):
 
 
 @pytest.fixture(scope="module")
-def fitted(name, periods):
-    return member(name).fit(*periods, SETTINGS)
+def told(name):
+    names = {parameter.name for parameter in member(name).parameters}
+    return replace(SETTINGS, parameters={key: value for key, value in SMALL.items() if key in names})
+
+
+@pytest.fixture(scope="module")
+def fitted(name, periods, told):
+    return member(name).fit(*periods, told)
 
 
 def run_export(folder, features):
@@ -91,8 +102,8 @@ def test_one_row_alone_is_the_same_as_among_many(fitted, periods):
     np.testing.assert_allclose(alone, fitted.predict_proba(features), atol=1e-6)
 
 
-def test_the_same_seed_gives_the_same_numbers(name, fitted, periods):
-    again = member(name).fit(*periods, SETTINGS)
+def test_the_same_seed_gives_the_same_numbers(name, fitted, periods, told):
+    again = member(name).fit(*periods, told)
     features = periods[1].features
     np.testing.assert_allclose(again.predict_proba(features), fitted.predict_proba(features), atol=1e-6)
 
@@ -130,10 +141,10 @@ def test_export_says_what_it_is(name, fitted, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"member.json", spec["artefact"]}
 
 
-def test_input_is_not_changed(name, periods):
+def test_input_is_not_changed(name, periods, told):
     train, validation = (period.take(np.arange(0, len(period), 3)) for period in periods)
     before = copy.deepcopy((train, validation))
-    member(name).fit(train, validation, SETTINGS).predict_proba(validation.features)
+    member(name).fit(train, validation, told).predict_proba(validation.features)
     for now, then in zip((train, validation), before, strict=True):
         np.testing.assert_array_equal(now.label, then.label)
         for column in now.features.numeric:
@@ -164,6 +175,27 @@ def test_importance_is_a_share(fitted):
     if fitted.importance:
         assert sum(fitted.importance.values()) == pytest.approx(1.0)
         assert set(fitted.importance) == set(fitted.spec.tabular.names)
+
+
+def test_an_unknown_parameter_is_refused_with_the_known_ones(name, periods):
+    known = ", ".join(parameter.name for parameter in member(name).parameters) or "none at all"
+    with pytest.raises(InputError, match=f"{name!r} has no parameter 'dept'; expected one of {known}"):
+        member(name).fit(*periods, replace(SETTINGS, parameters={"dept": 3}))
+
+
+def test_a_graph_has_no_loop(fitted, tmp_path):
+    fitted.export(tmp_path)
+    if fitted.spec.runtime == "onnx":
+        operations = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+        assert not operations & {"Loop", "Scan", "If"}
+
+
+def test_the_runtime_of_the_service_gives_the_same_numbers(fitted, periods, tmp_path):
+    fitted.export(tmp_path)
+    spec = json.loads((tmp_path / "member.json").read_text())
+    features = periods[1].features.take(np.arange(0, periods[1].features.n, 7))
+    served = load_member(spec, (tmp_path / spec["artefact"]).read_bytes()).predict(features)
+    np.testing.assert_allclose(served, fitted.predict_proba(features), atol=1e-5)
 
 
 def loss(p, label):

@@ -18,6 +18,7 @@ def concatenate(earlier: Examples, later: Examples) -> Examples:
         {name: _join(lists, second.sequences[name]) for name, lists in first.sequences.items()},
         first.n + second.n,
         {name: _join(lists, second.codes[name]) for name, lists in first.codes.items()},
+        {name: np.concatenate([codes, second.candidate[name]]) for name, codes in first.candidate.items()},
     )
     return Examples(
         np.concatenate([earlier.user_id, later.user_id]),

@@ -1,5 +1,6 @@
 """What a member is fitted on: anchors with their features as known at the time, and labels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +35,20 @@ class Examples:
         """Return the anchors with the numbers `index` (or for which a mask is true), in order."""
         index = np.flatnonzero(index) if index.dtype == np.bool_ else index
         return Examples(self.user_id[index], self.anchor_us[index], self.label[index], self.features.take(index))
+
+    @property
+    def stored(self) -> bool:
+        """Whether the features are read from disk, part by part, instead of being held in memory."""
+        return False
+
+    @property
+    def sample(self) -> CustomerFeatures:
+        """The features that scales and vocabularies are fitted on: all of them, where memory holds them."""
+        return self.features
+
+    def parts(self) -> Iterator["Examples"]:
+        """Yield the anchors in parts that memory holds, in order."""
+        yield self
 
     def dated(self, date_us: NDArray[np.int64]) -> "Examples":
         """Return the same anchors under their dates: members give each date a level of demand of its own."""

@@ -1,9 +1,10 @@
 """Predictions of a time that the predicting model had not seen: what an ensemble may be chosen on.
 
-Two origins lie inside the training and validation periods. At the first, two thirds of the training dates on, the
-members are fitted on what was labelled by then; the rest of the training period decides when they stop. At the second,
-the start of validation, they are fitted again on all of train, with as many steps. No model, and no stopping rule,
-has seen anything of validation before it predicts it.
+Several origins lie inside the training and validation periods; the last is the start of validation. At the first, the
+members are fitted on what was labelled by then; the dates up to the next origin are forecast, and the rest of the
+training period decides when they stop. At each later one they are fitted again on all that was labelled by then, with
+as many steps, and forecast the dates up to the next. No model, and no stopping rule, has seen anything of validation
+before it predicts it.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from training.dataset.examples import Examples
 from training.models.contract import FitSettings, Fitted, Member
 
-__all__ = ["DAY_US", "Forward", "ForwardFits", "fit_forward"]
+__all__ = ["DAY_US", "ORIGINS", "Forward", "ForwardFits", "fit_forward"]
 
 DAY_US = 86_400_000_000
-FIRST_ORIGIN = 2 / 3
+ORIGINS = 2
 
 
 @dataclass(frozen=True)
@@ -64,37 +65,71 @@ def fit_forward(
     train: Examples,
     validation: Examples,
     settings: FitSettings,
+    origins: int = ORIGINS,
 ) -> ForwardFits:
-    """Fit `members` at both origins, and predict forward.
+    """Fit `members` at each of up to `origins` origins, and predict forward.
 
-    If `train` has too few dates for a first origin, members are fitted once, on all of it, with the number of steps
-    they have unless told otherwise.
+    Two origins are two thirds of the training dates on, and the start of validation; three are one half, three
+    quarters, and validation; and so on. If `train` has too few dates for one inside, members are fitted once, on all
+    of it, with the number of steps they have unless told otherwise.
     """
-    known, later = _split(train, settings.horizon_days)
+    blocks = _blocks(train, settings.horizon_days, origins)
     first, on_train, seconds = {}, {}, {}
+    parts: dict[str, list[NDArray[np.float64]]] = {}
     for name, member in members.items():
         start = perf_counter()
-        if known is None:
+        if not blocks:
             on_train[name] = member.fit(train, None, settings)
         else:
-            first[name] = member.fit(known, later, settings)
+            first[name] = member.fit(blocks[0].known, blocks[0].later, settings)
+            parts[name] = _forecast(first[name], blocks, settings)
             on_train[name] = first[name].refit(train, settings)
         seconds[name] = perf_counter() - start
     forward = _predict(on_train, validation)
-    if known is None or later is None:
+    if not blocks:
         return ForwardFits(forward, None, first, on_train, seconds)
-    return ForwardFits(_join(_predict(first, later), forward), _predict(first, validation), first, on_train, seconds)
+    inside = Forward(
+        np.concatenate([block.judged.user_id for block in blocks]),
+        np.concatenate([block.judged.anchor_us for block in blocks]),
+        np.concatenate([block.judged.label for block in blocks]),
+        {name: np.concatenate(found) for name, found in parts.items()},
+    )
+    return ForwardFits(_join(inside, forward), _predict(first, validation), first, on_train, seconds)
 
 
-def _split(train: Examples, horizon_days: float) -> tuple[Examples | None, Examples | None]:
-    """Return what was labelled by the first origin, and the anchors from there on; None if either would be empty."""
-    dates = np.unique(train.anchor_us)
-    origin = dates[min(int(np.ceil(len(dates) * FIRST_ORIGIN)), len(dates) - 1)]
-    labelled = train.anchor_us + round(horizon_days * DAY_US) <= origin
-    known, later = train.take(labelled), train.take(train.anchor_us >= origin)
-    if not len(known) or len(np.unique(known.label)) < 2 or len(np.unique(later.label)) < 2:
-        return None, None
-    return known, later
+@dataclass(frozen=True)
+class _Block:
+    """At one origin: what was labelled by then, all training anchors from there on, and those up to the next origin."""
+
+    known: Examples
+    later: Examples
+    judged: Examples
+
+
+def _blocks(train: Examples, horizon_days: float, origins: int) -> list[_Block]:
+    """Return the blocks of the origins inside the training period, oldest first; none if it is too short for one.
+
+    An origin is left out if what is known before it, or what follows, holds one class only.
+    """
+    at, dates = train.anchor_us, np.unique(train.anchor_us)
+    shares = [1 - (origins - 1 - i) / (origins + 1) for i in range(origins - 1)]
+    places = sorted({min(int(np.ceil(len(dates) * share)), len(dates) - 1) for share in shares})
+    usable = []
+    for place in places:
+        known, later = at + round(horizon_days * DAY_US) <= dates[place], at >= dates[place]
+        if known.any() and len(np.unique(train.label[known])) == len(np.unique(train.label[later])) == 2:
+            usable.append((dates[place], known, later))
+    ends = [*(origin for origin, _, _ in usable), dates[-1] + 1][1:]
+    return [
+        _Block(train.take(known), train.take(later), train.take(later & (at < end)))
+        for (_, known, later), end in zip(usable, ends, strict=True)
+    ]
+
+
+def _forecast(first: Fitted, blocks: list[_Block], settings: FitSettings) -> list[NDArray[np.float64]]:
+    """Return each block's forecast, by the first fit and then by that fit again on what was known."""
+    fits = [first, *(first.refit(block.known, settings) for block in blocks[1:])]
+    return [fitted.predict_proba(block.judged.features) for fitted, block in zip(fits, blocks, strict=True)]
 
 
 def _predict(fitted: Mapping[str, Fitted], examples: Examples) -> Forward:

@@ -143,8 +143,13 @@ class Member(Protocol):
     tasks only names them in an attribute `tasks`; one that cannot do without a sequence says `needs_sequence = True`.
     """
 
-    name: str
-    parameters: tuple[Parameter, ...]
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What it may be told."""
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit on `train`, encodings included; `validation`, if given, only decides when to stop.

@@ -37,18 +37,26 @@ def fit_filled_table(features: CustomerFeatures, numeric: Sequence[str]) -> Tabu
 
 
 def fit_scaled_table(
-    features: CustomerFeatures, numeric: Iterable[str], categorical: Iterable[str] = (), impute: Impute = "median"
+    features: CustomerFeatures,
+    numeric: Iterable[str],
+    categorical: Iterable[str] = (),
+    impute: Impute = "median",
+    *,
+    codes: bool = False,
 ) -> TabularEncoding:
     """Return the features `numeric`, filled as `impute` says and scaled to mean 0 and deviation 1, and `categorical`.
 
     Skewed ones are taken by their logarithm. A feature that the training period does not know becomes a constant.
+    With `codes`, those of the item that is asked about come last, where there is one.
     """
     names = list(numeric)
     columns = tuple(_fit_number(name, features.numeric[name], impute) for name in names)
     missing = (
         tuple(name for name in names if _sometimes_missing(features.numeric[name])) if impute == "indicator" else ()
     )
-    return TabularEncoding(columns, _fit_words(features, categorical), missing)
+    return TabularEncoding(
+        columns, _fit_words(features, categorical), missing, tuple(features.candidate) if codes else ()
+    )
 
 
 def rows_to_fit(examples: Examples, numeric: Iterable[str], impute: Impute) -> Examples:
@@ -89,10 +97,15 @@ def _sometimes_missing(values: NDArray[np.float64]) -> bool:
     return bool(missing.any() and not missing.all())
 
 
-def fit_sequence(features: CustomerFeatures, channels: Iterable[str], max_length: int) -> SequenceEncoding:
-    """Return the sequence's `channels`, each filled and scaled as `fit_scaled_table` does, over all steps."""
+def fit_sequence(
+    features: CustomerFeatures, channels: Iterable[str], max_length: int, *, codes: bool = False
+) -> SequenceEncoding:
+    """Return the sequence's `channels`, each filled and scaled as `fit_scaled_table` does, over all steps.
+
+    With `codes`, those of the features follow the channels, to be embedded.
+    """
     columns = tuple(_fit_number(name, features.sequences[name].values) for name in channels)
-    return SequenceEncoding(columns, max_length)
+    return SequenceEncoding(columns, max_length, tuple(features.codes) if codes else ())
 
 
 def _fit_number(name: str, values: NDArray[np.float64], impute: Impute = "median") -> NumericColumn:

@@ -36,7 +36,7 @@ ENSEMBLE_FILE = "ensemble.json"
 
 
 def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: Progress) -> tuple[Trained, int]:
-    """Fit the members (all that there are unless named), write what they are below `out`, and count the anchors seen.
+    """Fit the members (those of [train] unless named), write what they are below `out`, and count the anchors seen.
 
     `members/` holds each member's export, `ensemble.json` how they are combined, `training.json` every candidate and
     curve, `test_scores.parquet` what each gives at the anchors of the test period, whose labels stay closed,
@@ -44,7 +44,7 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
 
     Raises:
         SourceDataError: the data set was not built.
-        InputError: a member is not known.
+        InputError: a member is not known, or a parameter of one.
     """
     task = task_named(settings.task.name)
     train_set, validation = (
@@ -52,12 +52,13 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
         for examples in (examples_of(settings, out, read_split(out, split)) for split in ("train", "validation"))
     )
     told = FitSettings(settings.task.days, settings.seed, progress, task.core_features, settings.features.impute)
-    chosen = members or members_for(task.name, sequences=bool(train_set.features.sequences))
-    trained = train(train_set, validation, chosen, told)
+    chosen = members or settings.train.members
+    chosen = list(chosen or members_for(task.name, sequences=bool(train_set.features.sequences)))
+    trained = train(train_set, validation, chosen, told, settings.members, settings.train.origins)
     test = examples_of(settings, out, read_split(out, "test"))
     if isinstance(task.rule, TableRule):
         whole = read_table(task.rule, out, with_month=True)
-        cross_validate(Examples.from_table(whole, table_features), chosen, told, out)
+        cross_validate(Examples.from_table(whole, table_features), chosen, told, out, settings.members)
     export_members(trained, out / "members")
     write_json(out / ENSEMBLE_FILE, trained.ensemble.to_json())
     write_parquet(out / TEST_SCORES, _scores(trained, test))

@@ -4,7 +4,7 @@ It says less than a split in time: rows of one month are on both sides. It is ru
 from it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedShuffleSp
 from training.atomic import write_json
 from training.dataset.examples import Examples
 from training.evaluation.metrics import METRICS, probability_metrics
-from training.models import member
-from training.models.contract import FitSettings
+from training.models.contract import FitSettings, Member, Value
+from training.models.told_member import told_member
 
 __all__ = ["FOLDS", "cross_validate"]
 
@@ -25,7 +25,13 @@ _SPLITS = _REPEATS = 3
 _STOP = 0.2  # of what a fit may see: it decides the number of steps, and is then fitted on as well
 
 
-def cross_validate(examples: Examples, members: Sequence[str], settings: FitSettings, out: Path) -> dict[str, Any]:
+def cross_validate(
+    examples: Examples,
+    members: Sequence[str],
+    settings: FitSettings,
+    out: Path,
+    parameters: Mapping[str, Mapping[str, Value]] | None = None,
+) -> dict[str, Any]:
     """Fit each member on two thirds and judge it on the rest, nine times; write `<out>/folds.json`, and return it.
 
     The figures are means over the nine parts that were held out, with their standard deviation. No row of a part that
@@ -34,10 +40,11 @@ def cross_validate(examples: Examples, members: Sequence[str], settings: FitSett
     folds = RepeatedStratifiedKFold(n_splits=_SPLITS, n_repeats=_REPEATS, random_state=settings.seed % 2**32)
     together = examples.dated(np.zeros(len(examples), np.int64))  # no dates: one level of demand
     found: dict[str, list[dict[str, float]]] = {name: [] for name in members}
+    pool = {name: told_member(name, parameters) for name in members}
     with settings.progress.task("folds", len(found) * _SPLITS * _REPEATS, "fits") as task:
         for known, held_out in folds.split(np.zeros(len(examples)), examples.label):
-            for name in members:
-                found[name].append(_figures(name, together, known, held_out, settings))
+            for name, one in pool.items():
+                found[name].append(_figures(one, together, known, held_out, settings))
                 task.advance()
     record = {
         "rows": len(examples),
@@ -50,11 +57,11 @@ def cross_validate(examples: Examples, members: Sequence[str], settings: FitSett
 
 
 def _figures(
-    name: str, examples: Examples, known: NDArray[np.int64], held_out: NDArray[np.int64], settings: FitSettings
+    one: Member, examples: Examples, known: NDArray[np.int64], held_out: NDArray[np.int64], settings: FitSettings
 ) -> dict[str, float]:
     inner = StratifiedShuffleSplit(1, test_size=_STOP, random_state=settings.seed % 2**32)
     first, stop = next(inner.split(np.zeros(len(known)), examples.label[known]))
-    fitted = member(name).fit(examples.take(known[first]), examples.take(known[stop]), settings)
+    fitted = one.fit(examples.take(known[first]), examples.take(known[stop]), settings)
     fitted, judged = fitted.refit(examples.take(known), settings), examples.take(held_out)
     return probability_metrics(judged.label, fitted.predict_proba(judged.features))
 

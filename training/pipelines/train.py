@@ -1,6 +1,6 @@
 """The step that fits: members forward in time, the ensemble on their forward predictions, then the final members."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -15,10 +15,10 @@ from training.dataset.examples import Examples
 from training.date_levels import levelled_log_loss
 from training.ensemble.choose import Choice, choose, log_losses
 from training.ensemble.combine import Ensemble, combine
-from training.ensemble.forward_predictions import Forward, ForwardFits, fit_forward
+from training.ensemble.forward_predictions import ORIGINS, Forward, ForwardFits, fit_forward
 from training.ensemble.newer_data import NewerData, compare_newer_data
-from training.models import member
-from training.models.contract import FitSettings, Fitted, History
+from training.models.contract import FitSettings, Fitted, History, Value
+from training.models.told_member import told_member
 
 __all__ = ["Figures", "Trained", "export_members", "train"]
 
@@ -67,20 +67,29 @@ class Trained:
         return {**probabilities, "ensemble": combine(self.ensemble, probabilities)}
 
 
-def train(train: Examples, validation: Examples, members: Sequence[str], settings: FitSettings) -> Trained:
+def train(
+    train: Examples,
+    validation: Examples,
+    members: Sequence[str],
+    settings: FitSettings,
+    parameters: Mapping[str, Mapping[str, Value]] | None = None,
+    origins: int = ORIGINS,
+) -> Trained:
     """Fit the members called `members`, and choose how to combine them, on `train` and `validation` alone.
 
     Args:
         train: anchors whose label windows end before validation begins.
         validation: later anchors.
         members: names of folders under `training/models`.
-        settings: horizon, seed, progress, and what else a member may be told.
+        settings: horizon, seed, progress, and what else all members are told.
+        parameters: member → parameter → value, where it is not to be the default.
+        origins: from how many moments the members forecast what follows.
 
     Raises:
-        InputError: a member is not known.
+        InputError: a member is not known, or a parameter of one.
         SplitError: a period holds labels of one class only.
     """
-    fits = fit_forward({name: member(name) for name in members}, train, validation, settings)
+    fits = fit_forward({name: told_member(name, parameters) for name in members}, train, validation, settings, origins)
     choice = choose(fits.forward, settings.horizon_days)
     newer = compare_newer_data(fits, choice.ensemble)
     refit = bool(newer) and newer[0].helps

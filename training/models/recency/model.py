@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from feature_repo.errors import FeatureError
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
 from training.dataset.examples import Examples
-from training.date_levels import date_codes, date_levels, pooled_level
 from training.models.contract import (
     CORE_FEATURES,
     FitSettings,
@@ -27,6 +25,7 @@ from training.models.contract import (
     write_member,
 )
 from training.models.fit_encoding import fit_scaled_table, rows_to_fit
+from training.models.levelled_logistic import fit_levelled_logistic
 from training.models.onnx_graph import FormulaGraph, linear
 from training.models.parameters import real
 
@@ -92,15 +91,8 @@ class Recency:
 
 
 def _fit_weights(tabular: TabularEncoding, examples: Examples, c: float) -> FittedRecency:
-    """Fit with one intercept per anchor date, then replace these by the pooled one."""
-    table = tabular.apply(examples.features).astype(np.float64)
-    codes = date_codes(examples.anchor_us)
-    dates = np.eye(codes.max() + 1)[codes]
-    regression = LogisticRegression(C=c, fit_intercept=False, max_iter=500, tol=1e-8)
-    regression.fit(np.concatenate([table, dates], axis=1), examples.label)
-    weights = regression.coef_[0, : table.shape[1]]
-    margin = table @ weights
-    return FittedRecency(tabular, weights, pooled_level(margin, date_levels(margin, examples.label, codes)), c)
+    weights, intercept = fit_levelled_logistic(tabular, examples, c)
+    return FittedRecency(tabular, weights, intercept, c)
 
 
 MEMBER = Recency()

@@ -56,6 +56,21 @@ def test_models_see_labels_only_that_had_ended(periods):
     assert spy.shown == [([42, 49, 56, 63], [70]), ([42, 49, 56, 63, 70], "refit")]
 
 
+def test_more_origins_forecast_more_dates_each_by_a_fit_before_them(periods):
+    spy = Spy()
+    fits = fit_forward({"spy": spy}, *periods, FitSettings(HORIZON_DAYS), origins=4)
+    assert spy.shown == [
+        ([42, 49], [56, 63, 70]),
+        ([42, 49, 56], "refit"),
+        ([42, 49, 56, 63], "refit"),
+        ([42, 49, 56, 63, 70], "refit"),
+    ]
+    assert dates(fits.forward) == [56, 63, 70, *dates(periods[1])]
+    by_date = [fits.forward.probabilities["spy"][fits.forward.anchor_us == day * DAY_US][0] for day in (56, 63, 70)]
+    known = [int((periods[0].anchor_us < day * DAY_US).sum()) for day in (56, 63, 70)]
+    assert by_date == [1 / (1 + rows) for rows in known]
+
+
 def test_a_longer_horizon_leaves_a_gap(periods):
     spy, _ = run(*periods, horizon=14)
     assert spy.shown[0] == ([42, 49, 56], [70])

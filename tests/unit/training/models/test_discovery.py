@@ -8,7 +8,17 @@ import training.models
 from feature_repo.errors import InputError
 from training.models import member, member_names, members
 
-KNOWN = ["bg_nbd", "boosted_trees", "constant_rate", "recency", "sequence_lstm"]
+KNOWN = [
+    "bg_nbd",
+    "boosted_trees",
+    "constant_rate",
+    "logistic_regression",
+    "mlp",
+    "recency",
+    "sequence_gru",
+    "sequence_lstm",
+    "sequence_transformer",
+]
 
 
 def test_every_folder_with_a_model_is_a_member():
@@ -27,7 +37,7 @@ def test_an_unknown_member_is_refused_with_the_known_ones():
         member("perceptron")
 
 
-@pytest.mark.parametrize("name", ["", "..", "contract", "__pycache__"])
+@pytest.mark.parametrize("name", ["", "..", "contract", "network", "__pycache__"])
 def test_what_is_not_a_folder_with_a_model_is_unknown(name):
     with pytest.raises(InputError, match="not known"):
         member(name)

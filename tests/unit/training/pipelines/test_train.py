@@ -74,3 +74,11 @@ def test_the_record_is_json(trained):
 def test_an_unknown_member_is_refused_before_anything_is_fitted(periods):
     with pytest.raises(InputError, match="'perceptron' is not known"):
         train(*periods, ["recency", "perceptron"], FitSettings(HORIZON_DAYS, 4))
+
+
+def test_a_member_is_told_its_parameters_and_no_other_member_is(periods):
+    told = {"boosted_trees": {"max_depth": 1, "most_rounds": 20}}
+    trained = train(*periods, ["recency", "boosted_trees"], FitSettings(HORIZON_DAYS, 4), told)
+    assert trained.members["boosted_trees"].parameters["max_depth"] == 1
+    with pytest.raises(InputError, match="'recency' has no parameter 'max_depth'; expected one of c"):
+        train(*periods, ["recency"], FitSettings(HORIZON_DAYS, 4), {"recency": {"max_depth": 1}})

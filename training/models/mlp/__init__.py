@@ -1,0 +1,1 @@
+"""A network over all features of the table, without a sequence."""

@@ -1,0 +1,33 @@
+"""Import Keras on TensorFlow quietly, repeatably, and with a helpful word where it is not installed."""
+
+import os
+from typing import Any
+
+from feature_repo.errors import InputError
+
+__all__ = ["quiet_keras"]
+
+
+def quiet_keras(member: str, seed: int) -> Any:
+    """Return Keras, seeded, with everything that follows repeatable.
+
+    Raises:
+        InputError: TensorFlow or Keras is not installed; the message has the command.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its kernels add up in another order on another processor
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    try:
+        import keras
+        import tensorflow as tf
+        import tf2onnx  # noqa: F401  the export needs it: better told before an hour of training than after
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"Member {member!r} needs the package {error.name!r}, which is not installed; expected the training "
+            "environment. Run `make setup` (or `pip install --require-hashes -r requirements/platform.txt`), or leave "
+            "the member out."
+        ) from error
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed % 2**32)
+    return keras

@@ -1,0 +1,1 @@
+"""A GRU over the sequence: the LSTM with fewer gates."""

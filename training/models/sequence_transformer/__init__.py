@@ -1,0 +1,1 @@
+"""A transformer over the sequence: each step looks back at all before it, by when they were."""
