@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logit
 
-__all__ = ["date_codes", "date_levels", "levelled_log_loss", "pooled_level"]
+__all__ = ["SPREAD", "date_codes", "date_levels", "levelled_log_loss", "pooled_level"]
 
 Floats = NDArray[np.float64]
 # Standard deviation of a level around the common one, in log-odds: dates with few anchors are drawn to it.

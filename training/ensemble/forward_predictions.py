@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from training.dataset.examples import Examples
 from training.models.contract import FitSettings, Fitted, Member
 
-__all__ = ["DAY_US", "ORIGINS", "Forward", "ForwardFits", "fit_forward"]
+__all__ = ["DAY_US", "ORIGINS", "Forward", "ForwardFits", "fit_forward", "predict"]
 
 DAY_US = 86_400_000_000
 ORIGINS = 2
@@ -129,11 +129,17 @@ def _blocks(train: Examples, horizon_days: float, origins: int) -> list[_Block]:
 def _forecast(first: Fitted, blocks: list[_Block], settings: FitSettings) -> list[NDArray[np.float64]]:
     """Return each block's forecast, by the first fit and then by that fit again on what was known."""
     fits = [first, *(first.refit(block.known, settings) for block in blocks[1:])]
-    return [fitted.predict_proba(block.judged.features) for fitted, block in zip(fits, blocks, strict=True)]
+    return [predict(fitted, block.judged) for fitted, block in zip(fits, blocks, strict=True)]
+
+
+def predict(fitted: Fitted, examples: Examples) -> NDArray[np.float64]:
+    """Return a member's probabilities of `examples`, shape (n,), part by part where these are on disk."""
+    parts = [fitted.predict_proba(part.features) for part in examples.parts()]
+    return parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0)])
 
 
 def _predict(fitted: Mapping[str, Fitted], examples: Examples) -> Forward:
-    probabilities = {name: member.predict_proba(examples.features) for name, member in fitted.items()}
+    probabilities = {name: predict(member, examples) for name, member in fitted.items()}
     return Forward(examples.user_id, examples.anchor_us, examples.label, probabilities)
 
 

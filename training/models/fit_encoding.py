@@ -71,7 +71,9 @@ def rows_to_fit(examples: Examples, numeric: Iterable[str], impute: Impute) -> E
     """
     if impute not in ("delete", "refuse"):
         return examples
-    values = {name: np.isnan(examples.features.numeric[name]) for name in numeric}
+    names = list(numeric)
+    parts = [np.array([np.isnan(part.features.numeric[name]) for name in names]) for part in examples.parts()]
+    values = dict(zip(names, np.concatenate(parts, axis=1), strict=True))
     counts = {name: int(missing.sum()) for name, missing in values.items() if missing.any()}
     if impute == "refuse" and counts:
         named = ", ".join(f"{name} ({count:,} of {len(examples):,})" for name, count in counts.items())

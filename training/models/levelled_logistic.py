@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from feature_repo.transforms.encoding import TabularEncoding
 from training.dataset.examples import Examples
-from training.date_levels import date_codes, date_levels, pooled_level
+from training.date_levels import SPREAD, date_codes, date_levels, pooled_level
 
 __all__ = ["fit_levelled_logistic"]
 
@@ -14,13 +14,15 @@ __all__ = ["fit_levelled_logistic"]
 def fit_levelled_logistic(tabular: TabularEncoding, examples: Examples, c: float) -> tuple[NDArray[np.float64], float]:
     """Return weights of the columns, float64 of shape (columns,), and the intercept at the pooled level.
 
-    Fitted with one intercept per anchor date, which the pooled one then replaces. `c` is the inverse strength of the
-    L2 penalty.
+    Fitted with an intercept that nothing pulls at and a level for each anchor date around it, which the pooled one
+    then replaces. `c` is the inverse strength of the L2 penalty on the weights; levels have the prior that they have
+    everywhere (`training/date_levels.py`), whatever it is.
     """
     table = np.concatenate([tabular.apply(part.features).astype(np.float64) for part in examples.parts()])
     codes = date_codes(examples.anchor_us)
-    dates = np.eye(codes.max() + 1)[codes]
-    regression = LogisticRegression(C=c, fit_intercept=False, max_iter=500, tol=1e-8)
+    # The penalty is the same for all columns: a column of height h makes it h * h times weaker.
+    dates = np.eye(codes.max() + 1)[codes] * (SPREAD / np.sqrt(c))
+    regression = LogisticRegression(C=c, solver="newton-cholesky", max_iter=200, tol=1e-8)
     regression.fit(np.concatenate([table, dates], axis=1), examples.label)
     weights = regression.coef_[0, : table.shape[1]]
     margin = table @ weights

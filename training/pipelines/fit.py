@@ -18,10 +18,9 @@ from training.ensemble.combine import combine
 from training.evaluation.predictions import ENSEMBLE, PREFIX, Predictions
 from training.models import members_for
 from training.models.contract import FitSettings
-from training.pipelines.build_dataset import read_split
 from training.pipelines.folds import cross_validate
 from training.pipelines.table_dataset import read_table
-from training.pipelines.task_features import examples_of
+from training.pipelines.task_features import examples_of_split
 from training.pipelines.train import Trained, export_members, train
 from training.progress import Progress
 from training.settings import Settings
@@ -49,13 +48,13 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     task = task_named(settings.task.name)
     train_set, validation = (
         examples.dated(task.dates(examples.anchor_us, settings))
-        for examples in (examples_of(settings, out, read_split(out, split)) for split in ("train", "validation"))
+        for examples in (examples_of_split(settings, out, split) for split in ("train", "validation"))
     )
     told = FitSettings(settings.task.days, settings.seed, progress, task.core_features, settings.features.impute)
     chosen = members or settings.train.members
-    chosen = list(chosen or members_for(task.name, sequences=bool(train_set.features.sequences)))
+    chosen = list(chosen or members_for(task.name, sequences=bool(train_set.sample.sequences)))
     trained = train(train_set, validation, chosen, told, settings.members, settings.train.origins)
-    test = examples_of(settings, out, read_split(out, "test"))
+    test = examples_of_split(settings, out, "test")
     if isinstance(task.rule, TableRule):
         whole = read_table(task.rule, out, with_month=True)
         cross_validate(Examples.from_table(whole, table_features), chosen, told, out, settings.members)

@@ -5,15 +5,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from feature_repo.transforms.calendar import Calendar
 from feature_repo.transforms.feature_sets import feature_function
 from training.dataset.examples import Examples
+from training.dataset.stored_examples import StoredExamples
+from training.pipelines.dataset_folder import read_split
 from training.pipelines.feature_store import SERVICE
 from training.settings import Settings, midnight
 from training.tasks import task_named
 
-__all__ = ["calendar_of", "examples_of", "service_of"]
+__all__ = ["MEMORY_BYTES", "calendar_of", "examples_of", "examples_of_split", "service_of"]
+
+MEMORY_BYTES = 2**30
+"""A split whose columns take more than this is fitted from disk. Features take about three times as much."""
 
 
 def service_of(settings: Settings | None) -> str:
@@ -36,3 +42,21 @@ def examples_of(settings: Settings, out: Path, table: pa.Table) -> Examples:
     """Compute the features of a split of the run's data set, by the service that it was built with."""
     built_with = json.loads((out / "dataset" / "manifest.json").read_text())["service"]
     return Examples.from_table(table, feature_function(built_with, calendar_of(settings)))
+
+
+def examples_of_split(settings: Settings, out: Path, split: str) -> Examples:
+    """Return a split of the run's data set, in memory if it is small, else read from disk whenever it is asked for.
+
+    Raises:
+        SourceDataError: the data set was not built.
+    """
+    paths = sorted((out / "dataset" / split).glob("*.parquet"))
+    if sum(_bytes(path) for path in paths) <= MEMORY_BYTES:
+        return examples_of(settings, out, read_split(out, split))
+    built_with = json.loads((out / "dataset" / "manifest.json").read_text())["service"]
+    return StoredExamples.open(paths, feature_function(built_with, calendar_of(settings)))
+
+
+def _bytes(path: Path) -> int:
+    metadata = pq.read_metadata(path)
+    return sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))

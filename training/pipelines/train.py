@@ -10,12 +10,12 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from training.atomic import replace_folder
-from training.dataset.concatenate import concatenate
 from training.dataset.examples import Examples
+from training.dataset.stored_examples import one_after_the_other
 from training.date_levels import levelled_log_loss
 from training.ensemble.choose import Choice, choose, log_losses
 from training.ensemble.combine import Ensemble, combine
-from training.ensemble.forward_predictions import ORIGINS, Forward, ForwardFits, fit_forward
+from training.ensemble.forward_predictions import ORIGINS, Forward, ForwardFits, fit_forward, predict
 from training.ensemble.newer_data import NewerData, compare_newer_data
 from training.models.contract import FitSettings, Fitted, History, Value
 from training.models.told_member import told_member
@@ -63,7 +63,7 @@ class Trained:
 
     def predict(self, examples: Examples) -> dict[str, Any]:
         """Return member → probability, and "ensemble" → probability, each float64 of shape (n,)."""
-        probabilities = {name: fitted.predict_proba(examples.features) for name, fitted in self.members.items()}
+        probabilities = {name: predict(fitted, examples) for name, fitted in self.members.items()}
         return {**probabilities, "ensemble": combine(self.ensemble, probabilities)}
 
 
@@ -94,7 +94,7 @@ def train(
     newer = compare_newer_data(fits, choice.ensemble)
     refit = bool(newer) and newer[0].helps
     of_validation = fits.forward.take(fits.forward.anchor_us >= validation.anchor_us.min())
-    final, seconds = _final(fits, concatenate(train, validation), settings) if refit else (fits.on_train, {})
+    final, seconds = _final(fits, one_after_the_other(train, validation), settings) if refit else (fits.on_train, {})
     return Trained(
         members=final,
         choice=choice,

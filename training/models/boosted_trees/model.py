@@ -100,7 +100,7 @@ class BoostedTrees:
         chosen = chosen_parameters(self.name, self.parameters, settings.parameters)
         require_both_classes(train)
         rounds = chosen["rounds" if validation is None else "most_rounds"]
-        return _grow(fit_raw_table(train.features), train, validation, rounds, chosen, settings)
+        return _grow(fit_raw_table(train.sample), train, validation, rounds, chosen, settings)
 
 
 class _Margins:
@@ -161,7 +161,7 @@ def _grow(
 
 
 def _margins(tabular: TabularEncoding, examples: Examples, kind: Any) -> _Margins:
-    table = tabular.apply(examples.features)
+    table = np.concatenate([tabular.apply(part.features) for part in examples.parts()])
     return _Margins(kind(table, examples.label, nthread=_threads(len(table))), table, examples)
 
 

@@ -68,7 +68,7 @@ class Regression:
 
     name = "logistic_regression"
     parameters = (
-        real("c", 0.1, 1e-4, 100.0, "inverse strength of the L2 penalty", log=True),
+        real("c", 0.01, 1e-4, 100.0, "inverse strength of the L2 penalty", log=True),
         flag("indicators", True, "a column for each number that may be missing, saying whether it is"),
     )
 
