@@ -57,7 +57,7 @@ CASES = {
     "zipf": Case(200_000, 1_000_000, 1_000_000, zipf=True, rounds=5),
     "large": Case(1_000_000, 10_000_000, 100_000, views=3, rounds=1),
     "sequence": Case(200_000, 2_000_000, 20_000, sequence=True),
-    **{f"growth{i}": Case(25_000 * 2**i, 250_000 * 2**i, 2_500 * 2**i) for i in range(5)},
+    **{f"growth{i}": Case(25_000 * 2**i, 250_000 * 2**i, 2_500 * 2**i, rounds=7) for i in range(5)},
 }
 PLAN = {
     "plain": ["raw", "ours", "feast_duckdb", "feast_dask"],
@@ -226,8 +226,8 @@ def measure(name: str, contender: str, folder: Path) -> dict[str, float] | str:
                 process.kill()
                 return f"stopped: not within {SECONDS} s" if late else f"stopped: spilled over {SPILL >> 30} GB"
     if process.returncode != 0:
-        lines = complaint.strip().splitlines() or ["killed"]
-        return f"failed: {lines[-1][:90]}"
+        lines = [line for line in complaint.splitlines() if "Error" in line or "Exception" in line] or ["killed"]
+        return f"failed: {lines[-1][:110]}"
     return json.loads(shown.strip().splitlines()[-1])
 
 
