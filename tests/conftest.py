@@ -1,4 +1,8 @@
-"""What tests share: a copy of the repository in which the demo ran on a 5 % sample."""
+"""What tests share: a copy of the repository in which the demo ran on a 5 % sample.
+
+With `INTENT_PROFILE=production` that run, and all commands of it, stand on the servers that `INTENT_TEST_REDIS_URL` and
+`INTENT_TEST_POSTGRES_URL` name, in a project and a schema of its own.
+"""
 
 import os
 import shutil
@@ -6,12 +10,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.production import production_environment
 from tests.servers import PrivatePostgres, PrivateRedis, running_postgres, running_redis
 
 # Timings are never asserted, and a busy machine is no reason to fail.
@@ -19,6 +25,7 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
+PROFILE = os.environ.get("INTENT_PROFILE") or "local"
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,10 @@ class SampleRun:
     folder: Path
     environment: dict[str, str]
     demo_output: str
+
+    @property
+    def is_on_servers(self) -> bool:
+        return "INTENT_PROFILE" in self.environment
 
     @property
     def out(self) -> Path:
@@ -59,8 +70,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: SHARED not in getattr(item, "fixturenames", ()))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_profile_but_the_samples() -> Iterator[None]:
+    """Of the tests' own processes none stands on a profile, unless a test says so."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("INTENT_PROFILE", "PROFILE"):
+            patched.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
-def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+def sample_run(tmp_path_factory: pytest.TempPathFactory, _no_profile_but_the_samples: None) -> Iterator[SampleRun]:
     folder = tmp_path_factory.mktemp("sample") / "purchase-intent"
     copy_of_repository(folder)
     (folder.parent / "installed").touch()
@@ -78,6 +98,11 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
     }
     for name in ("BENTOML_HOME", "INTENT_OUT", "INTENT_ONLINE_URL"):
         environment.pop(name, None)
+    with production_environment(folder.parent) if PROFILE == "production" else nullcontext({}) as servers:
+        yield demo_on_a_sample(folder, environment | servers)
+
+
+def demo_on_a_sample(folder: Path, environment: dict[str, str]) -> SampleRun:
     done = subprocess.run(
         ["make", "demo"], cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False
     )
