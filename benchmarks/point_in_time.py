@@ -264,8 +264,8 @@ def report(name: str, results: dict[str, dict[str, float] | str]) -> None:
         ratio = ""
         if contender != "ours" and isinstance(ours, dict):
             times, used, memory = (ours[unit] / max(result[unit], 1e-9) for unit in result)
-            most = f" (target {TARGETS[name, contender]:.2f})" if (name, contender) in TARGETS else ""
-            ratio = f"ours / it: {times:5.2f} x time{most}, {used:5.2f} x processor, {memory:5.2f} x memory"
+            most = f" (target {TARGETS[name, contender]:g})" if (name, contender) in TARGETS else ""
+            ratio = f"ours / it: {times:.3f} x time{most}, {used:.3f} x processor, {memory:.2f} x memory"
         shown = f"{result['seconds']:8.2f} s {result['processor']:8.2f} s of processor {result['megabytes']:8.0f} MB"
         print(f"  {contender:13} {shown}   {ratio}", flush=True)
 
