@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, FailFast, Field
 
 from services.contract_parts import STRICT, At, ItemId, UserId, example
 from services.contracts import RequestContext, ViewAge
@@ -34,9 +34,9 @@ class ScoreBatchRequest(BaseModel):
 
     model_config = STRICT | example({"user_ids": ["01104905", "01414834"], "at": "2001-02-19T00:00:00Z"})
 
-    user_ids: Annotated[list[UserId], Field(min_length=1, max_length=MOST_CUSTOMERS), AfterValidator(_different)] = (
-        Field(description="Different ids; the answer has them in this order.", json_schema_extra={"uniqueItems": True})
-    )
+    user_ids: Annotated[
+        list[UserId], Field(min_length=1, max_length=MOST_CUSTOMERS), FailFast(), AfterValidator(_different)
+    ] = Field(description="Different ids; the answer has them in this order.", json_schema_extra={"uniqueItems": True})
     at: At = None
     context: RequestContext | None = Field(
         default=None, description="The same for all; used by models trained with it."
@@ -74,9 +74,9 @@ class RankRequest(BaseModel):
     )
 
     user_id: UserId
-    item_ids: Annotated[list[ItemId], Field(min_length=1, max_length=MOST_ITEMS), AfterValidator(_different)] = Field(
-        description="Different ids.", json_schema_extra={"uniqueItems": True}
-    )
+    item_ids: Annotated[
+        list[ItemId], Field(min_length=1, max_length=MOST_ITEMS), FailFast(), AfterValidator(_different)
+    ] = Field(description="Different ids.", json_schema_extra={"uniqueItems": True})
     top: Annotated[int, Field(ge=1, le=MOST_ITEMS)] | None = Field(
         default=None, description="How many of the first items to answer; all unless given.", examples=[10]
     )
@@ -85,11 +85,16 @@ class RankRequest(BaseModel):
 
 
 class RankedItem(BaseModel):
-    """One item; `known` is false if the store knows nothing of it at `at`."""
+    """One item.
+
+    The model was taught on items that the customer had to do with lately: of others it can only guess, from what is
+    known of the item and of the customer, and `candidate` is false.
+    """
 
     item_id: str
     probability: float = Field(ge=0, le=1)
-    known: bool
+    known: bool = Field(description="Whether the store knows anything of the item at `at`.")
+    candidate: bool = Field(description="Whether the customer had to do with it within the model's look-back.")
 
 
 class RankResponse(BaseModel):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, FailFast, Field
 
 from services.contract_parts import STRICT, EventId, ItemId, RequestId, Text, UserId, Word, example
 
@@ -58,7 +58,7 @@ class EventsRequest(BaseModel):
         }
     )
 
-    events: Annotated[list[EventBody], Field(min_length=1, max_length=500)]
+    events: Annotated[list[EventBody], Field(min_length=1, max_length=500), FailFast()]
 
 
 class EventReceipt(BaseModel):
@@ -100,7 +100,7 @@ class FeedbackRequest(BaseModel):
         {"outcomes": [{"request_id": "0f8fad5bd9cb469fa16570867728950e", "bought": True, "at": "2001-02-21T12:00:00Z"}]}
     )
 
-    outcomes: Annotated[list[Outcome], Field(min_length=1, max_length=1000)]
+    outcomes: Annotated[list[Outcome], Field(min_length=1, max_length=1000), FailFast()]
 
 
 class FeedbackResponse(BaseModel):

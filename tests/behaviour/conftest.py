@@ -1,0 +1,37 @@
+"""One server for all tests that only talk to it: the tiny shop, an outbox, a served log, no keys."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from intent_cli.bento_server import Bento, free_port, running
+from intent_cli.server_process import ServerProcess
+from services.event_intake import OUTBOX_VARIABLE
+from services.hashed_ids import KEY_VARIABLE
+from services.online_url import SqliteUrl
+from services.served_log import FOLDER_VARIABLE
+from tests.online_store import PROJECT, write_online_store
+from training.packaging.publish import publish
+
+
+@pytest.fixture(scope="session")
+def tiny_bento(tiny_bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bento:
+    """The tiny bundle, published, and its online store."""
+    folder = tmp_path_factory.mktemp("tiny_bento")
+    published = publish(tiny_bundle_folder, home=folder / "home")
+    write_online_store(folder / "online.db")
+    return Bento(published.bento, published.home, SqliteUrl(folder / "online.db", PROJECT))
+
+
+@pytest.fixture(scope="session")
+def open_server(tiny_bento: Bento, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that takes everything; what it wrote is in `serve.log` and `served` beside the outbox."""
+    folder = tmp_path_factory.mktemp("open_server")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(OUTBOX_VARIABLE, f"sqlite:///{folder}/outbox.db")
+        patch.setenv(FOLDER_VARIABLE, str(folder / "served"))
+        patch.setenv(KEY_VARIABLE, "a key of these tests alone")
+        with running(tiny_bento, free_port(), log=folder / "serve.log") as server:
+            server.folder = folder  # type: ignore[attr-defined]
+            yield server
