@@ -1,6 +1,6 @@
 # Every target a person or CI needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve bento test test-all test-faults check bench-point-in-time bench-online bench-ingest requirements clean
+.PHONY: help setup demo serve bento test test-all test-faults check bench-point-in-time bench-online bench-ingest bench-serving requirements clean
 
 OUT ?= artifacts/demo
 CONFIG ?= intent.toml
@@ -86,6 +86,9 @@ bench-online: setup ## the packed online stores beside raw reads and Feast's own
 
 bench-ingest: setup ## events per second and memory of each adapter beside DuckDB's own copy, in one run (about ten minutes)
 	@$(BIN)/python -m benchmarks.ingest
+
+bench-serving: setup ## the served bento beside a service that echoes and one of Feast and keras.predict, in one run (about eight minutes)
+	@$(BIN)/python -m benchmarks.serving --out $(OUT)
 
 requirements: ## compile requirements/*.in into pinned, hashed *.txt without index addresses (needs uv)
 	@for name in platform dev serving; do \

@@ -53,6 +53,11 @@ class ServerProcess:
         )
         self._family = {psutil.Process(self._server.pid)}
 
+    @property
+    def pid(self) -> int:
+        """The server's own process id; its workers are children."""
+        return self._server.pid
+
     def wait_until_ready(self) -> None:
         """Return when `/readyz` answers 200.
 

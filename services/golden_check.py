@@ -3,7 +3,7 @@
 It is also part of the warm-up: the first requests after start would otherwise be the slow ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from feature_repo.transforms.ragged import Ragged
 from services.scoring import Scorer
 from training.packaging.bundle import Bundle
 
-__all__ = ["TOLERANCE", "check_golden", "warm_up"]
+__all__ = ["TOLERANCE", "check_golden", "examples", "some_rows", "warm_up"]
 
 TOLERANCE = 1e-5
 _WARM_UP_ROWS = 32
@@ -29,7 +29,7 @@ def check_golden(bundle: Bundle, scorer: Scorer) -> float:
     """
     data = bundle.json("golden.json")
     try:
-        columns, at_us = _examples(bundle)
+        columns, at_us = examples(bundle)
         expected = {"ensemble": data["probability"], **data["members"]}
         scores = scorer.score(columns, at_us)
         got = {"ensemble": scores.probability, **scores.members}
@@ -49,23 +49,22 @@ def check_golden(bundle: Bundle, scorer: Scorer) -> float:
 
 def warm_up(bundle: Bundle, scorer: Scorer) -> None:
     """Score the stored examples one by one, as requests come: the first calls of a runtime are the slow ones."""
-    columns, at_us = _examples(bundle)
+    columns, at_us = examples(bundle)
     for row in range(min(len(at_us), _WARM_UP_ROWS)):
-        one = {name: _row(column, row) for name, column in columns.items()}
-        scorer.score(one, at_us[row : row + 1])
+        scorer.score(some_rows(columns, [row]), at_us[row : row + 1])
 
 
-def _examples(bundle: Bundle) -> tuple[dict[str, Any], NDArray[np.int64]]:
+def examples(bundle: Bundle) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """Return the stored inputs: the views' columns, and t in microseconds since 1970."""
     data = bundle.json("golden.json")
     columns = {name: _column(column) for name, column in data["columns"].items()}
     return columns, np.asarray(data["at_us"], np.int64)
 
 
-def _row(column: Any, row: int) -> Any:
-    if not isinstance(column, Ragged):
-        return column[row : row + 1]
-    cells = column.values[column.offsets[row] : column.offsets[row + 1]]
-    return Ragged(cells, np.array([0, len(cells)], np.int64))
+def some_rows(columns: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+    """Return these rows of the columns, in this order."""
+    index = np.asarray(rows, np.int64)
+    return {name: c.take(index) if isinstance(c, Ragged) else c[index] for name, c in columns.items()}
 
 
 def _column(column: Mapping[str, Any]) -> Any:
