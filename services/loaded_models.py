@@ -119,6 +119,7 @@ class LoadedModels:
     def _watch(self) -> None:
         seen, said = self._stamp(), time.monotonic()
         while not self._stop.wait(_LOOK_SECONDS):
+            self.metrics.flush()
             pause = RENEW_SECONDS if self.answering is not None else _AGAIN_SECONDS
             stamp = self._stamp()
             if stamp != seen or (self.answering is None and time.monotonic() - said > pause):

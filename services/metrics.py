@@ -3,10 +3,13 @@
 Every worker writes its figures to files of its own, and whichever worker is asked adds all of them up
 (`PROMETHEUS_MULTIPROC_DIR`, which BentoML sets). BentoML's own figures are off: they take any path that is asked for
 as a label, and a path may hold a customer's id. Here labels are routes, views, slots and models, and nothing else.
+
+A request only leaves its figures in a queue (a tenth of what writing them costs); `flush` writes what has gathered.
 """
 
 import os
 import threading
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +23,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _AGES = (60.0, 600.0, 3600.0, 6 * 3600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0, 90 * 86_400.0, 365 * 86_400.0)
 _SHARES = tuple(place / 20 for place in range(1, 20))
+_MOST_WAITING = 200_000
 _DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -58,34 +62,41 @@ class Metrics:
         self._children: dict[tuple[Any, ...], Any] = {}
         self._shown: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._waiting: deque[tuple[Any, float]] = deque(maxlen=_MOST_WAITING)  # the oldest are lost, if ever
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Note a whole request."""
-        self._child(self._requests, route, str(status)).observe(seconds)
+        self._waiting.append((self._child(self._requests, route, status), seconds))
 
     def stage(self, name: str, seconds: float) -> None:
         """Note how long a stage of a request took."""
-        self._child(self._stages, name).observe(seconds)
+        self._waiting.append((self._child(self._stages, name), seconds))
 
     def views(self, found: Mapping[str, ViewRows]) -> None:
         """Note the state and the age of every row that was looked up."""
         for name, rows in found.items():
-            for status, reason, age in zip(rows.status, rows.reason, rows.age_seconds.tolist(), strict=True):
-                self._child(self._rows, name, status, _word(reason)).inc()
-                if status == "fresh":
-                    self._child(self._ages, name).observe(age)
+            if len(rows.status) == 1:  # the usual case, in a tenth of the time
+                states = [((rows.status[0], rows.reason[0]), 1)]
+                ages = [rows.age_seconds[0]] if rows.status[0] == "fresh" else []
+            else:
+                states = list(Counter(zip(rows.status.tolist(), rows.reason.tolist(), strict=True)).items())
+                ages = rows.age_seconds[rows.status == "fresh"].tolist()
+            for (status, reason), count in states:
+                self._waiting.append((self._child(self._rows, name, status, _word(reason)), count))
+            child = self._child(self._ages, name)
+            for age in ages:
+                self._waiting.append((child, age))
 
     def scores(self, model: str, probability: Iterable[float]) -> None:
         """Note the probabilities that a model gave."""
         child = self._child(self._scores, model)
-        for value in probability:
-            child.observe(value)
+        self._waiting.extend([(child, value) for value in probability])
 
     def shadow(self, challenger: str, champions: Any, challengers: Any) -> None:
         """Note how far a challenger's probabilities are from the champion's."""
         child = self._child(self._shadows, challenger)
-        for difference in np.abs(np.asarray(champions) - np.asarray(challengers)).tolist():
-            child.observe(difference)
+        differences = np.abs(np.asarray(champions) - np.asarray(challengers)).tolist()
+        self._waiting.extend([(child, difference) for difference in differences])
 
     def shadow_left_out(self) -> None:
         """Note a batch that a challenger did not score."""
@@ -109,8 +120,22 @@ class Metrics:
         """Show whether the store's circuit is open."""
         self._circuit.set(int(is_open))
 
+    def flush(self) -> None:
+        """Write what requests left; at least once a second, beside them."""
+        gathered: dict[Any, list[float]] = {}
+        with self._lock:
+            while self._waiting:
+                child, value = self._waiting.popleft()
+                gathered.setdefault(child, []).append(value)
+            for child, values in gathered.items():
+                if hasattr(child, "observe"):
+                    _observe_all(child, values)
+                else:
+                    child.inc(sum(values))
+
     def exposition(self) -> bytes:
-        """Return the figures of all workers in Prometheus's text format."""
+        """Return the figures of all workers in Prometheus's text format; those of others are a second old."""
+        self.flush()
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return bytes(self._client.generate_latest(self._registry))
         from prometheus_client.multiprocess import MultiProcessCollector
@@ -121,13 +146,14 @@ class Metrics:
 
     def close(self) -> None:
         """Take this process out of what is shown of living workers; what it counted stays."""
+        self.flush()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             from prometheus_client.multiprocess import mark_process_dead
 
             mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
-    def _child(self, metric: Any, *labels: str) -> Any:
-        key = (id(metric), *labels)
+    def _child(self, metric: Any, *labels: Any) -> Any:
+        key = (metric, *labels)
         child = self._children.get(key)
         if child is None:
             child = self._children[key] = metric.labels(*labels)
@@ -145,6 +171,15 @@ class Metrics:
 
 
 _REASONS = ("absent", "newer than at", "expired", "other schema", "corrupt")
+
+
+def _observe_all(histogram: Any, values: list[float]) -> None:
+    """Do what `observe` does for each value: it takes one alone, and locks and writes two numbers for each."""
+    places = np.searchsorted(histogram._upper_bounds, values, side="left")
+    histogram._sum.inc(sum(values))
+    for place, count in enumerate(np.bincount(places)):
+        if count:
+            histogram._buckets[place].inc(int(count))
 
 
 def _word(reason: Any) -> str:
