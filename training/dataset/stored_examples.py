@@ -119,9 +119,12 @@ def one_after_the_other(earlier: Examples, later: Examples) -> Examples:
     """Return the anchors of `earlier`, then those of `later`; what is on disk stays there."""
     if not (isinstance(earlier, StoredExamples) and isinstance(later, StoredExamples)):
         return concatenate(earlier, later)
-    ours, theirs = ((one.user_id, one.anchor_us, one.label) for one in (earlier, later))
-    user_id, anchor_us, label = (np.concatenate(pair) for pair in zip(ours, theirs, strict=True))
-    return StoredExamples((*earlier.files, *later.files), (user_id, anchor_us, label), earlier.function)
+    keys = (
+        np.concatenate([earlier.user_id, later.user_id]),
+        np.concatenate([earlier.anchor_us, later.anchor_us]),
+        np.concatenate([earlier.label, later.label]),
+    )
+    return StoredExamples((*earlier.files, *later.files), keys, earlier.function)
 
 
 def _batches(file: _Rows) -> Iterator[pa.Table]:

@@ -27,7 +27,7 @@ from training.models.fit_encoding import fit_raw_table
 from training.models.parameters import real, whole
 from training.progress import Task
 
-__all__ = ["MEMBER", "BoostedTrees", "FittedTrees"]
+__all__ = ["FIXED", "MEMBER", "BoostedTrees", "FittedTrees", "xgboost_parameters"]
 
 FIXED: dict[str, Any] = {"objective": "binary:logistic", "eval_metric": "logloss", "tree_method": "hist"}
 # Chosen by log loss on five forward folds inside train and validation: shallow trees, large leaves, few columns each.
@@ -50,6 +50,10 @@ NO_WORSE = 1e-4
 # Where labels are few, a leaf of 100 would be the whole table: it then needs a fourteenth of all the information,
 # which the validation days of small logs chose over a hundredth.
 LEAST_SHARE = 0.07
+# The first, coarse trees: a twentieth of the rounds, each counting much.
+COARSE_ETA = 0.3
+COARSE_SHARE = 20
+LEAST_COARSE = 5
 # Below this many rows one thread is as fast as all, stays fast beside other processes (OpenMP's waiting threads made a
 # shared machine ten times slower), and adds up in one order, whatever the number of cores.
 ROWS_PER_THREAD = 500_000
@@ -144,20 +148,35 @@ def _grow(
     chosen: dict[str, Any],
     settings: FitSettings,
 ) -> FittedTrees:
-    """Grow trees twice: once from the dates' base rates, then from the levels that the first trees leave over."""
+    """Grow a few coarse trees from the dates' base rates, then all from the levels that the coarse ones leave over.
+
+    Levels need to know roughly how far apart the customers are, and no more: grown twice in full, the trees are the
+    same to the fourth digit of the loss.
+    """
     parts = {"train": _margins(tabular, train, xgb.QuantileDMatrix)}
     if stop is not None:
         parts["validation"] = _margins(tabular, stop, xgb.DMatrix)
-    booster: Any = None
-    curves: dict[str, Any] = {}
-    with settings.progress.task("boosted_trees", 2 * rounds, "rounds") as task:
-        for _ in range(2):
-            for part in parts.values():
-                part.update(booster)
-            booster, curves = _train(parts, rounds, chosen, settings.seed, task)
+    told = {
+        **FIXED,
+        **xgboost_parameters(chosen),
+        "min_child_weight": _leaf(train.label, chosen["min_child_weight"]),
+        "seed": settings.seed,
+        "base_score": 0.5,
+        "nthread": _threads(len(train)),
+    }
+    coarse = xgb.train(told | {"eta": COARSE_ETA}, parts["train"].matrix, max(rounds // COARSE_SHARE, LEAST_COARSE))
+    for part in parts.values():
+        part.update(coarse)
+    with settings.progress.task("boosted_trees", rounds, "rounds") as task:
+        booster, curves = _train(parts, rounds, told, task)
     parts["train"].update(booster)
     booster.set_param({"base_score": float(expit(pooled_level(parts["train"].margin, parts["train"].levels)))})
     return FittedTrees(tabular, booster, _history(curves, booster.num_boosted_rounds(), chosen), chosen)
+
+
+def xgboost_parameters(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return what of the member's parameters XGBoost is told as it is."""
+    return {name: value for name, value in chosen.items() if name not in ("rounds", "most_rounds")}
 
 
 def _margins(tabular: TabularEncoding, examples: Examples, kind: Any) -> _Margins:
@@ -169,22 +188,13 @@ def _threads(rows: int) -> int:
     return min(1 + rows // ROWS_PER_THREAD, os.cpu_count() or 1)
 
 
-def _train(
-    parts: dict[str, _Margins], rounds: int, chosen: dict[str, Any], seed: int, task: Task
-) -> tuple[Any, dict[str, Any]]:
+def _train(parts: dict[str, _Margins], rounds: int, told: dict[str, Any], task: Task) -> tuple[Any, dict[str, Any]]:
     curves: dict[str, Any] = {}
     calls: list[Any] = [_Rounds(task)]
     if "validation" in parts:
         calls.append(xgb.callback.EarlyStopping(rounds=PATIENCE))
     booster = xgb.train(
-        {
-            **FIXED,
-            **{name: value for name, value in chosen.items() if name not in ("rounds", "most_rounds")},
-            "min_child_weight": _leaf(parts["train"].matrix.get_label(), chosen["min_child_weight"]),
-            "seed": seed,
-            "base_score": 0.5,
-            "nthread": _threads(parts["train"].matrix.num_row()),
-        },
+        told,
         dtrain=parts["train"].matrix,
         num_boost_round=rounds,
         evals=[(part.matrix, name) for name, part in parts.items()],
@@ -197,7 +207,7 @@ def _train(
     return booster, curves
 
 
-def _leaf(label: NDArray[np.float32], most: float) -> float:
+def _leaf(label: NDArray[np.int8], most: float) -> float:
     """Return how much information (the sum of p (1 - p) over its rows) a leaf needs."""
     rate = float(label.mean())
     return min(most, LEAST_SHARE * len(label) * rate * (1 - rate))

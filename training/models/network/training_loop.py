@@ -17,7 +17,7 @@ from training.models.network.rows import Rows
 from training.models.network.scorer import Scorer
 from training.progress import Task
 
-__all__ = ["Judge", "Labels", "train_network"]
+__all__ = ["Judge", "Labels", "Training", "train_network"]
 
 LAST_RATE = 0.02  # share of the step size that is left after the last epoch
 AVERAGED_OVER = 0.99
@@ -52,7 +52,7 @@ def train_network(
     It is trained for `epochs`, or until `judge` sees no better loss for `patience` of them; then the averaged weights
     of the best epoch are kept.
     """
-    training = _Training(build, rows, labels, chosen)
+    training = Training(build, rows, labels, chosen)
     history, best, kept = History("epoch"), np.inf, None
     for epoch in range(epochs):
         history.train.append(training.run_epoch())
@@ -75,7 +75,7 @@ def train_network(
     return training.averaged, training.scorer, history
 
 
-class _Training:
+class Training:
     """One network in training, and beside it the moving average of its weights, which is what gets used.
 
     Averaged weights are steadier than those of any step, from seed to seed and from week to week.
