@@ -5,6 +5,7 @@ from typing import Any
 
 from intent_cli.commands.adapters import adapters
 from intent_cli.commands.apply import apply
+from intent_cli.commands.compare import compare
 from intent_cli.commands.consistency import consistency
 from intent_cli.commands.dataset import dataset
 from intent_cli.commands.evaluate import evaluate
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
         tune,
         train,
         evaluate,
+        compare,
         figures,
         publish,
         promote,

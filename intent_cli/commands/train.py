@@ -1,5 +1,6 @@
 """`intent train`: the members, and how to combine them."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,9 +9,18 @@ from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
 
 __all__ = ["train"]
 
+Tuned = Annotated[
+    Path | None, typer.Option("--tuned", metavar="FILE", help="Members and settings as `intent tune` left them.")
+]
+Seeds = Annotated[
+    int, typer.Option("--seeds", min=1, max=20, metavar="N", help="Fit with so many seeds, to see the spread.")
+]
+
 
 def train(
     members: Annotated[list[str] | None, typer.Option("--member", help="Only this member; may be repeated.")] = None,
+    tuned: Tuned = None,
+    seeds: Seeds = 1,
     config: Config = DEFAULT_CONFIG,
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,
@@ -18,18 +28,24 @@ def train(
     """Fit every member, and choose by rolling-origin log loss how they are combined and recalibrated.
 
     Example: intent train --config intent.toml --out artifacts/demo
+
+    Example: intent train --tuned artifacts/demo/tuned.json --seeds 3
     """
     from dataclasses import asdict
 
     from intent_cli.progress import progress
     from intent_cli.reports import report
-    from training.pipelines.fit import fit_run
+    from training.pipelines.fit import fit_run, repeat_run
     from training.pipelines.stages import measured
     from training.settings import Settings
+    from training.tuning.tuned_settings import with_tuned
 
     settings = Settings.load(config)
+    if tuned is not None:
+        settings = with_tuned(settings, tuned)
     with measured("train", out) as stage:
         trained, stage.rows = fit_run(settings, out, members, progress(as_json))
+        repeat_run(settings, out, members, seeds, progress(as_json))
     figures = {name: asdict(found) for name, found in trained.validation.items()}
     report(as_json, {"validation": figures, "ensemble": trained.ensemble.to_json()}, stage)
     if as_json:

@@ -31,6 +31,7 @@ def run_card(question: str, metrics: Mapping[str, Any], training: Mapping[str, A
     lines += [f"* fitted on {'train and validation' if training.get('refitted_on_validation') else 'train alone'}"]
     lines += ["", "## Figures on the test period", "", "95 % intervals by a bootstrap over customers.", ""]
     lines += _table(metrics["test"], _MEASURES)
+    lines += _seeds(metrics.get("seeds", {}))
     lines += _further(metrics.get("further", {}))
     lines += _fairness(metrics.get("fairness", ()))
     lines += _robustness(metrics.get("robustness", {}))
@@ -50,6 +51,17 @@ def _further(further: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return []
     said = "Each member's threshold has the highest F1 on the validation period."
     return ["", "## Decisions", "", said, "", *_table(further, _DECIDES)]
+
+
+def _seeds(seeds: Mapping[str, Any]) -> list[str]:
+    if not seeds:
+        return ["", "One training: how much of a network's figure is its seed's luck is not known."]
+    lines = ["", f"Mean and standard deviation over the seeds {', '.join(map(str, seeds['seeds']))}:", ""]
+    lines += ["| | " + " | ".join(_MEASURES) + " |", "| --- |" + " ---: |" * len(_MEASURES)]
+    for member, figures in seeds["members"].items():
+        cells = (f"{figures[name]['mean']:.4f} ± {figures[name]['deviation']:.4f}" for name in _MEASURES)
+        lines.append(f"| {member} | {' | '.join(cells)} |")
+    return lines
 
 
 def _fairness(tables: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -32,6 +32,7 @@ from training.packaging.run_card import run_card
 from training.pipelines.build_dataset import read_split, read_test_labels
 from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
 from training.pipelines.robustness import robustness_of
+from training.pipelines.seeds import over_seeds
 from training.pipelines.stages import read_stages
 from training.pipelines.task_features import examples_of
 from training.pipelines.validation_thresholds import validation_thresholds
@@ -81,6 +82,7 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         write_parquet(out / "test_predictions.parquet", predictions.to_table())
         write_json(out / "slices.json", evaluation.slices_json())
         further = {"further": evaluation.further_json(), "fairness": [table.to_json() for table in fairness]}
+        further["seeds"] = over_seeds(out, predictions, settings.seed, training)
         metrics = _write_metrics(
             out,
             settings,
@@ -114,8 +116,8 @@ def _fairness(test: pa.Table, predictions: Predictions, thresholds: Mapping[str,
 def _write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> dict[str, Any]:
     """Write `metrics.json`, and return it.
 
-    data, splits, test, paired, further, fairness, robustness (if tested), training (the digest of what was judged),
-    stages, seed.
+    data, splits, test, paired, further, fairness, seeds (empty for one), robustness (if tested), training (the digest
+    of what was judged), stages, seed.
     """
     manifest = json.loads((out / "dataset" / "manifest.json").read_text())
     data = {"data": _card(out), "splits": manifest["splits"]}
@@ -229,6 +231,7 @@ def _report(
         seed=settings.seed,
         fairness=fairness,
         robustness=metrics.get("robustness", {}),
+        seeds=metrics["seeds"],
     )
 
 

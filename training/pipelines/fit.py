@@ -19,6 +19,7 @@ from training.evaluation.predictions import ENSEMBLE, PREFIX, Predictions
 from training.models import members_for
 from training.models.contract import FitSettings
 from training.pipelines.folds import cross_validate
+from training.pipelines.seeds import fit_more_seeds, forget_seeds
 from training.pipelines.table_dataset import read_table
 from training.pipelines.task_features import examples_of_split
 from training.pipelines.train import Trained, export_members, train
@@ -26,7 +27,15 @@ from training.progress import Progress
 from training.settings import Settings
 from training.tasks import task_named
 
-__all__ = ["ENSEMBLE_FILE", "TEST_SCORES", "TRAINING", "VALIDATION_PREDICTIONS", "fit_run", "require_whole_training"]
+__all__ = [
+    "ENSEMBLE_FILE",
+    "TEST_SCORES",
+    "TRAINING",
+    "VALIDATION_PREDICTIONS",
+    "fit_run",
+    "repeat_run",
+    "require_whole_training",
+]
 
 TEST_SCORES = "test_scores.parquet"
 VALIDATION_PREDICTIONS = "validation_predictions.parquet"
@@ -46,13 +55,9 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
         InputError: a member is not known, or a parameter of one.
     """
     task = task_named(settings.task.name)
-    train_set, validation = (
-        examples.dated(task.dates(examples.anchor_us, settings))
-        for examples in (examples_of_split(settings, out, split) for split in ("train", "validation"))
-    )
+    train_set, validation = _periods(settings, out)
     told = FitSettings(settings.task.days, settings.seed, progress, task.core_features, settings.features.impute)
-    chosen = members or settings.train.members
-    chosen = list(chosen or members_for(task.name, sequences=bool(train_set.sample.sequences)))
+    chosen = _pool(settings, members, train_set)
     trained = train(train_set, validation, chosen, told, settings.members, settings.train.origins)
     test = examples_of_split(settings, out, "test")
     if isinstance(task.rule, TableRule):
@@ -64,6 +69,43 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     write_parquet(out / VALIDATION_PREDICTIONS, _forward(trained).to_table())
     write_json(out / TRAINING, _record(trained) | {"digest": _digest(out)})  # last: with it the training is whole
     return trained, len(train_set) + len(validation) + len(test)
+
+
+def repeat_run(settings: Settings, out: Path, members: list[str] | None, count: int, progress: Progress) -> None:
+    """Train `count` - 1 times more, with the seeds that follow the run's; keep what each gives at the test anchors.
+
+    Nothing else of them is kept: what is exported and served is the run's own training. Repetitions of an earlier
+    training are removed.
+    """
+    if count == 1:
+        forget_seeds(out)
+        return
+    task = task_named(settings.task.name)
+    train_set, validation = _periods(settings, out)
+    chosen = _pool(settings, members, train_set)
+
+    def scores(seed: int) -> pa.Table:
+        told = FitSettings(settings.task.days, seed, progress, task.core_features, settings.features.impute)
+        again = train(train_set, validation, chosen, told, settings.members, settings.train.origins)
+        return _scores(again, examples_of_split(settings, out, "test"))
+
+    fit_more_seeds(out, settings.seed, count, require_whole_training(out), scores)
+
+
+def _pool(settings: Settings, members: list[str] | None, train_set: Examples) -> list[str]:
+    """Return the members named, else those of [train], else all that can answer the task."""
+    chosen = members or settings.train.members
+    return list(chosen or members_for(settings.task.name, sequences=bool(train_set.sample.sequences)))
+
+
+def _periods(settings: Settings, out: Path) -> tuple[Examples, Examples]:
+    """Return train and validation, each anchor under its date."""
+    task = task_named(settings.task.name)
+    train_set, validation = (
+        examples.dated(task.dates(examples.anchor_us, settings))
+        for examples in (examples_of_split(settings, out, split) for split in ("train", "validation"))
+    )
+    return train_set, validation
 
 
 def require_whole_training(out: Path) -> str:

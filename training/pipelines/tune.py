@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from training.atomic import write_json
 from training.dataset.examples import Examples
 from training.models import member, members_for
 from training.models.contract import FitSettings
-from training.pipelines.build_dataset import read_split
-from training.pipelines.task_features import examples_of
+from training.models.told_member import told_member
+from training.pipelines.task_features import examples_of_split
 from training.progress import Progress, Silent
 from training.settings import Settings
 from training.tasks import task_named
@@ -74,7 +74,7 @@ def tune_member(
         SplitError: the training period has no dates to judge by.
     """
     examples, told = _training_period(settings, out)
-    one = _contender(out, name, examples, told, options)
+    one = _contender(settings, out, name, examples, told, options)
     if not one.trials.space:
         raise InputError(f"Member {name!r} has nothing to tune; expected one with parameters: {_tunable(settings)}.")
     with progress.task(f"tuning {name}", options.budget.trials or 0, "trials") as task:
@@ -94,8 +94,9 @@ def tune_auto(
         InputError: as `tune_member`; or no time is given.
     """
     examples, told = _training_period(settings, out)
-    names = members or members_for(settings.task.name, sequences=bool(examples.features.sequences))
-    contenders = [_contender(out, name, examples, told, options) for name in names]
+    answer = members_for(settings.task.name, sequences=bool(examples.sample.sequences))
+    names = members or settings.train.members or answer
+    contenders = [_contender(settings, out, name, examples, told, options) for name in names]
     with progress.task("tuning together", 0, "trials") as task:
         record = tune_together(contenders, options.budget, task)
     for name, study in record.studies.items():
@@ -106,16 +107,20 @@ def tune_auto(
 
 def _training_period(settings: Settings, out: Path) -> tuple[Examples, FitSettings]:
     task = task_named(settings.task.name)
-    examples = examples_of(settings, out, read_split(out, "train"))
+    examples = examples_of_split(settings, out, "train")
     told = FitSettings(settings.task.days, settings.seed, Silent(), task.core_features, settings.features.impute)
     return examples.dated(task.dates(examples.anchor_us, settings)), told
 
 
-def _contender(out: Path, name: str, examples: Examples, told: FitSettings, options: TuneOptions) -> Contender:
-    found = member(name)
+def _contender(
+    settings: Settings, out: Path, name: str, examples: Examples, told: FitSettings, options: TuneOptions
+) -> Contender:
+    told = replace(told, parameters=settings.members.get(name, {}))
+    found = told_member(name, settings.members).found
     if options.sampler not in SAMPLERS:
         raise InputError(f"Sampler {options.sampler!r} is not known; expected one of {', '.join(SAMPLERS)}.")
-    space = searched(name, found.parameters, options.only)
+    as_told = [replace(one, default=told.parameters.get(one.name, one.default)) for one in found.parameters]
+    space = searched(name, as_told, options.only)
     folds = forward_folds(examples, told.horizon_days, options.folds)
     identity = Identity(name, fingerprint(space), _data(out), require_score(options.metric), len(folds))
     study_name = options.name or name

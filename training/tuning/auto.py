@@ -24,7 +24,7 @@ from training.tuning.record import StudyRecord
 from training.tuning.scores import anchor_scores, compare
 from training.tuning.trials import Budget, Trials, default_trial, judged_rows
 
-__all__ = ["AutoRecord", "Contender", "tune_together"]
+__all__ = ["AutoRecord", "Contender", "spend", "tune_together"]
 
 ROUNDS = 3
 
@@ -64,18 +64,34 @@ class AutoRecord:
         return {**self.__dict__, "studies": studies}
 
 
-def tune_together(contenders: Sequence[Contender], budget: Budget, task: Task) -> AutoRecord:
+def spend(one: Contender, seconds: float, task: Task) -> None:
+    """Run trials of `one` for so many seconds."""
+    one.trials.run(one.study, Budget(trials=None, seconds=seconds), task)
+
+
+def tune_together(
+    contenders: Sequence[Contender],
+    budget: Budget,
+    task: Task,
+    how: Callable[[Contender, float, Task], None] = spend,
+) -> AutoRecord:
     """Spend the budget's seconds on `contenders`, and return what to fit; trials of earlier calls count.
 
+    `how` spends a member's share of a round.
+
     Raises:
-        InputError: the budget has no seconds, or no member was judged.
+        InputError: the budget has no seconds, or there is no member.
     """
     if budget.seconds is None:
         raise InputError("Tuning members together needs a time; got none. Say how long, such as --budget 30m.")
     ends = budget.deadline(time.monotonic())
-    reached = [one for one in contenders if _judged(one, ends, task)]
+    reached: list[Contender] = []
+    for one in contenders:
+        if not reached or time.monotonic() < ends or default_trial(one.study) is not None:
+            one.trials.run(one.study, Budget(trials=0, seconds=None), task)  # the defaults alone
+            reached.append(one)
     if not reached:
-        raise InputError("No member could be judged; expected at least one. Name members that answer this task.")
+        raise InputError("There is no member to tune; expected at least one. Name members that answer this task.")
     rounds, left = [], [one for one in reached if one.trials.space]
     for number in range(ROUNDS):
         share = max(ends - time.monotonic(), 0.0) / (ROUNDS - number) / max(len(left), 1)
@@ -83,22 +99,10 @@ def tune_together(contenders: Sequence[Contender], budget: Budget, task: Task) -
             break
         rounds.append(tuple(one.name for one in left))
         for one in left:
-            _spend(one, share, task)
+            how(one, share, task)
         left = _those_that_matter(left, reached)
     left_out = tuple(one.name for one in contenders if one not in reached)
     return _outcome(reached, tuple(rounds), left_out)
-
-
-def _judged(one: Contender, ends: float, task: Task) -> bool:
-    """Judge the defaults, if there is time left or they were judged before."""
-    if default_trial(one.study) is None and time.monotonic() >= ends:
-        return False
-    one.trials.run(one.study, Budget(trials=0, seconds=None), task)
-    return True
-
-
-def _spend(one: Contender, seconds: float, task: Task) -> None:
-    one.trials.run(one.study, Budget(trials=None, seconds=seconds), task)
 
 
 def _those_that_matter(left: list[Contender], reached: list[Contender]) -> list[Contender]:

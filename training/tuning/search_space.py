@@ -77,13 +77,25 @@ def grid_points(space: Sequence[Parameter], seed: int) -> Iterator[dict[str, Val
     a grid of more than 20,000 points as many are drawn.
     """
     axes = [_axis(parameter) for parameter in space]
-    size = math.prod(map(len, axes))
-    for place in random.Random(seed).sample(range(size), min(size, _GRID_AT_MOST)):  # noqa: S311 (no secret)
+    for place in _shuffled(math.prod(map(len, axes)), random.Random(seed)):  # noqa: S311 (no secret)
         point: dict[str, Value] = {}
         for parameter, axis in zip(space, axes, strict=True):
             place, number = divmod(place, len(axis))
             point[parameter.name] = axis[number]
         yield point
+
+
+def _shuffled(size: int, source: random.Random) -> Iterator[int]:
+    """Yield numbers below `size` in random order, each once, at most 20,000; `size` may be of any magnitude."""
+    if size <= _GRID_AT_MOST:
+        yield from source.sample(range(size), size)
+        return
+    seen: set[int] = set()
+    while len(seen) < _GRID_AT_MOST:
+        place = source.randrange(size)
+        if place not in seen:
+            seen.add(place)
+            yield place
 
 
 def _axis(parameter: Parameter) -> list[Value]:

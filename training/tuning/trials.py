@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from training.atomic import write_bytes
 from training.dataset.examples import Examples
+from training.ensemble.forward_predictions import predict as forward_predict
 from training.models.contract import FitSettings, Member, Parameter, Value
 from training.progress import Task
 from training.tuning.forward_folds import Fold
@@ -42,7 +43,11 @@ class Budget:
 
 @dataclass(frozen=True)
 class Trials:
-    """All that the trials of one study share. `folder` keeps what each finished trial predicted, for comparisons."""
+    """All that the trials of one study share.
+
+    `settings.parameters` are told in every trial, but for those that are searched. `folder` keeps what each finished
+    trial predicted, for comparisons.
+    """
 
     member: Member
     space: tuple[Parameter, ...]
@@ -132,7 +137,7 @@ class Trials:
 
     def _predictor(self, values: dict[str, Value]) -> Callable[[int], Floats]:
         """Return what predicts a fold's judged rows: fitted as a run fits, with early stopping and then anew."""
-        told = replace(self.settings, parameters=values)
+        told = replace(self.settings, parameters={**self.settings.parameters, **values})
 
         def predict(number: int) -> Floats:
             fold, examples = self.folds[number], self.examples
@@ -140,7 +145,7 @@ class Trials:
             fitted = self.member.fit(examples.take(fold.fit), stop, told)
             if stop is not None:
                 fitted = fitted.refit(examples.take(fold.known), told)
-            return fitted.predict_proba(examples.features.take(fold.judged))
+            return forward_predict(fitted, examples.take(fold.judged))
 
         return predict
 

@@ -10,8 +10,9 @@ from feature_repo.errors import SettingsError
 from training.atomic import write_json
 from training.models import member
 from training.models.contract import Value, chosen_parameters
+from training.settings import Settings
 
-__all__ = ["TUNED", "TunedSettings", "as_toml", "read_tuned", "write_tuned"]
+__all__ = ["TUNED", "TunedSettings", "as_toml", "read_tuned", "with_tuned", "write_tuned"]
 
 TUNED = "tuned.json"
 
@@ -58,6 +59,19 @@ def read_tuned(path: Path) -> TunedSettings:
     for name in settings.chosen:
         member(name)
     return settings
+
+
+def with_tuned(settings: Settings, path: Path) -> Settings:
+    """Return `settings` with the members, and what each is told, of the file at `path`; of one parameter it wins.
+
+    Raises:
+        SettingsError, InputError: as `read_tuned`.
+    """
+    tuned = read_tuned(path)
+    names = {*settings.members, *tuned.members}
+    members = {name: {**settings.members.get(name, {}), **tuned.members.get(name, {})} for name in sorted(names)}
+    train = settings.train.model_copy(update={"members": tuned.chosen}) if tuned.chosen else settings.train
+    return settings.model_copy(update={"members": members, "train": train})
 
 
 def as_toml(members: Mapping[str, Mapping[str, Value]]) -> str:

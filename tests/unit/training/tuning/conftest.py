@@ -1,0 +1,98 @@
+"""A member whose best setting is known, and a training period of eight weekly dates that costs nothing to fit."""
+
+import os
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feature_repo.transforms.customer import CustomerFeatures
+from training.dataset.examples import Examples
+from training.models.contract import FitSettings
+from training.models.parameters import flag, one_of, real, whole
+from training.progress import Silent
+from training.tuning.forward_folds import forward_folds
+from training.tuning.search_space import fingerprint, searched
+from training.tuning.study import Identity, open_study
+from training.tuning.trials import Trials
+
+WEEK_US = 7 * 86_400_000_000
+
+
+def weekly_examples(customers: int = 300, dates: int = 8, seed: int = 2) -> Examples:
+    random = np.random.default_rng(seed)
+    who, week = np.tile(np.arange(customers), dates), np.repeat(np.arange(dates), customers)
+    taste = random.normal(size=customers)[who]
+    label = (random.random(len(who)) < 1 / (1 + np.exp(1.5 - taste))).astype(np.int8)
+    features = CustomerFeatures({"taste": taste}, {}, {}, len(who))
+    return Examples(np.array([f"c{one}" for one in who], object), week.astype(np.int64) * WEEK_US, label, features)
+
+
+@dataclass
+class Known:
+    """Predicts best at slope 1; `trouble` = what happens in a fit where `harm` is on."""
+
+    name: str = "known"
+    trouble: str = ""
+    seen: list[int] = field(default_factory=list)
+    parameters = (
+        real("slope", 0.2, 0.01, 10.0, "of the log-odds", log=True),
+        whole("noise", 0, 0, 3, "of no use"),
+        one_of("kind", "a", ("a", "b"), "of no use"),
+        flag("harm", False, "brings the trouble"),
+        whole("most", 7, 1, 9, "not searched", searched=False),
+    )
+
+    def fit(self, train, validation, settings: FitSettings):
+        told = dict(settings.parameters)
+        if told.get("harm"):
+            bring(self.trouble)
+        return Slope(told.get("slope", 0.2))
+
+
+@dataclass
+class Slope:
+    slope: float
+
+    def refit(self, examples, settings):
+        return self
+
+    def predict_proba(self, features):
+        return 1 / (1 + np.exp(1.5 - self.slope * features.numeric["taste"]))
+
+
+def bring(trouble: str) -> None:
+    if trouble == "memory":
+        raise MemoryError("cannot have 3 TiB")
+    if trouble == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if trouble == "error":
+        raise ValueError("the loss is not a number")
+
+
+@pytest.fixture(scope="session")
+def examples() -> Examples:
+    return weekly_examples()
+
+
+@pytest.fixture
+def make(examples, tmp_path):
+    """Return a function that opens a study of a `Known` member and its trials, below the test's folder."""
+
+    def made(sampler="tpe", *, trouble="", only=(), seed=1, folder: Path = tmp_path, member=None):
+        known = member or Known(trouble=trouble)
+        space, folds = searched(known.name, known.parameters, only), forward_folds(examples, 7.0)
+        identity = Identity(known.name, fingerprint(space), "data", "log_loss", len(folds))
+        study = open_study(f"sqlite:///{folder / 'studies.db'}", known.name, sampler, identity, seed)
+        kept = folder / known.name
+        kept.mkdir(exist_ok=True)
+        return study, Trials(known, space, examples, folds, FitSettings(7.0, seed), "log_loss", sampler, kept), identity
+
+    return made
+
+
+@pytest.fixture
+def nobody():
+    return Silent().task("", 0, "")

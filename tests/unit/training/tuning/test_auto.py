@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+from feature_repo.errors import InputError
+from tests.unit.training.tuning.conftest import Known
+from training.models.parameters import real
+from training.tuning.auto import Contender, tune_together
+from training.tuning.record import record_of
+from training.tuning.trials import Budget, finished
+
+
+def contender(make, member):
+    study, trials, identity = make(member=member)
+    return Contender(member.name, study, trials, lambda: record_of(study, trials, identity))
+
+
+def four_trials(one, seconds, task):
+    assert 0 < seconds <= 600
+    one.trials.run(one.study, Budget(len(finished(one.study)) + 4, None), task)
+
+
+@pytest.fixture
+def contenders(make):
+    useless = Known(name="useless")
+    useless.parameters = (real("other", 0.1, 0.05, 0.2, "changes nothing"),)
+    fixed = Known(name="fixed")
+    fixed.parameters = ()
+    return [contender(make, member) for member in (Known(), useless, fixed)]
+
+
+def test_time_goes_to_those_that_matter_and_the_best_are_chosen(contenders, nobody):
+    found = tune_together(contenders, Budget(None, 600.0), nobody, four_trials)
+    assert found.rounds[0] == ("known", "useless")
+    assert found.rounds[-1] == ("known",)
+    assert found.chosen == ("known",)
+    assert found.studies["known"].better
+    assert found.best_member == "known"
+    assert found.ensemble <= found.best + 1e-9
+    assert found.left_out == ()
+    assert len(finished(contenders[2].study)) == 1
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_without_time_at_least_one_is_judged_and_the_others_are_named(contenders, nobody):
+    with pytest.raises(InputError, match="needs a time"):
+        tune_together(contenders, Budget(3, None), nobody)
+    with pytest.raises(InputError, match="no member to tune"):
+        tune_together([], Budget(None, 1.0), nobody)
+    found = tune_together(contenders, Budget(None, 0.0), nobody)
+    assert found.left_out == ("useless", "fixed")
+    assert found.chosen == ("known",)

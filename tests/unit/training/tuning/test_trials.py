@@ -1,0 +1,187 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+
+from feature_repo.errors import DependencyDown, InputError
+from tests.unit.training.tuning.conftest import Known
+from training.models.parameters import real
+from training.tuning.own_process import CutByBudget, OutOfMemory, TrialFailed, each_in_own_process
+from training.tuning.record import record_of
+from training.tuning.trials import Budget, default_trial, finished
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+def test_finds_what_is_better_than_the_defaults(sampler, make, nobody):
+    study, trials, identity = make(sampler, only=("slope",) if sampler == "grid" else ())
+    trials.run(study, Budget(9, None), nobody)
+    record = record_of(study, trials, identity)
+    assert record.defaults["slope"] == 0.2
+    assert record.best < record.default
+    assert record.better
+    assert record.chosen["slope"] > 0.3
+    assert record.difference == pytest.approx(record.best - record.default, abs=1e-6)
+    assert sum(record.counts.values()) == (4 if sampler == "grid" else 9)  # a grid of four points ends by itself
+    json.dumps(record.to_json(), allow_nan=False)
+
+
+def test_pruned_trials_are_counted_and_end_early(make, nobody):
+    study, trials, identity = make("random", seed=5)
+    trials.run(study, Budget(12, None), nobody)
+    counts = record_of(study, trials, identity).counts
+    assert counts["pruned"] > 0
+    for trial in finished(study):
+        if trial.state == optuna.trial.TrialState.PRUNED:
+            assert len(trial.intermediate_values) < len(trials.folds)
+
+
+@pytest.mark.parametrize(("trouble", "counted"), [("memory", "out of memory"), ("killed", "out of memory"),
+                                                  ("error", "failed")])  # fmt: skip
+def test_a_trial_that_goes_wrong_is_counted_and_the_study_goes_on(trouble, counted, make, nobody):
+    study, trials, identity = make("random", trouble=trouble)
+    trials.run(study, Budget(7, None), nobody)
+    record = record_of(study, trials, identity)
+    assert sum(record.counts.values()) == 7
+    assert record.counts[counted] > 0
+    assert record.counts["complete"] > 1
+    assert any("message" in trial for trial in record.trials if trial["state"] == counted)
+
+
+def test_defaults_that_cannot_be_fitted_end_it(make, nobody):
+    class Broken(Known):
+        def fit(self, train, validation, settings):
+            raise ValueError("no such solver")
+
+    study, trials, _ = make(member=Broken(name="broken"))
+    with pytest.raises(TrialFailed, match=r"The defaults of member 'broken' cannot be fitted .* no such solver"):
+        trials.run(study, Budget(3, None), nobody)
+
+
+def test_a_study_goes_on_where_it_was(make, nobody):
+    study, trials, _ = make()
+    trials.run(study, Budget(4, None), nobody)
+    study, trials, identity = make()
+    assert len(finished(study)) == 4
+    trials.run(study, Budget(6, None), nobody)
+    assert len(finished(study)) == 6
+    assert record_of(study, trials, identity).standard_error is not None
+    for path in trials.folder.iterdir():
+        path.unlink()  # another machine has the study, but not what its trials predicted
+    assert record_of(study, trials, identity).standard_error is None
+
+
+def test_a_time_is_kept_but_for_the_defaults(make, nobody):
+    study, trials, _ = make()
+    trials.run(study, Budget(None, 0.0), nobody)
+    assert [trial.number for trial in finished(study)] == [default_trial(study).number]
+
+
+def test_a_study_of_another_space_is_refused(make):
+    make()
+    narrowed = Known()
+    narrowed.parameters = (real("slope", 0.2, 0.1, 1.0, ""), *Known.parameters[1:])
+    with pytest.raises(InputError, match="Study 'known' is of another search space"):
+        make(member=narrowed)
+
+
+def test_addresses_that_are_none_are_told(make, tmp_path):
+    from training.tuning.study import Identity, open_study
+
+    identity = Identity("known", "", "", "log_loss", 3)
+    with pytest.raises(InputError, match="Expected an address of SQLAlchemy"):
+        open_study("somewhere", "known", "tpe", identity, 1)
+    with pytest.raises(InputError, match="oracel"):
+        open_study("oracel://host/db", "known", "tpe", identity, 1)
+    with pytest.raises(DependencyDown) as problem:
+        open_study("postgresql+psycopg://someone:secret@127.0.0.1:1/db", "known", "tpe", identity, 1)
+    assert "secret" not in str(problem.value)
+
+
+@pytest.mark.skipif(not os.environ.get("INTENT_TEST_POSTGRES_URL"), reason="needs INTENT_TEST_POSTGRES_URL")
+def test_a_study_lives_in_postgresql_as_well(nobody):
+    from training.tuning.study import Identity, open_study
+
+    url = os.environ["INTENT_TEST_POSTGRES_URL"].replace("postgresql://", "postgresql+psycopg://")
+    identity = Identity("known", "", "", "log_loss", 3)
+    study = open_study(url, f"known-{os.getpid()}", "tpe", identity, 1)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    again = open_study(url, f"known-{os.getpid()}", "tpe", identity, 1)
+    assert len(again.trials) == 1
+    optuna.delete_study(study_name=f"known-{os.getpid()}", storage=url)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import tests.unit.training.tuning.conftest as shared
+folder = Path(sys.argv[1])
+class Slow(shared.Known):
+    def fit(self, *told):
+        time.sleep(0.2)
+        return super().fit(*told)
+from training.models.contract import FitSettings
+from training.progress import Silent
+from training.tuning.forward_folds import forward_folds
+from training.tuning.search_space import fingerprint, searched
+from training.tuning.study import Identity, open_study
+from training.tuning.trials import Budget, Trials
+examples, member = shared.weekly_examples(), Slow()
+space, folds = searched(member.name, member.parameters), forward_folds(examples, 7.0)
+identity = Identity(member.name, fingerprint(space), "data", "log_loss", len(folds))
+study = open_study(f"sqlite:///{folder / 'studies.db'}", member.name, "tpe", identity, 1)
+(folder / member.name).mkdir()
+trials = Trials(member, space, examples, folds, FitSettings(7.0, 1), "log_loss", "tpe", folder / member.name)
+trials.run(study, Budget(100, None), Silent().task("", 0, ""))
+"""
+
+
+def test_a_killed_tuning_goes_on_and_leaves_no_process(make, nobody, tmp_path):
+    killed = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and len(list(tmp_path.glob("known/*.npy"))) < 2:
+            time.sleep(0.05)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait(10)
+        before = len(list(tmp_path.glob("known/*.npy"))) - 1  # of the last one the study may not know yet
+        while time.monotonic() < deadline and alive(killed.pid):
+            time.sleep(0.05)
+        assert not alive(killed.pid)  # the trial's own process dies with its parent
+    finally:
+        if killed.poll() is None:
+            os.killpg(killed.pid, signal.SIGKILL)
+    study, trials, identity = make()
+    assert len(finished(study)) >= before
+    trials.run(study, Budget(before + 3, None), nobody)
+    assert len(finished(study)) == before + 3
+    assert record_of(study, trials, identity).counts["complete"] >= 2
+
+
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_deadline_ends_the_process():
+    def work(number):
+        time.sleep(30)
+
+    began = time.monotonic()
+    with pytest.raises(CutByBudget):
+        list(each_in_own_process(work, 1, began + 0.2))
+
+
+def test_what_killed_the_process_is_told():
+    with pytest.raises(OutOfMemory, match="ended by SIGKILL"):
+        list(each_in_own_process(lambda number: os.kill(os.getpid(), signal.SIGKILL), 1, time.monotonic() + 30))
