@@ -40,6 +40,25 @@ _SAYS = {
     "/events": "Take events as they happen",
     "/feedback": "Take what became of answers",
 }
+_LATER = {
+    "operationId": "feedback",
+    "requestBody": {"outcomes": [{"request_id": "$response.body#/request_id", "bought": True}]},
+    "description": "What became of the answer.",
+}
+_SEEN = {
+    "operationId": "score",
+    "requestBody": {"user_id": "$request.body#/events/0/user_id"},
+    "description": "The next score sees the events.",
+}
+_LINKS: dict[str, dict[str, Any]] = {
+    "/score": {"feedback": _LATER},
+    "/score_batch": {"feedback": _LATER},
+    "/rank": {"feedback": _LATER},
+    "/explain": {"feedback": _LATER},
+    "/events": {"score": _SEEN},
+}
+"""Which request follows which answer."""
+
 _READ = {
     "/livez": ("Whether the process lives", "text/plain"),
     "/readyz": ("Whether it can answer; `degraded` says why answers are not what they could be", "application/json"),
@@ -100,6 +119,7 @@ def _post(route: Route) -> dict[str, Any]:
             "200": {
                 "description": (route.response.__doc__ or "").split("\n")[0],
                 "content": {"application/json": {"schema": _reference(route.response)}},
+                "links": _LINKS.get(route.path, {}),
             }
         }
         | _problems(*_PROBLEMS),
