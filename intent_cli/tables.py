@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from training.evaluation.evaluate import Evaluation
     from training.evaluation.targets import CheckedTarget
     from training.pipelines.figures import Table
+    from training.simulator.distances import Distance
 
-__all__ = ["figure_lines", "metric_lines", "target_lines"]
+__all__ = ["distance_lines", "figure_lines", "metric_lines", "target_lines"]
 
 
 def metric_lines(evaluation: "Evaluation", metrics: "Sequence[str]", members: "Sequence[str]") -> list[str]:
@@ -57,11 +58,27 @@ def figure_lines(table: "Table") -> list[str]:
     lines = [f"{table.protocol} {table.rows:,} rows, {table.base_rate:.2%} positive."]
     lines.append("  " + " " * width + "".join(f"{name:>10}" for name in measures))
     for figure in table.figures:
-        who = figure.who if figure.kind == "ours" else f"reference: {figure.who}"
+        who = figure.who if figure.kind == "ours" else f"{figure.kind}: {figure.who}"
         told = (f"{value:10.4f}" if value is not None else f"{'':>10}" for value in figure.measures.values())
         lines.append(f"  {who:<{width}}{''.join(told)}".rstrip())
     if any(figure.kind == "reference" for figure in table.figures):
         lines.append("  references: plain scripts under the same protocol, on the same test rows")
+    if any(figure.kind == "ceiling" for figure in table.figures):
+        lines.append("  synthetic data; reached: share of the way in log loss from the training base rate to the best")
+        lines.append("  reachable, which rests on all events before the anchor; the hidden state is out of reach")
     if table.elsewhere:
         lines.append(f"  no reference has these rows; there are some for {', '.join(table.elsewhere)}")
+    return lines
+
+
+def distance_lines(found: "Sequence[Distance]") -> list[str]:
+    """One line for each statistic and real data set, and what the distances are."""
+    width = max(len(one.what) for one in found)
+    lines = [f"  {'':<{width}}  {'data set':<14}{'simulated':>11}{'real':>11}{'distance':>11}"]
+    lines += [
+        f"  {one.what:<{width}}  {one.data:<14}{one.simulated:11.4f}{one.real:11.4f}{one.distance:11.4f}"
+        for one in found
+    ]
+    lines.append("  distance: of medians, the largest difference of the cumulative shares (Kolmogorov-Smirnov);")
+    lines.append("  of types, half the sum of the differences of shares; else the difference")
     return lines

@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from feature_repo.events import TIMESTAMP
+from training.adapters import simulated_shop
 from training.data_settings import Data
 
 TA_FENG_HEADER = (
@@ -170,6 +172,37 @@ def _otto(folder: Path, rows: Sequence[Row]) -> Path:
     return file
 
 
+def _simulated_shop(folder: Path, rows: Sequence[Row]) -> Path:
+    """Two parts; items and customers are only what the events say."""
+    names = ("user_id", "event_timestamp", "item_id", "quantity", "revenue", "category")
+    beside = {"event_type": "purchase", "session_id": "s0000-1", "cost": 1.0, "currency": "EUR"}
+    lines = [dict(zip(names, row, strict=True)) | {"event_timestamp": noon(row[1])} | beside for row in rows]
+    numbers = {"quantity": pa.float64(), "revenue": pa.float64(), "cost": pa.float64(), "event_timestamp": TIMESTAMP}
+    schema = pa.schema([(name, numbers.get(name, pa.string())) for name in (*names, *beside)])
+    (folder / "events").mkdir(exist_ok=True)
+    for part, some in enumerate((lines[:2], lines[2:])):
+        pq.write_table(pa.Table.from_pylist(some, schema), folder / "events" / f"part-0000{part}.parquet")
+    for file, columns in {"items.parquet": simulated_shop.ITEMS, "users.parquet": simulated_shop.USERS}.items():
+        pq.write_table(pa.schema([(name, pa.string()) for name in columns]).empty_table(), folder / file)
+    manifest = {
+        "format": 1,
+        "synthetic": True,
+        "simulator_version": 1,
+        "parameters_sha256": "0" * 64,
+        "size": {"seed": 1},
+        "files": {f"events/part-0000{part}.parquet": "" for part in range(2)},
+    }
+    (folder / "simulation.json").write_text(json.dumps(manifest))
+    return folder / "simulation.json"
+
+
+def noon(day: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(f"{day}T12:00:00+00:00")
+    except ValueError:
+        return None
+
+
 def number(text: str) -> int:
     return int("".join(letter for letter in text if letter.isdigit()))
 
@@ -210,6 +243,7 @@ FORMATS = {
     "retailrocket": Format(_retailrocket, frozenset({"category"})),
     "yoochoose": Format(_yoochoose, frozenset(), event_type="view"),
     "otto": Format(_otto, frozenset(), whole_ids=True, names_everybody=True),
+    "simulated_shop": Format(_simulated_shop),
 }
 
 

@@ -20,6 +20,7 @@ from intent_cli.commands.promote import promote
 from intent_cli.commands.publish import publish
 from intent_cli.commands.score import score
 from intent_cli.commands.serve import serve
+from intent_cli.commands.simulate import simulate
 from intent_cli.commands.train import train
 from intent_cli.commands.tune import tune
 
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     for command in (
         init,
         adapters,
+        simulate,
         ingest,
         plan,
         apply,

@@ -16,7 +16,13 @@ BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NOT_HERE = {"make test", "make demo"}  # the tests themselves, and what the fixture `sample_run` ran already
 
 # Shops and moments of their own: on files each has a folder, on servers it would need a project.
-ON_FILES_ONLY = {"docs/adapters.md", "docs/activity_features.md", "docs/streaming.md", "docs/tasks.md"}
+ON_FILES_ONLY = {
+    "docs/adapters.md",
+    "docs/activity_features.md",
+    "docs/simulated_shop.md",
+    "docs/streaming.md",
+    "docs/tasks.md",
+}
 
 pytestmark = pytest.mark.end_to_end
 
@@ -69,7 +75,8 @@ def test_the_commands_of_the_page_run(page: str, sample_run) -> None:
                 sample_run.run(["python", "-c", text])
             else:
                 # A shop that a page makes up has too few customers to draw a sample of.
-                whole = "unset INTENT_SAMPLE; " if "--config artifacts/" in text else ""
+                made_up = "--config artifacts/" in text or "simulated_shop" in text
+                whole = "unset INTENT_SAMPLE; " if made_up else ""
                 command = whole + text.replace("127.0.0.1:3000", sample_run.address)
                 sample_run.run(["bash", "-euo", "pipefail", "-c", command])
     finally:

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.errors import SourceDataError
+from training.evaluation.ceiling import CEILING_FILE, read_ceiling, share_of_reachable
+from training.evaluation.metrics import probability_metrics
+from training.evaluation.predictions import Predictions
 from training.pipelines.folds import FOLDS
 from training.settings import Settings
 from training.tasks import task_named
@@ -15,10 +18,13 @@ __all__ = ["Figure", "Table", "figures_of"]
 
 MEASURES = ("roc_auc", "pr_auc", "log_loss", "ece")
 
+REACHED = "reached"
+"""The share of the reachable reduction in log loss, from a constant to the ceiling; of a simulated shop alone."""
+
 
 @dataclass(frozen=True)
 class Figure:
-    """One line: who, on what kind of line (`ours` or `reference`), and its measures, None where they are not told."""
+    """One line: who, on what kind of line (`ours`, `ceiling`, `reference`), and its measures, None if not told."""
 
     who: str
     kind: str
@@ -55,7 +61,8 @@ def figures_of(settings: Settings, out: Path) -> list[Table]:
     test = metrics["splits"]["test"]
     question = task_named(settings.task.name).question(settings)
     ours = {name: {measure: values[measure] for measure in MEASURES} for name, values in metrics["test"].items()}
-    tables = [_table(f"{question} Out of time.", test["anchors"], test["base_rate"], ours, known)]
+    best = _ceiling(out, ours, metrics["splits"]["train"]["base_rate"]) if (out / CEILING_FILE).exists() else ()
+    tables = [_table(f"{question} Out of time.", test["anchors"], test["base_rate"], ours, known, best)]
     if (out / FOLDS).exists():
         folds = json.loads((out / FOLDS).read_text())
         means = {name: {m: found[m]["mean"] for m in MEASURES} for name, found in folds["members"].items()}
@@ -63,11 +70,48 @@ def figures_of(settings: Settings, out: Path) -> list[Table]:
     return tables
 
 
+def _ceiling(out: Path, ours: dict[str, dict[str, Any]], constant: float) -> tuple[Figure, ...]:
+    """Add to each of `ours` what it reached of a simulated shop's best, and return the lines of the best.
+
+    Raises:
+        SourceDataError: the ceiling is of another simulation than the log, or of other anchors.
+    """
+    _require_same_shop(out)
+    tested = Predictions.read(out / "test_predictions.parquet")
+    known = read_ceiling(out / CEILING_FILE, tested.user_id.tolist(), tested.anchor_us)
+    for name, values in ours.items():
+        values[REACHED] = share_of_reachable(tested.label, tested.probability[name], constant, known.best)
+    lines = []
+    measures: dict[str, float | None]
+    for who, truth in (("best reachable", known.best), ("given the hidden state", known.hidden)):
+        found = probability_metrics(tested.label, truth)
+        measures = {measure: found[measure] for measure in MEASURES}
+        measures[REACHED] = share_of_reachable(tested.label, truth, constant, known.best)
+        lines.append(Figure(who, "ceiling", measures))
+    return tuple(lines)
+
+
+def _require_same_shop(out: Path) -> None:
+    told = json.loads((out / CEILING_FILE.parent / "simulation.json").read_text())
+    card = json.loads((out / "data_card.json").read_text())
+    shop = f"parameters {told['parameters_sha256'][:12]}, seed {told['size']['seed']}"
+    if not str(card["source"]).endswith(shop) or card["events"] != told["counts"]["events"]:
+        raise SourceDataError(
+            f"The ceiling below {out / CEILING_FILE.parent} is of a shop with {shop}; the log is of {card['source']!r} "
+            f"with {card['events']:,} events; expected one shop. Run `intent ingest` on this simulation."
+        )
+
+
 def _table(
-    protocol: str, rows: int, base_rate: float, ours: dict[str, dict[str, Any]], known: list[Reference]
+    protocol: str,
+    rows: int,
+    base_rate: float,
+    ours: dict[str, dict[str, Any]],
+    known: list[Reference],
+    best: tuple[Figure, ...] = (),
 ) -> Table:
     same = [reference for reference in known if reference.test_rows == rows]
-    lines = [Figure(name, "ours", values) for name, values in ours.items()]
+    lines = [*(Figure(name, "ours", values) for name, values in ours.items()), *best]
     lines += [
         Figure(one.model, "reference", {measure: getattr(one, measure, None) for measure in MEASURES}) for one in same
     ]
