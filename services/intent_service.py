@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 
 from services.deployment_check import deployment_trouble, host_of_command
+from services.draining import DRAINING
 from services.guard_middleware import GuardMiddleware
 from services.json_body import body_of
 from services.loaded_models import LoadedModels
@@ -65,6 +66,7 @@ class PurchaseIntent:
     @bentoml.on_startup
     async def start(self) -> None:
         """Load what answers. What fails here is told by `/readyz`, not by a crash."""
+        DRAINING.begin()
         await self._handling.run(self._models.load)
         await self._handling.run(self._handling.open, os.environ)
         gc.collect()

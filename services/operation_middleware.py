@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from services.draining import DRAINING
 from services.loaded_models import LoadedModels
 from services.metrics import CONTENT_TYPE
 from services.model_description import described
@@ -52,7 +53,7 @@ class OperationMiddleware:
 
 
 def _ready(models: LoadedModels) -> tuple[str, bytes]:
-    trouble = models.trouble()
+    trouble = "The service is ending. Ask another one." if DRAINING.active else models.trouble()
     if trouble is not None:
         raise Refused(problem_for_status(503, trouble))
     why = models.degraded()

@@ -1,8 +1,12 @@
-"""How long whole requests took, by route and status: the outermost layer, so that refusals count too."""
+"""How long whole requests took, by route and status: the outermost layer, so that refusals count too.
+
+It also tells clients to leave, while the process drains.
+"""
 
 import time
 from collections.abc import Callable
 
+from services.draining import DRAINING
 from services.metrics import Metrics
 from services.problem_middleware import App, Message, Receive, Send
 
@@ -35,6 +39,8 @@ class RequestMetricsMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if DRAINING.active:
+                    message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
         try:

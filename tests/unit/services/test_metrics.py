@@ -22,7 +22,7 @@ def test_a_histogram_is_what_observing_one_by_one_gives() -> None:
     """Values are gathered and written together; the library itself is the oracle."""
     import prometheus_client as client
 
-    values = np.random.default_rng(3).uniform(0, 1.2, 500).tolist() + [0.05, 0.5, 0.95, 1.0, 0.0]
+    values = [*np.random.default_rng(3).uniform(0, 1.2, 500).tolist(), 0.05, 0.5, 0.95, 1.0, 0.0]
     metrics = Metrics()
     metrics.scores("purchase_intent:aa", values)
     registry = client.CollectorRegistry()
