@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ __all__ = ["PART_ROWS", "SAMPLE_ROWS", "StoredExamples", "one_after_the_other"]
 
 PART_ROWS = 8_192
 """Rows whose features are in memory at a time."""
-SAMPLE_ROWS = 50_000
-"""Rows that scales and vocabularies are fitted on: a median or a rare word is the same to three digits."""
+SAMPLE_ROWS = 20_000
+"""Rows that scales and vocabularies are fitted on: enough for a median, and for a word that one in a thousand has."""
 _KEYS = ["user_id", "event_timestamp", "label"]
 
 
@@ -73,7 +73,11 @@ class StoredExamples(Examples):
     @property
     def features(self) -> CustomerFeatures:
         """All features at once, which takes as much memory as it takes."""
-        return reduce(concatenate, self.parts()).features
+        parts = list(self.parts())
+        while len(parts) > 1:  # in pairs: one after the other would copy the first part again and again
+            pairs = zip(parts[::2], [*parts[1::2], None], strict=False)
+            parts = [one if other is None else concatenate(one, other) for one, other in pairs]
+        return parts[0].features if parts else self.function({}, self.anchor_us)
 
     @cached_property
     def sample(self) -> CustomerFeatures:

@@ -17,17 +17,25 @@ CATEGORY_SHARE = 2  # of categories there are fewer than of items: half the widt
 
 @dataclass(frozen=True)
 class Steps:
-    """What an architecture gets: `values` [n, steps, width], `times` [n, steps, times] (None without), `last`.
+    """What an architecture gets: `values` [n, steps, width] and `times` [n, steps, times] (None without any).
 
     `last` takes [n, steps, width] and gives each row's newest step, [n, width]. In training the lists of a batch are
     padded at the end to one length. As nothing an architecture does at a step may look at later ones, the padding
     reaches no step that counts, and taking the newest real one is all the mask there needs to be: the same weights
-    serve unpadded lists, where `last` is the last step.
+    serve unpadded lists, where `last` is the last step. A recurrent layer that is the last one and not `padded` may
+    return its last state alone, and spare the memory of all others.
     """
 
     values: Any
     times: Any
     last: Callable[[Any], Any]
+    padded: bool
+
+    def recurrent(self, layer: Callable[[bool], Any], values: Any, *, is_last: bool) -> Any:
+        """Apply `layer(return_sequences)`; give every step, or of the last layer the newest one, [n, width]."""
+        if not is_last:
+            return layer(True)(values)
+        return self.last(layer(True)(values)) if self.padded else layer(False)(values)
 
 
 Architecture = Callable[[Steps, dict[str, Any]], Any]
@@ -107,7 +115,7 @@ def _steps(layout: Layout, sequence: Any, lengths: Any, embed: dict[str, Any]) -
     values = keras.layers.Concatenate()([channels, *embedded]) if embedded else channels
     times = [sequence[:, :, place : place + 1] for place in layout.times]
     joined = keras.layers.Concatenate()(times) if len(times) > 1 else (times or [None])[0]
-    return Steps(values, joined, _newest(lengths))
+    return Steps(values, joined, _newest(lengths), lengths is not None)
 
 
 def _newest(lengths: Any) -> Callable[[Any], Any]:

@@ -12,6 +12,7 @@ from training.models.network.rows import Rows
 __all__ = ["Scorer"]
 
 ROWS_AT_ONCE = 8192
+STEPS_AT_ONCE = 65_536  # what a network holds of a batch grows with its steps: this is some tens of megabytes
 
 
 class Scorer:
@@ -31,7 +32,9 @@ class Scorer:
         result = np.empty(len(rows))
         for number in range(rows.shards):
             places, inputs = rows.shard(number)
-            for batch in equal_length_batches(inputs.lengths, ROWS_AT_ONCE):
-                lists = [inputs.padded(batch)] if self._sequential else []
-                result[places[batch]] = self._score(*lists, inputs.tabular[batch]).numpy()[:, 0]
+            for group in equal_length_batches(inputs.lengths, ROWS_AT_ONCE):
+                at_once = max(STEPS_AT_ONCE // int(inputs.lengths[group[0]]), 1)
+                for batch in np.split(group, range(at_once, len(group), at_once)):
+                    lists = [inputs.padded(batch)] if self._sequential else []
+                    result[places[batch]] = self._score(*lists, inputs.tabular[batch]).numpy()[:, 0]
         return result

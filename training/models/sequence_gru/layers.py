@@ -1,6 +1,6 @@
 """A GRU that exports to ONNX as one operation. Keras is imported only when a network is built."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from training.models.network.layers import Steps, regularizer
@@ -16,14 +16,19 @@ def encode(steps: Steps, chosen: dict[str, Any]) -> Any:
     """
     import keras
 
-    cell, layer = _classes()
+    cell, loop = _classes()
+
+    def layer(number: int, everything: bool) -> Any:
+        unit = cell(chosen["units"], kernel_regularizer=regularizer(chosen))
+        return loop(unit, return_sequences=everything, name=f"gru_{number}")
+
     values = steps.values
     for number in range(chosen["layers"]):
         if number:
             values = keras.layers.Dropout(chosen["dropout"])(values)
-        unit = cell(chosen["units"], kernel_regularizer=regularizer(chosen))
-        values = layer(unit, return_sequences=True, name=f"gru_{number}")(values)
-    return steps.last(values)
+        is_last = number + 1 == chosen["layers"]
+        values = steps.recurrent(partial(layer, number), values, is_last=is_last)
+    return values
 
 
 @cache

@@ -1,5 +1,6 @@
 """An LSTM over the customer's last baskets or events, with what else is known as a second input."""
 
+from functools import partial
 from typing import Any
 
 from training.models.network.layers import Steps, regularizer
@@ -17,14 +18,18 @@ def encode(steps: Steps, chosen: dict[str, Any]) -> Any:
     """
     import keras
 
+    def layer(number: int, everything: bool) -> Any:
+        return keras.layers.LSTM(
+            chosen["units"], return_sequences=everything, kernel_regularizer=regularizer(chosen), name=f"lstm_{number}"
+        )
+
     values = steps.values
     for number in range(chosen["layers"]):
         if number:
             values = keras.layers.Dropout(chosen["dropout"])(values)
-        values = keras.layers.LSTM(
-            chosen["units"], return_sequences=True, kernel_regularizer=regularizer(chosen), name=f"lstm_{number}"
-        )(values)
-    return steps.last(values)
+        is_last = number + 1 == chosen["layers"]
+        values = steps.recurrent(partial(layer, number), values, is_last=is_last)
+    return values
 
 
 MEMBER = NetworkMember("sequence_lstm", encode, sequence_parameters())

@@ -1,0 +1,199 @@
+"""Training beside the bare libraries on the same arrays, in one run; figures are printed as ratios.
+
+    python -m benchmarks.training             # about ten minutes on two cores; writes 3 GB to a temporary folder
+    python -m benchmarks.training --anchors 50000
+
+1. An epoch of `sequence_lstm` (levels of dates, averaged weights) beside the `fit` of Keras: the same
+   network, the same arrays, in memory and padded to one length.
+2. `sequence_lstm` fitted from a data set on disk: peak memory of the process that does it.
+3. `boosted_trees` beside `xgboost.train` on a QuantileDMatrix, the same rounds on the same table.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feature_repo.transforms.customer import customer_features
+from training.dataset.examples import Examples
+from training.dataset.stored_examples import StoredExamples
+from training.date_levels import date_codes
+from training.models.boosted_trees.model import MEMBER as TREES
+from training.models.contract import FitSettings, chosen_parameters
+from training.models.sequence_lstm.model import MEMBER as LSTM
+
+DAY_US = 86_400_000_000
+STEPS = 50
+DATES = 8
+SUMS = ("lines", "quantity", "revenue", "cost", "items", "categories")
+IN_MEMORY = 60_000
+OF_TABLE, BASKETS_OF_TABLE = 200_000, 5
+
+
+def table(rows: int, date: int, seed: int, steps: int = STEPS) -> pa.Table:
+    """Return `rows` anchors of one date as the data set has them: `steps` baskets each, half of them buy again."""
+    random = np.random.default_rng(seed)
+    at = (20_000 + 7 * date) * DAY_US
+    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * steps)
+    pace = random.gamma(2.0, 3.0, (rows, 1))
+    moments = at - (np.cumsum(random.exponential(pace, (rows, steps)), axis=1)[:, ::-1] * DAY_US).astype(np.int64)
+    sums = {name: random.integers(1, 200, rows * steps).astype(float) for name in SUMS}
+    label = random.random(rows) < 1 / (1 + np.exp((pace[:, 0] - 6) / 3))
+    return pa.table(
+        {
+            "user_id": [f"{date}-{row}" for row in range(rows)],
+            "event_timestamp": pa.array(np.full(rows, at), pa.timestamp("us", tz="UTC")),
+            "label": label.astype(np.int64),
+            "area": random.choice(["north", "south", "harbour"], rows),
+            "lifetime_baskets": np.full(rows, float(steps)),
+            "lifetime_lines": random.integers(50, 500, rows).astype(float),
+            "lifetime_revenue": random.integers(500, 9_000, rows).astype(float),
+            "first_purchase_at": moments[:, 0],
+            "basket_at": pa.ListArray.from_arrays(offsets, pa.array(moments.ravel())),
+            **{f"basket_{n}": pa.ListArray.from_arrays(offsets, pa.array(v)) for n, v in sums.items()},
+        }
+    )
+
+
+def examples(rows: int, steps: int = STEPS) -> Examples:
+    """Return `rows` anchors over `DATES` dates in memory."""
+    parts = [table(rows // DATES, date, date, steps) for date in range(DATES)]
+    return Examples.from_table(pa.concat_tables(parts), customer_features)
+
+
+def write_dataset(folder: Path, rows: int) -> list[Path]:
+    """Write `rows` anchors as parts of 50,000."""
+    paths = []
+    for start in range(0, rows, 50_000):
+        paths.append(folder / f"part-{start:09d}.parquet")
+        pq.write_table(table(min(50_000, rows - start), start * DATES // rows, start), paths[-1])
+    return paths
+
+
+def best_of(times: int, *runs: Callable[[], float]) -> list[float]:
+    """Run each in turn, so many times, and return the shortest seconds of each."""
+    return [min(seconds) for seconds in zip(*([run() for run in runs] for _ in range(times)), strict=True)]
+
+
+def compare_epochs(data: Examples) -> dict[str, float]:
+    """Seconds of an epoch, ours and bare; the first one of each, which traces, is not counted."""
+    from training.models.fit_encoding import fit_scaled_table, fit_sequence
+    from training.models.network.inputs import inputs_of
+    from training.models.network.keras_setup import quiet_keras
+    from training.models.network.layers import build_network
+    from training.models.network.layout import layout_of
+    from training.models.network.member import table_features_of
+    from training.models.network.rows import InMemory
+    from training.models.network.training_loop import Labels, Training
+
+    keras = quiet_keras(LSTM.name, 1)
+    chosen = chosen_parameters(LSTM.name, LSTM.parameters, {}) | {"seed": 1}
+    names = table_features_of(data.features, beside_a_sequence=True)
+    tabular = fit_scaled_table(data.features, names, data.features.categorical)
+    sequence = fit_sequence(data.features, data.features.sequences, STEPS)
+    inputs, layout = inputs_of(sequence, tabular, data.features), layout_of(sequence, tabular)
+
+    def build(padded: bool) -> Any:
+        return build_network(layout, LSTM.architecture, chosen, padded=padded)
+
+    training = Training(build, InMemory(inputs), Labels(data.label, date_codes(data.anchor_us)), chosen)
+    bare = build(True)
+    bare.compile(keras.optimizers.AdamW(chosen["learning_rate"]), keras.losses.BinaryCrossentropy(from_logits=True))
+    arrays = [inputs.padded(np.arange(len(inputs))), inputs.lengths.astype(np.int32), inputs.tabular]
+    label = data.label.astype(np.float32)[:, None]
+
+    def keras_fit() -> float:
+        start = time.perf_counter()
+        bare.fit(arrays, label, batch_size=chosen["batch"], epochs=1, verbose=0)
+        return time.perf_counter() - start
+
+    def ours() -> float:
+        start = time.perf_counter()
+        training.run_epoch()
+        return time.perf_counter() - start
+
+    ours(), keras_fit()
+    mine, theirs = best_of(3, ours, keras_fit)
+    return {"ours": mine, "bare": theirs, "ratio": mine / theirs}
+
+
+def compare_trees(data: Examples, rounds: int = 100) -> dict[str, float]:
+    """Seconds of a fit beside the same rounds of XGBoost alone, from the same table."""
+    import xgboost as xgb
+
+    from training.models.boosted_trees.model import FIXED, xgboost_parameters
+    from training.models.fit_encoding import fit_raw_table
+
+    chosen = chosen_parameters(TREES.name, TREES.parameters, {"rounds": rounds})
+
+    def bare() -> float:
+        start = time.perf_counter()
+        table_of = fit_raw_table(data.features).apply(data.features)
+        matrix = xgb.QuantileDMatrix(table_of, data.label, nthread=1)
+        told = {**FIXED, **xgboost_parameters(chosen), "nthread": 1}
+        xgb.train(told, matrix, rounds)
+        return time.perf_counter() - start
+
+    def ours() -> float:
+        start = time.perf_counter()
+        TREES.fit(data, None, FitSettings(7, parameters={"rounds": rounds}))
+        return time.perf_counter() - start
+
+    mine, theirs = best_of(3, ours, bare)
+    return {"ours": mine, "bare": theirs, "ratio": mine / theirs}
+
+
+def fit_from_disk(folder: Path) -> None:
+    """Fit one epoch from the parts in `folder`, and print seconds, rows and peak memory; in a process of its own."""
+    data = StoredExamples.open(sorted(folder.glob("*.parquet")), customer_features)
+    start = time.perf_counter()
+    LSTM.fit(data, None, FitSettings(7, parameters={"epochs": 1}))
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"rows": len(data), "seconds": seconds, "peak_mb": peak}))
+
+
+def main() -> None:
+    """Run all, and print a line each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--anchors", type=int, default=1_000_000)
+    parser.add_argument("--fit-from", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.fit_from:
+        fit_from_disk(options.fit_from)
+        return
+    data = examples(min(OF_TABLE, options.anchors), BASKETS_OF_TABLE)
+    line(f"boosted_trees, {len(data):,} rows", compare_trees(data), "XGBoost alone", 1.10)
+    data = examples(min(IN_MEMORY, options.anchors))
+    line(f"an epoch of sequence_lstm, {len(data):,} x {STEPS}", compare_epochs(data), "Keras alone", 1.15)
+    with tempfile.TemporaryDirectory(prefix="bench-training-") as folder:
+        write_dataset(Path(folder), options.anchors)
+        command = [sys.executable, "-m", "benchmarks.training", "--fit-from", folder]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    disk = json.loads(done.stdout.splitlines()[-1])
+    print(
+        f"sequence_lstm from disk, {disk['rows']:,} x {STEPS}, one epoch: {disk['seconds']:.0f} s, peak memory "
+        f"{disk['peak_mb']:,.0f} MB (at most 1,536)"
+    )
+
+
+def line(what: str, found: dict[str, float], peer: str, most: float) -> None:
+    """Print ours, the peer's, and the ratio."""
+    print(
+        f"{what}: {found['ours']:.2f} s, {peer} {found['bare']:.2f} s: ratio {found['ratio']:.2f} (at most {most:.2f})",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
