@@ -1,6 +1,6 @@
 # Every target a person or CI needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve bento test test-all test-faults check bench-point-in-time bench-online bench-ingest bench-serving requirements clean
+.PHONY: help setup demo serve bento test test-all test-faults check bench-point-in-time bench-online bench-ingest bench-serving figures requirements clean
 
 OUT ?= artifacts/demo
 CONFIG ?= intent.toml
@@ -89,6 +89,9 @@ bench-ingest: setup ## events per second and memory of each adapter beside DuckD
 
 bench-serving: setup ## the served bento beside a service that echoes and one of Feast and keras.predict, in one run (about eight minutes)
 	@$(BIN)/python -m benchmarks.serving --out $(OUT)
+
+figures: setup ## every task on every data set that fits it, beside published figures (DATA=folder of the real sets; about 40 minutes)
+	@$(BIN)/python -m benchmarks.protocols $(if $(DATA),--data $(DATA))
 
 requirements: ## compile requirements/*.in into pinned, hashed *.txt without index addresses (needs uv)
 	@for name in platform dev serving; do \
