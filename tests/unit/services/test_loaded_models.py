@@ -1,0 +1,163 @@
+"""What a worker loads at its start and afterwards, in this process: the slots, the keys, the store's schema."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from services import loaded_models
+from services.loaded_models import LoadedModels
+from services.model_description import described
+from services.model_slots import Slots, write_slots
+from services.worker_reports import live_reports
+from tests.hostile_bundles import reseal
+from tests.online_store import PROJECT, VIEWS, write_online_store, write_rows
+from tests.tiny_shop import shop
+from training.packaging.bundle import Bundle
+
+
+class Store:
+    """A model store with two good models, an online store, and the environment of a worker over both."""
+
+    def __init__(self, bundle: Path, folder: Path) -> None:
+        self.models, self.slots = folder / "home" / "models" / "purchase_intent", folder / "slots"
+        self.online = folder / "online.db"
+        self.own = self.put(bundle)
+        other = Path(shutil.copytree(bundle, folder / "other"))
+        reseal(other, seed=8)
+        self.other = self.put(other)
+        address = f"sqlite:///{self.online}?project={PROJECT}"
+        self.environment = {"INTENT_ONLINE_URL": address, "INTENT_SLOTS": str(self.slots)}
+
+    def put(self, bundle: Path) -> str:
+        tag = Bundle.load(bundle).tag
+        shutil.copytree(bundle, self.models / tag.split(":")[1] / "bundle")
+        return tag
+
+
+@pytest.fixture
+def store(tiny_bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    store = Store(tiny_bundle_folder, tmp_path)
+    write_online_store(store.online)
+    monkeypatch.setattr(loaded_models, "_published", lambda: (store.models, store.own))
+    return store
+
+
+@pytest.fixture
+def start(store: Store) -> Iterator[Callable[[], LoadedModels]]:
+    started: list[LoadedModels] = []
+
+    def begin() -> LoadedModels:
+        models = LoadedModels(store.environment)
+        started.append(models)
+        models.load()
+        return models
+
+    yield begin
+    for models in started:
+        models.close()
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_without_slots_the_bento_s_own_model_answers(store: Store, start: Callable) -> None:
+    models = start()
+    assert (models.trouble(), models.degraded()) == (None, [])
+    assert described(models)["model"] == store.own
+    assert [report.champion for report in live_reports(store.slots)] == [store.own]
+    models.close()
+    assert live_reports(store.slots) == []
+
+
+def test_slots_are_followed_at_the_start_and_whenever_they_change(store: Store, start: Callable) -> None:
+    write_slots(store.slots, Slots(champion=store.other))
+    models = start()
+    assert described(models)["slots"]["champion"] == store.other
+    write_slots(store.slots, Slots())
+    until(lambda: described(models)["slots"]["champion"] == store.own)
+
+
+def test_slots_that_cannot_be_followed_leave_the_own_model(store: Store, start: Callable) -> None:
+    (store.models / store.other.split(":")[1] / "bundle" / "ensemble.json").write_text("{}")
+    write_slots(store.slots, Slots(champion=store.other))
+    models = start()
+    assert described(models)["model"] == store.own
+    assert "was altered" in models.degraded()[0]
+    (store.slots / "slots.json").write_text("{")
+    until(lambda: "intent promote" in (models.degraded() or [""])[0])
+    assert described(models)["model"] == store.own
+
+
+def test_a_refused_challenger_changes_nothing_of_the_slots(store: Store, start: Callable) -> None:
+    models = start()
+    write_slots(store.slots, Slots(store.other, "purchase_intent:0123456789abcdef", 0.5))
+    until(lambda: bool(models.refused))
+    told = described(models)["slots"]
+    assert (told["champion"], told["challenger"]) == (store.own, None)
+    assert models.scoring_for("anybody") is models.answering.champion.scoring
+
+
+def test_where_keys_are_configured_an_unsigned_model_does_not_serve(
+    store: Store, start: Callable, tmp_path: Path
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "public.pem").write_bytes(public)
+    store.environment["INTENT_PUBLIC_KEYS"] = str(tmp_path / "public.pem")
+    assert "is not signed" in (start().trouble() or "")
+    bundle = store.models / store.own.split(":")[1] / "bundle"
+    (bundle / "manifest.sig").write_bytes(key.sign((bundle / "manifest.json").read_bytes()))
+    models = start()
+    assert models.trouble() is None
+    write_slots(store.slots, Slots(champion=store.other))  # this one is not signed
+    until(lambda: bool(models.refused))
+    assert "is not signed" in models.degraded()[0]
+    assert described(models)["model"] == store.own
+    assert described(models)["signed"] is True
+
+
+def test_keys_that_cannot_be_read_are_no_keys_to_trust(store: Store, start: Callable, tmp_path: Path) -> None:
+    store.environment["INTENT_PUBLIC_KEYS"] = str(tmp_path / "nothing.pem")
+    assert "cannot be read" in (start().trouble() or "")
+
+
+def test_a_store_of_another_schema_is_no_store_of_this_model(store: Store, start: Callable) -> None:
+    from intent_stores.packed_sqlite import PackedSqliteFile
+    from intent_stores.packed_view import PackedView
+
+    file = PackedSqliteFile(store.online, PROJECT)
+    view = next(view for view in VIEWS if view.name == "user_profile")
+    file.drop(view.name)
+    file.create(view.name)
+    changed = PackedView(view.name, {**view.fields, "shoe_size": "Float64"}, view.join_keys, view.ttl_us)
+    write_rows(file, changed, shop()[view.name])
+    trouble = start().trouble() or ""
+    assert "another schema" in trouble
+    assert "['user_profile']" in trouble
+
+
+def test_models_of_equal_views_share_the_store_and_its_connections(store: Store, start: Callable) -> None:
+    models = start()
+    first = models.answering.champion.lookup
+    write_slots(store.slots, Slots(champion=store.other))
+    until(lambda: described(models)["model"] == store.other)
+    assert models.answering.champion.lookup is first
+
+
+def test_a_folder_that_cannot_be_written_is_no_reason_not_to_serve(
+    store: Store, start: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    store.environment["INTENT_SLOTS"] = str(tmp_path / "file" / "slots")
+    assert start().trouble() is None
+    store.environment["INTENT_SLOTS"] = ""
+    assert start().trouble() is None
