@@ -33,9 +33,14 @@ class Steps:
 
     def recurrent(self, layer: Callable[[bool], Any], values: Any, *, is_last: bool) -> Any:
         """Apply `layer(return_sequences)`; give every step, or of the last layer the newest one, [n, width]."""
+        import keras
+
         if not is_last:
             return layer(True)(values)
-        return self.last(layer(True)(values)) if self.padded else layer(False)(values)
+        if self.padded:
+            return self.last(layer(True)(values))
+        # Keras orders weights by how deep a layer lies: one that does nothing keeps both networks the same.
+        return keras.layers.Identity()(layer(False)(values))
 
 
 Architecture = Callable[[Steps, dict[str, Any]], Any]
