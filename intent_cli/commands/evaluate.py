@@ -44,7 +44,7 @@ def evaluate(
     from intent_cli.tables import metric_lines, target_lines
     from services.runtimes import load_member
     from training.evaluation.known_names import require_members, require_metrics
-    from training.pipelines.evaluate import evaluate_run
+    from training.pipelines.evaluate import evaluate_run, scored_members
     from training.pipelines.mlflow_record import record_run, require_mlflow
     from training.pipelines.robustness import judge_robustness
     from training.pipelines.stages import measured
@@ -54,18 +54,25 @@ def evaluate(
     if mlflow is not None:
         require_mlflow()
     settings = Settings.load(config)
+    named = require_members(members, scored_members(out)) if members else ()
     with measured("evaluate", out) as stage:
         if robustness:
             judge_robustness(settings, out, load_member, progress(as_json))
         done = evaluate_run(settings, out, progress(as_json))
         stage.rows = done.evaluation.anchors
-    named = require_members(members or (), done.evaluation.metrics)
     if mlflow is not None:
         record_run(out, mlflow)
     judged = done.evaluation.to_metrics_json()
     further = {"further": done.evaluation.further_json(), "fairness": [table.to_json() for table in done.fairness]}
     report(as_json, judged | further | {"robustness": done.robustness}, stage)
     if not as_json:
-        typer.echo("\n".join([*metric_lines(done.evaluation, shown, named), *target_lines(done.targets)]))
+        typer.echo(
+            "\n".join(
+                [
+                    *metric_lines(done.evaluation, shown, named or tuple(done.evaluation.metrics)),
+                    *target_lines(done.targets),
+                ]
+            )
+        )
         typer.echo(f"  the whole page: {done.report}")
     return 2 if require_targets and not all(checked.met for checked in done.targets) else 0

@@ -30,6 +30,7 @@ from training.evaluation.targets import TA_FENG_TARGETS, CheckedTarget, check_ta
 from training.evaluation.tree_contributions import tree_contributions
 from training.packaging.run_card import run_card
 from training.pipelines.build_dataset import read_split, read_test_labels
+from training.pipelines.distance_to_best import distance_to_best
 from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
 from training.pipelines.robustness import robustness_of
 from training.pipelines.seeds import over_seeds
@@ -40,7 +41,7 @@ from training.progress import Progress
 from training.settings import Settings
 from training.tasks import task_named
 
-__all__ = ["LIBRARIES", "Evaluated", "evaluate_run"]
+__all__ = ["LIBRARIES", "Evaluated", "evaluate_run", "scored_members"]
 
 LIBRARIES = ("feast", "bentoml", "duckdb", "tensorflow-cpu", "keras", "xgboost-cpu", "scikit-learn", "onnxruntime")
 
@@ -82,6 +83,7 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         write_parquet(out / "test_predictions.parquet", predictions.to_table())
         write_json(out / "slices.json", evaluation.slices_json())
         further = {"further": evaluation.further_json(), "fairness": [table.to_json() for table in fairness]}
+        further["ceiling"] = distance_to_best(out, predictions, _manifest(out)["splits"]["train"]["base_rate"])
         further["seeds"] = over_seeds(out, predictions, settings.seed, training)
         metrics = _write_metrics(
             out,
@@ -95,6 +97,13 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         task.advance()
     targets = _targets(settings, out, evaluation)
     return Evaluated(evaluation, targets, out / "report.html", fairness, metrics.get("robustness", {}))
+
+
+def scored_members(out: Path) -> tuple[str, ...]:
+    """Return the names of those that a training scored the test period with; none where there is no training."""
+    path = out / TEST_SCORES
+    names = pq.read_schema(path).names if path.exists() else []
+    return tuple(name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX))
 
 
 def _refuse_label_means(settings: Settings, out: Path, test: pa.Table, label: NDArray[np.int8]) -> None:
@@ -116,11 +125,10 @@ def _fairness(test: pa.Table, predictions: Predictions, thresholds: Mapping[str,
 def _write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> dict[str, Any]:
     """Write `metrics.json`, and return it.
 
-    data, splits, test, paired, further, fairness, seeds (empty for one), robustness (if tested), training (the digest
-    of what was judged), stages, seed.
+    data, splits, test, paired, further, fairness, ceiling (empty but for a simulated shop), seeds (empty for one),
+    robustness (if tested), training (the digest of what was judged), stages, seed.
     """
-    manifest = json.loads((out / "dataset" / "manifest.json").read_text())
-    data = {"data": _card(out), "splits": manifest["splits"]}
+    data = {"data": _card(out), "splits": _manifest(out)["splits"]}
     metrics = data | judged | {"stages": read_stages(out), "seed": settings.seed}
     write_json(out / "metrics.json", metrics)
     return metrics
@@ -184,6 +192,11 @@ def _card(out: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def _manifest(out: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((out / "dataset" / "manifest.json").read_text())
+    return manifest
+
+
 def _training(out: Path) -> dict[str, Any]:
     training: dict[str, Any] = json.loads((out / TRAINING).read_text())
     return training
@@ -202,7 +215,6 @@ def _report(
     metrics: Mapping[str, Any],
     fairness: tuple[FairnessTable, ...],
 ) -> parts.ReportInput:
-    manifest = json.loads((out / "dataset" / "manifest.json").read_text())
     training, card = _training(out), _card(out)
     features = examples_of(settings, out, test).features
     return parts.ReportInput(
@@ -215,7 +227,7 @@ def _report(
         },
         splits=tuple(
             parts.SplitCount(name, split["from"], split["to"], split["anchors"], split["base_rate"])
-            for name, split in manifest["splits"].items()
+            for name, split in _manifest(out)["splits"].items()
         ),
         oddities=tuple(parts.Oddity(text) for text in card.get("odd", [])),
         shap=tree_contributions(out / "members" / "boosted_trees", features, settings.seed),
@@ -232,6 +244,7 @@ def _report(
         fairness=fairness,
         robustness=metrics.get("robustness", {}),
         seeds=metrics["seeds"],
+        ceiling=metrics["ceiling"],
     )
 
 
