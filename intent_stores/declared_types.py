@@ -53,6 +53,11 @@ def require_declared_kind(source: ParquetSource, column: str, feature: str, decl
         SourceColumnTypeError: the kinds differ.
     """
     stored = source.require(column, f"a feature of view {view!r}")
+    if source.sequence_length is not None and not isinstance(declared, types.Array):
+        raise SourceColumnTypeError(
+            f"Source {source.name!r} is tagged 'sequence.length' and gives lists, but feature {feature!r} of view "
+            f"{view!r} is declared as {declared}; expected an Array. Declare it so in the view and apply again."
+        )
     wanted, given = _declared_kind(declared, source), _stored_kind(stored)
     if wanted is None or given is None or wanted == given or (wanted, given) == (_TIME, _NUMBER):
         return

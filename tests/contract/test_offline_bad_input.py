@@ -131,6 +131,15 @@ def test_a_column_of_another_width_since_apply(build: Build, tmp_path: Path) -> 
     assert ask(store)["score"].tolist() == [20]
 
 
+def test_a_sequence_that_was_declared_as_single_values(build: Build) -> None:
+    store = build(tags={"sequence.length": "3"})
+    view = store.get_feature_view("scores")
+    view.features[0].dtype = Int64
+    store.apply([view])
+    with pytest.raises(SourceColumnTypeError, match=r"gives lists.*declared as Int64; expected an Array"):
+        ask(store)
+
+
 def test_lists_that_were_declared_without_the_tag_that_makes_them(build: Build) -> None:
     store = build()
     view = store.get_feature_view("scores")
