@@ -11,6 +11,7 @@ from services.answer_sinks import AnswerSink
 from services.batch_contracts import CustomerScore, ScoreBatchResponse
 from services.contracts import Contribution, ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
 from services.feature_lookup import FeatureLookup
+from services.item_scoring import ItemScoring
 from services.reasons import contributions, reasons
 from services.request_reading import microseconds
 from services.scoring import Scorer
@@ -22,12 +23,19 @@ __all__ = ["CustomerScoring", "joined"]
 class CustomerScoring:
     """A bundle and an online store, together; may be called from several threads.
 
-    A store that does not answer gives scores without features, marked `degraded`.
+    A store that does not answer gives scores without features, marked `degraded`. `items` answers about a customer
+    and an item, where the bundle has a model of items.
     """
 
     def __init__(
-        self, bundle: Bundle, scorer: Scorer, lookup: FeatureLookup, served_log: AnswerSink | None = None
+        self,
+        bundle: Bundle,
+        scorer: Scorer,
+        lookup: FeatureLookup,
+        served_log: AnswerSink | None = None,
+        items: ItemScoring | None = None,
     ) -> None:
+        self.items = items
         self._bundle = bundle
         self._scorer = scorer
         self._lookup = lookup

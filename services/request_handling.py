@@ -17,6 +17,7 @@ from services.customer_scoring import CustomerScoring, joined
 from services.event_contracts import EventsRequest, EventsResponse, FeedbackRequest, FeedbackResponse
 from services.event_intake import OUTBOX_VARIABLE, EventIntake, open_intake
 from services.feedback_log import FeedbackLog, open_feedback_log
+from services.item_scoring import ItemScoring
 from services.problems import Problem, Refused, problem_for_status
 from services.served_log import FOLDER_VARIABLE
 
@@ -109,9 +110,15 @@ class RequestHandling:
             raise Refused(problem_for_status(503))
         return scoring
 
+    def _items(self, user_id: str) -> ItemScoring:
+        items = self._scoring(user_id).items
+        if items is None:
+            raise Refused(_NO_ITEM_MODEL)
+        return items
+
     async def _score(self, request: ScoreRequest) -> BaseModel:
         if request.item_id is not None:
-            raise Refused(_NO_ITEM_MODEL)
+            return await self.run(self._items(request.user_id).answer, request, datetime.now(UTC))
         return await self.run(self._scoring(request.user_id).answer, request, datetime.now(UTC))
 
     async def _score_batch(self, request: ScoreBatchRequest) -> BaseModel:
@@ -124,11 +131,11 @@ class RequestHandling:
 
     async def _explain(self, request: ExplainRequest) -> BaseModel:
         if request.item_id is not None:
-            raise Refused(_NO_ITEM_MODEL)
+            return await self.run(self._items(request.user_id).explain, request, datetime.now(UTC))
         return await self.run(self._scoring(request.user_id).explain, request, datetime.now(UTC))
 
     async def _rank(self, request: RankRequest) -> BaseModel:
-        raise Refused(_NO_ITEM_MODEL)
+        return await self.run(self._items(request.user_id).rank, request, datetime.now(UTC))
 
     async def _events(self, request: EventsRequest) -> BaseModel:
         if self.intake is None:

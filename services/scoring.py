@@ -60,7 +60,14 @@ class Scorer:
         Raises:
             FeatureError: the columns do not fit each other or the model, or hold a purchase after t.
         """
-        features = customer_features(columns, at_us)
+        return self.judged(self.features(columns, at_us))
+
+    def features(self, columns: Mapping[str, Any], at_us: NDArray[np.int64]) -> CustomerFeatures:
+        """Return what the members are given."""
+        return customer_features(columns, at_us)
+
+    def judged(self, features: CustomerFeatures) -> Scores:
+        """Return the probabilities that the members and the ensemble give."""
         members = {name: member.predict(features) for name, member in self._members.items()}
         return Scores(np.asarray(combine(self._ensemble, members), np.float64), members, features)
 

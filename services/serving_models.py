@@ -15,7 +15,8 @@ from services.answer_sinks import AnswerSink, both
 from services.checked_model import CheckedModel, checked_model
 from services.customer_scoring import CustomerScoring
 from services.feature_lookup import read_views, views_of
-from services.golden_check import warm_up
+from services.golden_check import check_golden, warm_up
+from services.item_scoring import ItemScoring
 from services.metered import MeteredLookup, MeteredScorer
 from services.metrics import Metrics
 from services.online_url import VARIABLE, read_online_url
@@ -23,6 +24,8 @@ from services.packed_lookup import PackedLookup, open_lookup
 from services.served_lines import MODEL_INPUTS, model_inputs
 from services.served_log import ServedLog, open_served_log
 from services.shadow import Shadow, ShadowLog
+from training.packaging.bundle import Bundle
+from training.packaging.item_part import item_part
 
 __all__ = ["PUBLIC_KEYS_VARIABLE", "ServingModel", "ServingModels"]
 
@@ -37,6 +40,7 @@ class ServingModel:
     lookup: PackedLookup
     served_log: ServedLog | None
     scoring: CustomerScoring
+    items: ItemScoring | None = None
 
     @property
     def tag(self) -> str:
@@ -87,8 +91,8 @@ class ServingModels:
                 "publish a model of the present ones."
             )
         warm_up(checked.bundle, checked.scorer)
-        log = self._log(features)
-        return ServingModel(checked, lookup, log, self._scoring(checked, lookup, log))
+        log, items = self._log(features), self._items(checked.bundle)
+        return ServingModel(checked, lookup, log, self._scoring(checked, lookup, log, items), items)
 
     def shadowed(self, champion: ServingModel, challenger: ServingModel | None) -> ServingModel:
         """Return the champion with `challenger` in its shadow; None: with nobody."""
@@ -102,7 +106,7 @@ class ServingModels:
             sink = both(champion.served_log, self._shadow)
         if ended is not None:
             threading.Thread(target=ended.close, name="shadow-end", daemon=True).start()
-        return replace(champion, scoring=self._scoring(champion.checked, champion.lookup, sink))
+        return replace(champion, scoring=self._scoring(champion.checked, champion.lookup, sink, champion.items))
 
     def close(self) -> None:
         """Write what waits to be logged, and close the stores."""
@@ -116,12 +120,27 @@ class ServingModels:
         for lookup in self._lookups.values():
             lookup.close()
 
-    def _scoring(self, checked: CheckedModel, lookup: PackedLookup, sink: AnswerSink | None) -> CustomerScoring:
+    def _scoring(
+        self, checked: CheckedModel, lookup: PackedLookup, sink: AnswerSink | None, items: ItemScoring | None
+    ) -> CustomerScoring:
         scorer = MeteredScorer(checked.scorer, checked.bundle.tag, self._metrics)
-        return CustomerScoring(checked.bundle, scorer, MeteredLookup(lookup, self._metrics), sink)
+        return CustomerScoring(checked.bundle, scorer, MeteredLookup(lookup, self._metrics), sink, items)
 
-    def _lookup(self, features: Mapping[str, Any]) -> PackedLookup:
-        views = views_of(read_views(features), "user_id")
+    def _items(self, bundle: Bundle) -> ItemScoring | None:
+        """Return what answers about items, checked and warmed up, or None if the bundle has no model of them."""
+        part = item_part(bundle)
+        if part is None:
+            return None
+        from services.item_scorer import ItemScorer  # features of events need Arrow, which takes a while to import
+
+        scorer = ItemScorer(part)
+        check_golden(part, scorer)
+        warm_up(part, scorer)
+        lookup = self._lookup(part.json("features.json"), "user_id", "item_id")
+        return ItemScoring(part, scorer, MeteredLookup(lookup, self._metrics))
+
+    def _lookup(self, features: Mapping[str, Any], *keys: str) -> PackedLookup:
+        views = views_of(read_views(features), *(keys or ("user_id",)))
         name = json.dumps([view.as_dict() for view in views], sort_keys=True)
         if name not in self._lookups:
             self._lookups[name] = open_lookup(read_online_url(self._environment.get(VARIABLE)), views)

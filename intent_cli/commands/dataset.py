@@ -32,12 +32,18 @@ To = Annotated[
 ]
 
 
+Log = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Ask the log and the features of this run, instead of OUT's own.")
+]
+
+
 def dataset(
     action: Action = "build",
     anchors: Anchors = None,
     service: Service = None,
     chunk_rows: ChunkRows = 50_000,
     to: To = None,
+    log: Log = None,
     config: Config = DEFAULT_CONFIG,
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,
@@ -55,10 +61,13 @@ def dataset(
     from intent_cli.reports import report
     from training.pipelines.build_dataset import BuildOptions, build_dataset
     from training.pipelines.feature_store import open_store, require_current_features
+    from training.pipelines.shared_log import share_log
     from training.pipelines.stages import measured
     from training.tasks import task_named
 
     settings = _settings(config, anchors)
+    if log is not None:
+        share_log(log, out)
     with measured("dataset" if to is None else f"dataset {to.name}", out) as stage:
         options = BuildOptions(anchors, service, chunk_rows, to)
         of_table = settings is not None and task_named(settings.task.name).of_table

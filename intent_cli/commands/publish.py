@@ -15,6 +15,10 @@ def publish(
     sign: Annotated[
         Path | None, typer.Option("--sign", metavar="KEYFILE", help="Sign the bundle by this Ed25519 key (PEM).")
     ] = None,
+    ranking: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings of the run in OUT/ranking, to be packed too: it ranks items."),
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,
@@ -34,7 +38,7 @@ def publish(
 
     settings = Settings.load(config)
     with measured("publish", out) as stage:
-        done = publish_run(settings, out, sign)
+        done = publish_run(settings, out, sign, None if ranking is None else Settings.load(ranking))
         stage.rows = len(Bundle.load(bundle_path(out)).files)
     tags = {"model": done.model, "bento": done.bento, "home": str(done.home)}
     write_json(out / "published.json", {**tags, "home": os.path.relpath(done.home, out.resolve())})

@@ -10,8 +10,9 @@ from typing import Any
 from feature_repo.errors import BundleError
 from training import atomic
 from training.packaging.bundle import FORMAT, MODEL, RUNTIMES, Bundle
+from training.packaging.item_part import ITEM_FOLDER
 
-__all__ = ["BundleFacts", "write_bundle"]
+__all__ = ["BundleFacts", "BundlePart", "write_bundle"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,26 @@ class BundleFacts:
     data_window: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class BundlePart:
+    """Models that answer one question, and what is said of them.
+
+    Attributes:
+        members: folder with one folder for each of the ensemble's members, as `Fitted.export` left it. Only
+            member.json and the artefact it names are taken.
+        ensemble: `Ensemble.to_json()`.
+        features: the views as `{"views": {name: {"join_keys", "ttl_seconds", "fields"}}, "defaults": {}}`.
+        golden: stored inputs and outputs (`training.packaging.golden.golden_vectors`).
+        facts: what the manifest says of it.
+    """
+
+    members: Path
+    ensemble: Mapping[str, Any]
+    features: Mapping[str, Any]
+    golden: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
 def write_bundle(
     target: Path,
     *,
@@ -38,30 +59,39 @@ def write_bundle(
     features: Mapping[str, Any],
     golden: Mapping[str, Any],
     facts: BundleFacts,
+    item: BundlePart | None = None,
 ) -> Bundle:
     """Write the bundle to the folder `target`, replacing what was there, and return it as loaded back.
 
     Args:
         target: the bundle's folder; it changes only when everything was written.
-        members: folder with one folder for each of the ensemble's members, as `Fitted.export` left it. Only
-            member.json and the artefact it names are taken.
-        ensemble: `Ensemble.to_json()`.
-        features: the views as `{"views": {name: {"join_keys", "ttl_seconds", "fields"}}, "defaults": {}}`.
-        golden: stored inputs and outputs (`training.packaging.golden.golden_vectors`).
+        members: as in `BundlePart`, and so are `ensemble`, `features` and `golden`: of the question about customers.
+        ensemble: how its members are combined.
+        features: its views.
+        golden: its stored examples.
         facts: how it came to be. The manifest holds no clock: the same inputs give the same bundle, byte for byte.
+        item: of the question about a customer and an item, where there is one.
 
     Raises:
         BundleError: a member's export is missing or is of a kind that the service does not run.
     """
+    told = asdict(facts)
     with atomic.replace_folder(target) as folder:
-        for name in ensemble["members"]:
-            _copy_member(members / name, folder / "members" / name)
-        for name, value in (("ensemble", ensemble), ("features", features), ("golden", golden)):
-            _write_json(folder / f"{name}.json", value)
+        _write_part(folder, BundlePart(members, ensemble, features, golden, told))
+        if item is not None:
+            _write_part(folder / ITEM_FOLDER, item)
+            told |= {ITEM_FOLDER: dict(item.facts)}
         files = {p.relative_to(folder).as_posix(): _digest(p) for p in sorted(folder.rglob("*")) if p.is_file()}
-        _write_json(folder / "manifest.json", {"format": FORMAT, "model": MODEL, "files": files, **asdict(facts)})
+        _write_json(folder / "manifest.json", {"format": FORMAT, "model": MODEL, "files": files, **told})
         Bundle.load(folder)  # nothing replaces a good bundle that could not be loaded itself
     return Bundle.load(target)
+
+
+def _write_part(folder: Path, part: BundlePart) -> None:
+    for name in part.ensemble["members"]:
+        _copy_member(part.members / name, folder / "members" / name)
+    for name, value in (("ensemble", part.ensemble), ("features", part.features), ("golden", part.golden)):
+        _write_json(folder / f"{name}.json", value)
 
 
 def _copy_member(source: Path, target: Path) -> None:

@@ -16,17 +16,18 @@ from training.evaluation.predictions import ENSEMBLE, PREFIX
 from training.packaging.bundle import Bundle
 from training.packaging.golden import golden_vectors
 from training.packaging.publish import Published, publish
-from training.packaging.write_bundle import BundleFacts, write_bundle
+from training.packaging.write_bundle import BundleFacts, BundlePart, write_bundle
 from training.pipelines.build_dataset import read_split
 from training.pipelines.evaluate import LIBRARIES
 from training.pipelines.feature_store import SERVICE
 from training.pipelines.fit import TEST_SCORES, require_whole_training
-from training.pipelines.task_features import service_of
+from training.pipelines.task_features import calendar_of, service_of
 from training.settings import Settings
 from training.tasks import task_named
 
-__all__ = ["bundle_path", "make_bundle", "publish_run"]
+__all__ = ["ITEM_SERVICE", "bundle_path", "make_bundle", "publish_run", "ranking_path"]
 
+ITEM_SERVICE = "customer_item_events"
 _GOLDEN_ROWS = 32
 
 
@@ -35,42 +36,80 @@ def bundle_path(out: Path) -> Path:
     return out / "bundle"
 
 
-def publish_run(settings: Settings, out: Path, key_file: Path | None = None) -> Published:
+def ranking_path(out: Path) -> Path:
+    """Where the run lies that ranks items, beside the run about customers whose log it shares."""
+    return out / "ranking"
+
+
+def publish_run(
+    settings: Settings, out: Path, key_file: Path | None = None, ranking: Settings | None = None
+) -> Published:
     """Write the run's bundle, put it into BentoML's model store, signed by `key_file` if given, and build the bento."""
-    make_bundle(settings, out)
+    make_bundle(settings, out, ranking)
     return publish(bundle_path(out), key_file=key_file)
 
 
-def make_bundle(settings: Settings, out: Path) -> Bundle:
+def make_bundle(settings: Settings, out: Path, ranking: Settings | None = None) -> Bundle:
     """Write `<out>/bundle` from the members, the ensemble, the feature schema and the metrics of the run.
 
+    Args:
+        settings: of the run about customers.
+        out: its folder.
+        ranking: settings of the run in `<out>/ranking`, to be packed too, which answers about a customer and an item.
+
     Raises:
-        SourceDataError: the run was not trained and evaluated yet.
-        InputError: the scoring service cannot answer the run's task.
+        SourceDataError: a run was not trained and evaluated yet.
+        InputError: the scoring service cannot answer a run's task.
     """
     _require_servable(settings)
-    manifest, metrics = _json(out, "dataset/manifest.json"), _json(out, "metrics.json")
+    part = _part(out, _facts(settings, out))
+    return write_bundle(
+        bundle_path(out),
+        members=part.members,
+        ensemble=part.ensemble,
+        features=part.features,
+        golden=part.golden,
+        facts=BundleFacts(**part.facts),
+        item=None if ranking is None else _item_part(ranking, ranking_path(out)),
+    )
+
+
+def _item_part(settings: Settings, out: Path) -> BundlePart:
+    service = service_of(settings)
+    if service != ITEM_SERVICE or settings.task.days != int(settings.task.days):
+        raise InputError(
+            f"Task {settings.task.name!r} over {settings.task.horizon} with the features {service!r} cannot rank "
+            f"items; expected one with the features {ITEM_SERVICE!r} and a horizon of whole days, such as purchase_of_item."
+        )
+    how = {
+        "service": service,
+        "calendar": calendar_of(settings).to_json(),
+        "lookback_days": settings.task.lookback_days,
+    }
+    return _part(out, _facts(settings, out) | {"task": settings.task.name, "features": how})
+
+
+def _part(out: Path, facts: dict[str, Any]) -> BundlePart:
     ensemble = _json(out, "ensemble.json")
+    golden = _golden(out, ensemble["members"])
+    return BundlePart(out / "members", ensemble, _json(out, "dataset/features.json"), golden, facts)
+
+
+def _facts(settings: Settings, out: Path) -> dict[str, Any]:
+    manifest, metrics = _json(out, "dataset/manifest.json"), _json(out, "metrics.json")
     if metrics.get("training") != require_whole_training(out):
         raise SourceDataError(
             f"{out / 'metrics.json'} judges another training than the one that is there; expected the figures of what "
             "is published. Run `intent evaluate` again."
         )
-    return write_bundle(
-        bundle_path(out),
-        members=out / "members",
-        ensemble=ensemble,
-        features=_json(out, "dataset/features.json"),
-        golden=_golden(out, ensemble["members"]),
-        facts=BundleFacts(
-            seed=settings.seed,
-            horizon_days=int(settings.task.days),
-            versions={name: version(name) for name in LIBRARIES},
-            data_fingerprint=manifest["fingerprint"],
-            metrics={**metrics["test"][ENSEMBLE], "anchors": metrics["splits"]["test"]["anchors"]},
-            data_window={"from": metrics["splits"]["train"]["from"], "to": metrics["splits"]["test"]["to"]},
-        ),
-    )
+    return {
+        "seed": settings.seed,
+        "horizon_days": int(settings.task.days),
+        "versions": {name: version(name) for name in LIBRARIES},
+        "data_fingerprint": manifest["fingerprint"],
+        "metrics": {**metrics["test"][ENSEMBLE], "anchors": metrics["splits"]["test"]["anchors"]},
+        "data_window": {"from": metrics["splits"]["train"]["from"], "to": metrics["splits"]["test"]["to"]},
+    }
 
 
 def _require_servable(settings: Settings) -> None:

@@ -1,0 +1,147 @@
+"""One customer and items: look both up, score the pairs, say what the scores rest on: /rank, but for the web."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.answer_parts import is_cold, is_degraded, shares, view_ages
+from services.batch_contracts import RankedItem, RankRequest, RankResponse
+from services.contracts import ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
+from services.feature_lookup import FeatureLookup, ViewRows
+from services.reasons import contributions, reasons
+from services.request_reading import microseconds
+from training.packaging.bundle import Bundle
+
+if TYPE_CHECKING:  # features of events need Arrow, which a service without a model of items need not load
+    from services.item_scorer import ItemScorer, ItemScores
+
+__all__ = ["ItemScoring"]
+
+Views = Mapping[str, ViewRows]
+
+
+@dataclass(frozen=True)
+class _Crossed:
+    """What was looked up of the customer (one row) and of the items (m rows), and what came of it."""
+
+    at: datetime
+    customer: Views
+    items: Views
+    scores: "ItemScores"
+
+    def views(self, row: int) -> Views:
+        """Return the views of the customer and of one item, that item's in row 0."""
+        return {**self.customer, **{name: _row(rows, row) for name, rows in self.items.items()}}
+
+
+class ItemScoring:
+    """A bundle's item part and an online store, together; may be called from several threads."""
+
+    def __init__(self, part: Bundle, scorer: "ItemScorer", lookup: FeatureLookup) -> None:
+        """Prepare.
+
+        Args:
+            part: of the bundle (training/packaging/item_part.py).
+            scorer: of the part.
+            lookup: reads the part's views of customers and items.
+        """
+        self._scorer, self._lookup = scorer, lookup
+        self._tag, self._horizon_days = part.tag, part.horizon_days
+        views = part.json("features.json")["views"]
+        self._of_items = {name for name, view in views.items() if "item_id" in view["join_keys"]}
+
+    def rank(self, request: RankRequest, now: datetime) -> RankResponse:
+        """Return the items by falling probability; `now` (with a zone) stands in for an `at` that was not given."""
+        found = self._crossed(request.user_id, list(request.item_ids), request.at or now)
+        order = np.argsort(-found.scores.probability, kind="stable")[: request.top]
+        unknown, faulty = _unknown(found.items), _faulty(found.items)
+        return RankResponse.model_construct(
+            items=[
+                RankedItem.model_construct(
+                    item_id=request.item_ids[row],
+                    probability=float(found.scores.probability[row]),
+                    known=not unknown[row],
+                    candidate=bool(found.scores.candidate[row]),
+                )
+                for row in order.tolist()
+            ],
+            views=view_ages(found.customer, 0),
+            items_degraded=int(faulty.sum()),
+            cold_start=is_cold(found.customer, 0),
+            degraded=is_degraded(found.customer, 0) or bool(faulty.any()),
+            model=self._tag,
+            horizon_days=self._horizon_days,
+            at=found.at,
+            request_id=uuid.uuid4().hex,
+        )
+
+    def answer(self, request: ScoreRequest, now: datetime) -> ScoreResponse:
+        """Return the score of the request's customer and item."""
+        found = self._crossed(request.user_id, [str(request.item_id)], request.at or now)
+        scores, views = found.scores.of(0), found.views(0)
+        told = reasons(self._scorer.explain(scores)[0], scores.features, found.at) if request.reasons else None
+        return ScoreResponse.model_construct(
+            probability=float(scores.probability[0]),
+            members=shares(scores, self._scorer.weights, 0),
+            views=view_ages(views, 0),
+            cold_start=is_cold(found.customer, 0),
+            degraded=is_degraded(views, 0),
+            model=self._tag,
+            horizon_days=self._horizon_days,
+            at=found.at,
+            request_id=uuid.uuid4().hex,
+            reasons=told,
+        )
+
+    def explain(self, request: ExplainRequest, now: datetime) -> ExplainResponse:
+        """Return why the score of the request's customer and item is what it is."""
+        found = self._crossed(request.user_id, [str(request.item_id)], request.at or now)
+        scores, views = found.scores.of(0), found.views(0)
+        why, methods = self._scorer.explain(scores)
+        told = contributions(why, scores.features, found.at)
+        return ExplainResponse(
+            probability=float(scores.probability[0]),
+            log_odds=why.base + sum(one.log_odds for one in told) + why.calibration,
+            base=why.base,
+            contributions=told,
+            calibration=why.calibration,
+            methods=methods,
+            views=view_ages(views, 0),
+            cold_start=is_cold(found.customer, 0),
+            degraded=is_degraded(views, 0),
+            model=self._tag,
+            horizon_days=self._horizon_days,
+            at=found.at,
+            request_id=uuid.uuid4().hex,
+        )
+
+    def _crossed(self, user_id: str, item_ids: Sequence[str], at: datetime) -> _Crossed:
+        at_us = microseconds(at)
+        views = self._lookup.lookup({"user_id": [user_id], "item_id": item_ids}, at_us)
+        customer = {name: rows for name, rows in views.items() if name not in self._of_items}
+        items = {name: rows for name, rows in views.items() if name in self._of_items}
+        known = {field: column for rows in customer.values() for field, column in rows.columns.items()}
+        of_items = {field: column for rows in items.values() for field, column in rows.columns.items()}
+        of_items["item_id"] = np.array(item_ids, object)
+        return _Crossed(at, customer, items, self._scorer.cross(known, of_items, at_us))
+
+
+def _unknown(items: Views) -> NDArray[np.bool_]:
+    """Say of which items no view has anything that may be used."""
+    return np.logical_and.reduce([rows.status != "fresh" for rows in items.values()])
+
+
+def _faulty(items: Views) -> NDArray[np.bool_]:
+    """Say of which items a better answer exists."""
+    count = len(next(iter(items.values())).status)
+    return np.array([is_degraded(items, row) for row in range(count)], np.bool_)
+
+
+def _row(rows: ViewRows, row: int) -> ViewRows:
+    chosen = slice(row, row + 1)
+    return ViewRows({}, rows.status[chosen], rows.reason[chosen], rows.age_seconds[chosen])
