@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Calibration", "Ensemble", "calibrate", "combine", "log_odds", "sigmoid"]
+__all__ = ["Calibration", "Ensemble", "Interval", "calibrate", "combine", "interval", "log_odds", "sigmoid"]
 
 Floats = NDArray[np.float64]
 # A certain member would silence all others and make one wrong answer infinitely bad.
@@ -33,11 +33,30 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """Between which rates of buyers a probability lay on past dates (`training/ensemble/venn_abers.py`).
+
+    `low` and `high` at the probabilities `x`, ascending; linear in between, flat outside. `dates`: how many it is of.
+    """
+
+    x: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    dates: int
+
+    @property
+    def nominal(self) -> float:
+        """The chance that the next date's rate lies inside, if it is one more draw of these dates."""
+        return (self.dates - 1) / (self.dates + 1)
+
+
+@dataclass(frozen=True)
 class Ensemble:
     """How members are combined.
 
     mean: the weighted mean of probabilities. log_odds: sigmoid of the weighted sum of log-odds. stacker: the same
     plus `intercept`, fitted as a regression. A member with weight 0 does not count (and need not be computed).
+    `interval` is None where the past was too short for one.
     """
 
     method: Literal["mean", "log_odds", "stacker"]
@@ -45,6 +64,7 @@ class Ensemble:
     weights: tuple[float, ...]
     intercept: float = 0.0
     calibration: Calibration = field(default_factory=Calibration)
+    interval: Interval | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the ensemble as JSON-able data."""
@@ -55,8 +75,15 @@ class Ensemble:
         """Rebuild an ensemble from `to_json`."""
         kept = dict(data["calibration"])
         calibration = Calibration(**{**kept, "x": tuple(kept["x"]), "y": tuple(kept["y"])})
+        found = data.get("interval")
+        band = found and Interval(tuple(found["x"]), tuple(found["low"]), tuple(found["high"]), int(found["dates"]))
         return cls(
-            data["method"], tuple(data["members"]), tuple(data["weights"]), float(data["intercept"]), calibration
+            data["method"],
+            tuple(data["members"]),
+            tuple(data["weights"]),
+            float(data["intercept"]),
+            calibration,
+            band,
         )
 
     @property
@@ -86,6 +113,18 @@ def combine(ensemble: Ensemble, probabilities: Mapping[str, Any]) -> Floats:
     else:
         combined = sigmoid(sum((weight * log_odds(p) for weight, p in terms), np.float64(ensemble.intercept)))
     return calibrate(ensemble.calibration, np.asarray(combined))
+
+
+def interval(ensemble: Ensemble, probability: Floats) -> tuple[Floats, Floats] | None:
+    """Return the lowest and the highest rate that `probability` (what `combine` gave, shape (n,)) may stand for.
+
+    The probability itself always lies inside. None if the ensemble has no interval.
+    """
+    band = ensemble.interval
+    if band is None:
+        return None
+    low, high = (np.interp(probability, band.x, side) for side in (band.low, band.high))
+    return np.minimum(low, probability), np.maximum(high, probability)
 
 
 def calibrate(calibration: Calibration, probability: Floats) -> Floats:

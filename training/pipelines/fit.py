@@ -14,7 +14,7 @@ from feature_repo.transforms.feature_sets import table_features
 from training.atomic import write_json, write_parquet
 from training.dataset.anchor_table import TableRule
 from training.dataset.examples import Examples
-from training.ensemble.combine import combine
+from training.ensemble.combine import combine, interval
 from training.evaluation.predictions import ENSEMBLE, PREFIX, Predictions
 from training.models import members_for
 from training.models.contract import FitSettings
@@ -41,13 +41,16 @@ TEST_SCORES = "test_scores.parquet"
 VALIDATION_PREDICTIONS = "validation_predictions.parquet"
 TRAINING = "training.json"
 ENSEMBLE_FILE = "ensemble.json"
+INTERVAL_LOW, INTERVAL_HIGH = "interval_low", "interval_high"
+"""Columns of the test scores: between which rates the ensemble's probability lay on past dates."""
 
 
 def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: Progress) -> tuple[Trained, int]:
     """Fit the members (those of [train] unless named), write what they are below `out`, and count the anchors seen.
 
     `members/` holds each member's export, `ensemble.json` how they are combined, `training.json` every candidate and
-    curve, `test_scores.parquet` what each gives at the anchors of the test period, whose labels stay closed,
+    curve, `test_scores.parquet` what each gives at the anchors of the test period, whose labels stay closed, and the
+    ensemble's interval,
     `validation_predictions.parquet` what each, fitted on train alone, gave on the validation period.
 
     Raises:
@@ -139,7 +142,10 @@ def _scores(trained: Trained, test: Examples) -> pa.Table:
         "user_id": pa.array(test.user_id, pa.string()),
         "anchor_timestamp": pa.array(test.anchor_us, pa.int64()).cast(TIMESTAMP),
     }
-    return pa.table(columns | {f"{PREFIX}{name}": values for name, values in trained.predict(test).items()})
+    found = trained.predict(test)
+    sides = interval(trained.ensemble, found[ENSEMBLE])
+    band = {} if sides is None else {INTERVAL_LOW: sides[0], INTERVAL_HIGH: sides[1]}
+    return pa.table(columns | {f"{PREFIX}{name}": values for name, values in found.items()} | band)
 
 
 def _forward(trained: Trained) -> Predictions:
@@ -159,4 +165,5 @@ def _record(trained: Trained) -> dict[str, Any]:
         "histories": {name: history.to_json() for name, history in trained.histories.items()},
         "validation": {name: asdict(figures) for name, figures in trained.validation.items()},
         "seconds": trained.seconds,
+        "interval": None if trained.coverage is None else trained.coverage.to_json(),
     }

@@ -1,7 +1,7 @@
 """The step that fits: members forward in time, the ensemble on their forward predictions, then the final members."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +17,7 @@ from training.ensemble.choose import Choice, choose, log_losses
 from training.ensemble.combine import Ensemble, combine
 from training.ensemble.forward_predictions import ORIGINS, Forward, ForwardFits, fit_forward, predict
 from training.ensemble.newer_data import NewerData, compare_newer_data
+from training.ensemble.venn_abers import Coverage, fit_interval
 from training.models.contract import FitSettings, Fitted, History, Value
 from training.models.told_member import told_member
 
@@ -44,7 +45,8 @@ class Trained:
     what newer data were worth; `refitted` is true if the final members were fitted on train and validation.
     `validation`: member (or "ensemble") → figures on validation, by models fitted on train alone. `histories`:
     training curves of the fit that decided the number of steps. `seconds`: member → time spent on fitting it.
-    `forward`: what models fitted on train alone predicted for the validation period.
+    `forward`: what models fitted on train alone predicted for the validation period. `coverage`: how intervals of
+    earlier dates fared on later ones; None if there were too few.
     """
 
     members: dict[str, Fitted]
@@ -55,6 +57,7 @@ class Trained:
     histories: dict[str, History]
     seconds: dict[str, float]
     forward: Forward
+    coverage: Coverage | None
 
     @property
     def ensemble(self) -> Ensemble:
@@ -91,6 +94,10 @@ def train(
     """
     fits = fit_forward({name: told_member(name, parameters) for name in members}, train, validation, settings, origins)
     choice = choose(fits.forward, settings.horizon_days)
+    band, coverage = fit_interval(
+        combine(choice.ensemble, fits.forward.probabilities), fits.forward.label, fits.forward.anchor_us
+    )
+    choice = replace(choice, ensemble=replace(choice.ensemble, interval=band))
     newer = compare_newer_data(fits, choice.ensemble)
     refit = bool(newer) and newer[0].helps
     of_validation = fits.forward.take(fits.forward.anchor_us >= validation.anchor_us.min())
@@ -104,6 +111,7 @@ def train(
         histories={name: fitted.history for name, fitted in (fits.first or fits.on_train).items()},
         seconds={name: spent + seconds.get(name, 0.0) for name, spent in fits.seconds.items()},
         forward=of_validation,
+        coverage=coverage,
     )
 
 
