@@ -4,6 +4,8 @@
 
 OUT ?= artifacts/demo
 CONFIG ?= intent.toml
+# What ranks items beside the main question; the demo has one, a shop of your own if you name its settings.
+RANKING ?= $(if $(filter intent.toml,$(CONFIG)),examples/ta_feng_item.toml)
 PORT ?= 3000
 WORKERS ?= 1
 PYTHON ?= python3.11
@@ -47,7 +49,10 @@ demo: setup ## the main job on the whole real data set, from raw lines to a serv
 	@$(BIN)/intent dataset --config $(CONFIG) $(RUN)
 	@$(BIN)/intent train --config $(CONFIG) $(RUN)
 	@$(BIN)/intent evaluate --config $(CONFIG) $(RUN)
-	@$(BIN)/intent publish --config $(CONFIG) $(RUN)
+	$(if $(RANKING),@$(BIN)/intent dataset --config $(RANKING) --log $(OUT) --out $(OUT)/ranking)
+	$(if $(RANKING),@$(BIN)/intent train --config $(RANKING) --out $(OUT)/ranking --member boosted_trees)
+	$(if $(RANKING),@$(BIN)/intent evaluate --config $(RANKING) --out $(OUT)/ranking)
+	@$(BIN)/intent publish --config $(CONFIG) $(RUN) $(if $(RANKING),--ranking $(RANKING))
 	@$(BIN)/intent materialize --config $(CONFIG) $(RUN)
 	@$(BIN)/intent serve --config $(CONFIG) $(RUN) --check
 	@$(BIN)/intent parity --config $(CONFIG) $(RUN)
@@ -56,7 +61,7 @@ serve: setup ## serve the built bento (PORT=3000 WORKERS=1)
 	@$(BIN)/intent serve --config $(CONFIG) $(RUN) --port $(PORT) --workers $(WORKERS)
 
 bento: setup ## publish the trained bundle and build the bento
-	@$(BIN)/intent publish --config $(CONFIG) $(RUN)
+	@$(BIN)/intent publish --config $(CONFIG) $(RUN) $(if $(RANKING),--ranking $(RANKING))
 
 test: setup ## the tests, with the commands of README and docs on a 5 % sample
 	@$(BIN)/python -m pytest -m "not slow and not faults" $(SIDE_BY_SIDE)

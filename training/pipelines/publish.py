@@ -79,7 +79,8 @@ def _item_part(settings: Settings, out: Path) -> BundlePart:
     if service != ITEM_SERVICE or settings.task.days != int(settings.task.days):
         raise InputError(
             f"Task {settings.task.name!r} over {settings.task.horizon} with the features {service!r} cannot rank "
-            f"items; expected one with the features {ITEM_SERVICE!r} and a horizon of whole days, such as purchase_of_item."
+            f"items; expected one with the features {ITEM_SERVICE!r} and a horizon of whole days, as "
+            "purchase_of_item has."
         )
     how = {
         "service": service,

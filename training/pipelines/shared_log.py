@@ -7,7 +7,7 @@ from feature_repo.errors import SourceDataError
 
 __all__ = ["share_log"]
 
-_SHARED = ("events", "users", "items", "quarantine", "snapshots", "features", "feast", "log.json")
+_SHARED = ("events", "users", "items", "quarantine", "snapshots", "features", "feast", "log.json", "data_card.json")
 
 
 def share_log(source: Path, out: Path) -> None:
