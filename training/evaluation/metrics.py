@@ -11,6 +11,7 @@ A metric that is not defined for its input (one class only, no weight at all) is
 a resample may be like that.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,7 +145,8 @@ def _lift(ranking: Ranking, above: Amounts, found: Amounts) -> float:
 def _share_found(ranking: Ranking, above: Amounts, found: Amounts, fraction: float) -> float:
     """Return the share of the positives among the best-scored `fraction` of the weight; cut ties in proportion."""
     limit = fraction * float(above[-1])
-    place = int(np.searchsorted(above[1:], limit))
+    whole = above.dtype.kind == "i"  # a fraction among integers would make NumPy convert all of them
+    place = int(np.searchsorted(above[1:], math.ceil(limit) if whole else limit))
     run = min(int(np.searchsorted(ranking.run_end, place, side="right")), len(ranking.run_end) - 1)
     start = int(ranking.run_end[run - 1]) if run else 0
     end = int(ranking.run_end[run])
