@@ -1,6 +1,6 @@
 # Every target a person or CI needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve bento test test-all test-faults check bench-point-in-time bench-online bench-ingest bench-serving figures requirements clean
+.PHONY: help setup demo serve bento test test-all test-faults check bench-point-in-time bench-online bench-ingest bench-training bench-serving figures requirements clean
 
 OUT ?= artifacts/demo
 CONFIG ?= intent.toml
@@ -88,6 +88,9 @@ bench-online: setup ## the packed online stores beside raw reads and Feast's own
 	@$(BIN)/python -m benchmarks.online_read
 	@$(BIN)/python -m benchmarks.materialize
 	@$(BIN)/python -m benchmarks.push
+
+bench-training: setup ## an LSTM epoch beside Keras, trees beside XGBoost, memory of training from disk, in one run (about fifteen minutes)
+	@$(BIN)/python -m benchmarks.training
 
 bench-ingest: setup ## events per second and memory of each adapter beside DuckDB's own copy, in one run (about ten minutes)
 	@$(BIN)/python -m benchmarks.ingest

@@ -44,6 +44,13 @@ def fitted(name, periods, told):
     return member(name).fit(*periods, told)
 
 
+@pytest.fixture(scope="module")
+def exported(fitted, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "member"
+    fitted.export(folder)
+    return folder
+
+
 def run_export(folder, features):
     """Score as a service would, from the files alone."""
     spec = json.loads((folder / "member.json").read_text())
@@ -125,20 +132,18 @@ def test_no_rows_give_no_answers(fitted, periods):
     assert fitted.predict_proba(periods[1].features.take(np.array([], np.int64))).shape == (0,)
 
 
-def test_export_gives_the_same_numbers(fitted, periods, tmp_path):
+def test_export_gives_the_same_numbers(fitted, periods, exported):
     features = periods[1].features
-    fitted.export(tmp_path / "member")
-    np.testing.assert_allclose(run_export(tmp_path / "member", features), fitted.predict_proba(features), atol=1e-5)
+    np.testing.assert_allclose(run_export(exported, features), fitted.predict_proba(features), atol=1e-5)
     unknown = nothing_known(2)
-    np.testing.assert_allclose(run_export(tmp_path / "member", unknown), fitted.predict_proba(unknown), atol=1e-5)
+    np.testing.assert_allclose(run_export(exported, unknown), fitted.predict_proba(unknown), atol=1e-5)
 
 
-def test_export_says_what_it_is(name, fitted, tmp_path):
-    fitted.export(tmp_path)
-    spec = json.loads((tmp_path / "member.json").read_text())
+def test_export_says_what_it_is(name, fitted, exported):
+    spec = json.loads((exported / "member.json").read_text())
     assert spec["member"] == name
     assert spec == json.loads(json.dumps(fitted.spec.to_json()))
-    assert {path.name for path in tmp_path.iterdir()} == {"member.json", spec["artefact"]}
+    assert {path.name for path in exported.iterdir()} == {"member.json", spec["artefact"]}
 
 
 def test_input_is_not_changed(name, periods, told):
@@ -183,18 +188,16 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones(name, periods):
         member(name).fit(*periods, replace(SETTINGS, parameters={"dept": 3}))
 
 
-def test_a_graph_has_no_loop(fitted, tmp_path):
-    fitted.export(tmp_path)
+def test_a_graph_has_no_loop(fitted, exported):
     if fitted.spec.runtime == "onnx":
-        operations = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+        operations = {node.op_type for node in onnx.load(exported / "model.onnx").graph.node}
         assert not operations & {"Loop", "Scan", "If"}
 
 
-def test_the_runtime_of_the_service_gives_the_same_numbers(fitted, periods, tmp_path):
-    fitted.export(tmp_path)
-    spec = json.loads((tmp_path / "member.json").read_text())
+def test_the_runtime_of_the_service_gives_the_same_numbers(fitted, periods, exported):
+    spec = json.loads((exported / "member.json").read_text())
     features = periods[1].features.take(np.arange(0, periods[1].features.n, 7))
-    served = load_member(spec, (tmp_path / spec["artefact"]).read_bytes()).predict(features)
+    served = load_member(spec, (exported / spec["artefact"]).read_bytes()).predict(features)
     np.testing.assert_allclose(served, fitted.predict_proba(features), atol=1e-5)
 
 

@@ -37,7 +37,7 @@ _SHARED = (
     whole("hidden", 64, 4, 512, "width of the layer that joins everything", log=True),
     real("dropout", 0.2, 0.0, 0.6, "share of values that are dropped in training"),
     real("l1", 0.0, 1e-7, 1e-3, "L1 penalty on weights", log=True),
-    real("l2", 0.0, 1e-7, 1e-2, "L2 penalty on weights", log=True),
+    real("l2", 0.0, 1e-7, 1e-1, "L2 penalty on weights", log=True),
     real("weight_decay", 1e-4, 1e-6, 1e-1, "decay of weights, apart from the loss", log=True),
     real("learning_rate", 2e-3, 1e-4, 2e-2, "step size at its highest", log=True),
     one_of("schedule", "cosine", ("cosine", "constant"), "how the step size falls"),
