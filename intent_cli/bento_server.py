@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_repo.errors import InputError, SourceDataError
+from intent_cli.id_key import id_key
 from intent_cli.server_process import ServerProcess, stopping_signals
 from services.bind_address import require_keys_beyond_loopback
 from services.configured_keys import FILE_VARIABLE, KEYS_VARIABLE
+from services.hashed_ids import KEY_FILE_VARIABLE
 from services.model_slots import FOLDER_VARIABLE
 from services.online_url import VARIABLE, RedisUrl, SqliteUrl
 from training.packaging.bundle import Bundle
@@ -30,13 +32,15 @@ _KEPT = ("--timeout-keep-alive", "75")
 class Bento:
     """A built bento, the online store it is to read, and where `intent promote` says which models answer.
 
-    Without `slots` the model that it was built with answers, whatever was promoted.
+    Without `slots` the model that it was built with answers, whatever was promoted. `id_key` is the file of the key
+    under which customers are logged; None: the environment names it, or nothing is logged.
     """
 
     tag: str
     home: Path
     online: SqliteUrl | RedisUrl
     slots: Path | None = None
+    id_key: Path | None = None
 
     def command(self, port: int, host: str = LOOPBACK) -> list[str]:
         """The command line that serves it on `host`, an IP address."""
@@ -51,6 +55,7 @@ class Bento:
             VARIABLE: self.online.setting,
             FOLDER_VARIABLE: "" if self.slots is None else str(self.slots),
             **{FILE_VARIABLE: "", KEYS_VARIABLE: ""},
+            **({} if self.id_key is None else {KEY_FILE_VARIABLE: str(self.id_key)}),
             **(keys or {}),
         }
 
@@ -70,7 +75,7 @@ def published_bento(out: Path, online: SqliteUrl | RedisUrl) -> Bento:
     if isinstance(online, SqliteUrl) and not online.path.exists():
         raise SourceDataError(f"No online store at {online.path}; expected one. Run `intent materialize` first.")
     tags = json.loads(published.read_text())
-    bento = Bento(tags["bento"], published_home(out), online)
+    bento = Bento(tags["bento"], published_home(out), online, id_key=id_key(out))
     model, digest = tags["model"].split(":")
     Bundle.load(bento.home / "models" / model / digest / "bundle")
     name, version = bento.tag.split(":")

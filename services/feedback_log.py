@@ -2,7 +2,8 @@
 
     {"request": "…", "user_id": null, "item_id": null, "bought": true, "at": 983664000000000, "received": …}
 
-Times are int64 microseconds since 1970. One file a process, `feedback-*.jsonl`, which only its owner may read.
+Times are int64 microseconds since 1970; a customer stands under the pseudonym of the served log. One file a process,
+`feedback-*.jsonl`, which only its owner may read.
 `intent feedback` joins it to what was served.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from feature_repo.errors import DependencyDown
 from services.event_contracts import Outcome
+from services.hashed_ids import IdHasher, required_id_hasher
 from services.request_reading import microseconds
 from services.served_log import FOLDER_VARIABLE
 
@@ -24,16 +26,24 @@ __all__ = ["FeedbackLog", "open_feedback_log"]
 
 
 def open_feedback_log(environment: Mapping[str, str]) -> "FeedbackLog | None":
-    """Return the log in the served log's folder, `INTENT_SERVED_LOG`, or None: without it there is nothing to join."""
+    """Return the log in the served log's folder, `INTENT_SERVED_LOG`, or None: without it there is nothing to join.
+
+    Raises:
+        SettingsError: there is no key of the pseudonyms.
+    """
     folder = environment.get(FOLDER_VARIABLE)
-    return FeedbackLog(Path(folder)) if folder else None
+    return FeedbackLog(Path(folder), required_id_hasher(environment, FOLDER_VARIABLE)) if folder else None
 
 
 class FeedbackLog:
-    """Appends outcomes to a file in a folder; may be called from several threads. The first outcome makes the file."""
+    """Appends outcomes to a file in a folder; may be called from several threads. The first outcome makes the file.
 
-    def __init__(self, folder: Path) -> None:
+    `ids` makes the pseudonyms, as in the served log; None: ids stay as they are, for customers that are made up.
+    """
+
+    def __init__(self, folder: Path, ids: IdHasher | None = None) -> None:
         self._folder = folder
+        self._ids = ids
         self._lock = threading.Lock()
         self._file: int | None = None
 
@@ -44,7 +54,7 @@ class FeedbackLog:
             DependencyDown: they could not be written; the file is as it was.
         """
         received = time.time_ns() // 1000
-        data = b"".join(_line(outcome, received) for outcome in outcomes)
+        data = b"".join(_line(outcome, received, self._ids) for outcome in outcomes)
         with self._lock:
             try:
                 if self._file is None:
@@ -82,10 +92,11 @@ def _write(file: int, data: bytes) -> None:
         raise
 
 
-def _line(outcome: Outcome, received: int) -> bytes:
+def _line(outcome: Outcome, received: int, ids: IdHasher | None) -> bytes:
+    user_id = outcome.user_id
     record = {
         "request": outcome.request_id,
-        "user_id": outcome.user_id,
+        "user_id": user_id if user_id is None or ids is None else ids.pseudonym(user_id),
         "item_id": outcome.item_id,
         "bought": outcome.bought,
         "at": None if outcome.at is None else microseconds(outcome.at),

@@ -6,13 +6,12 @@ customer has the same pseudonym in every process, so that logs can be joined.
 
 import hashlib
 import hmac
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from feature_repo.errors import SettingsError
 
-__all__ = ["KEY_FILE_VARIABLE", "KEY_VARIABLE", "IdHasher", "id_hasher", "open_id_hasher"]
+__all__ = ["KEY_FILE_VARIABLE", "KEY_VARIABLE", "IdHasher", "id_hasher", "required_id_hasher"]
 
 KEY_VARIABLE = "INTENT_ID_KEY"
 KEY_FILE_VARIABLE = "INTENT_ID_KEY_FILE"
@@ -21,11 +20,10 @@ _DIGITS = 32  # 128 bits: among a billion customers two meet with a chance of 1 
 
 
 class IdHasher:
-    """Pseudonyms under one key; may be called from several threads. `lasting` is False if the key ends with us."""
+    """Pseudonyms under one key; may be called from several threads."""
 
-    def __init__(self, key: bytes, lasting: bool = True) -> None:
+    def __init__(self, key: bytes) -> None:
         self._keyed = hmac.new(key, digestmod=hashlib.sha256)
-        self.lasting = lasting
 
     def pseudonym(self, user_id: str) -> str:
         """Return 32 hexadecimal digits that stand for `user_id`, the same for the same key."""
@@ -33,9 +31,30 @@ class IdHasher:
         keyed.update(user_id.encode("utf-8", "surrogatepass"))
         return keyed.hexdigest()[:_DIGITS]
 
+    @property
+    def check(self) -> str:
+        """The pseudonym of nobody: equal ones mean equal keys, and nothing of the key can be told from it."""
+        return self.pseudonym("")
 
-def open_id_hasher(environment: Mapping[str, str]) -> IdHasher:
-    """Return pseudonyms under the configured key, or under a random one that lasts as long as the process.
+
+def required_id_hasher(environment: Mapping[str, str], purpose: str) -> IdHasher:
+    """Return pseudonyms under the configured key; `purpose` is the setting that needs one.
+
+    Raises:
+        SettingsError: none is configured, or it cannot be used.
+    """
+    hasher = id_hasher(environment)
+    if hasher is None:
+        raise SettingsError(
+            f"{purpose} is set without a key for user ids, which must not stand there in the clear; expected "
+            f"{KEY_VARIABLE} or {KEY_FILE_VARIABLE}, such as a file that `openssl rand -hex 32` writes. `intent serve` "
+            "makes one."
+        )
+    return hasher
+
+
+def id_hasher(environment: Mapping[str, str]) -> IdHasher | None:
+    """Return pseudonyms under the configured key, or None if none is configured.
 
     Args:
         environment: `INTENT_ID_KEY` holds the key, or `INTENT_ID_KEY_FILE` the absolute path of a file with it, at
@@ -44,11 +63,6 @@ def open_id_hasher(environment: Mapping[str, str]) -> IdHasher:
     Raises:
         SettingsError: both are given, the file cannot be read, or the key is too short.
     """
-    return id_hasher(environment) or IdHasher(secrets.token_bytes(32), lasting=False)
-
-
-def id_hasher(environment: Mapping[str, str]) -> IdHasher | None:
-    """Return pseudonyms under the configured key, or None if none is configured; otherwise as `open_id_hasher`."""
     text, file = environment.get(KEY_VARIABLE), environment.get(KEY_FILE_VARIABLE)
     if text and file:
         raise SettingsError(f"{KEY_VARIABLE} and {KEY_FILE_VARIABLE} are both set; expected one. Unset the other.")

@@ -2,7 +2,8 @@
 
 The first line of a part says what the others hold:
 
-    {"format": 1, "schema": "<16 hex digits>", "service": "<name>", "views": {view: {"join_keys": […], "fields": {…}}}}
+    {"format": 1, "schema": "<16 hex digits>", "service": "<name>", "views": {view: {"join_keys": […], "fields": {…}}},
+     "pseudonyms": {"user_id": "<the pseudonym of nobody>"}}
 
 Every other line is one customer's answer, or how many answers were left out since the last such line:
 
@@ -10,6 +11,7 @@ Every other line is one customer's answer, or how many answers were left out sin
      "probability": 0.17, "views": {view: {"status": "fresh", "age_seconds": 86400.0, "values": {field: value}}}}
     {"dropped": 3}
 
+A user id is a pseudonym, as `services.hashed_ids` makes it, where the first line says so.
 `t` is int64 microseconds since 1970. A float is written so that reading it gives the same bits. null is what the model
 was not shown; NaN is written as null, in a list too. `answered` is false where the online store was away. A view named
 after a transform (`customer_features`) holds what the model was given.
@@ -24,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from feature_repo.transforms.customer import CustomerFeatures, customer_features
+from services.hashed_ids import IdHasher
 
 __all__ = [
     "FORMAT",
@@ -38,6 +41,7 @@ __all__ = [
 
 FORMAT = 1
 MODEL_INPUTS = "customer_features"
+_USER = "user_id"
 
 
 @dataclass(frozen=True)
@@ -60,20 +64,23 @@ class ServedBatch:
     answered: bool = True
 
 
-def header_line(service: str, views: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Return a part's first line: the feature service, and each view's join keys and fields (name → type)."""
+def header_line(service: str, views: Mapping[str, Mapping[str, Any]], ids: IdHasher | None = None) -> bytes:
+    """Return a part's first line: the feature service, each view's join keys and fields (name → type), and the key."""
     plain = {name: {"join_keys": list(v["join_keys"]), "fields": dict(v["fields"])} for name, v in views.items()}
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
-    return _line({"format": FORMAT, "schema": digest, "service": service, "views": plain})
+    hidden = {} if ids is None else {"pseudonyms": {_USER: ids.check}}
+    return _line({"format": FORMAT, "schema": digest, "service": service, "views": plain, **hidden})
 
 
-def answer_line(batch: ServedBatch, row: int, views: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Return the line of one row of a batch."""
+def answer_line(
+    batch: ServedBatch, row: int, views: Mapping[str, Mapping[str, Any]], ids: IdHasher | None = None
+) -> bytes:
+    """Return the line of one row of a batch; with `ids` the customer stands in it under a pseudonym."""
     return _line(
         {
             "request": batch.request_id,
             "t": int(batch.at_us),
-            "keys": {key: values[row] for key, values in batch.keys.items()},
+            "keys": {key: _key(key, values[row], ids) for key, values in batch.keys.items()},
             "model": batch.model,
             "answered": batch.answered,
             "probability": None if batch.probability is None else float(batch.probability[row]),
@@ -101,6 +108,10 @@ def model_inputs() -> dict[str, Any]:
 def model_input_columns(features: CustomerFeatures) -> dict[str, Any]:
     """Return the outputs of `customer_features` by name, as `ServedBatch.columns` takes them."""
     return {**features.numeric, **features.categorical, **features.sequences}
+
+
+def _key(name: str, value: str, ids: IdHasher | None) -> str:
+    return value if ids is None or name != _USER else ids.pseudonym(value)
 
 
 def _view(batch: ServedBatch, name: str, row: int, fields: Mapping[str, str]) -> dict[str, Any]:

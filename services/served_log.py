@@ -1,7 +1,7 @@
 """The log of what was served: sampled by customer, written off the request path, never in the way of an answer.
 
-It is a data file, not a diary: to be replayed it holds the customers' ids in the clear. It is off unless
-`INTENT_SERVED_LOG` names a folder, and only its owner may read it (0700 and 0600).
+It is off unless `INTENT_SERVED_LOG` names a folder, and only its owner may read it (0700 and 0600). Customers stand in
+it under pseudonyms: whoever has the key and the shop's own ids finds them again, to replay it.
 """
 
 import gzip
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.errors import SettingsError
+from services.hashed_ids import IdHasher, required_id_hasher
 from services.served_lines import ServedBatch, answer_line, dropped_line, header_line
 
 __all__ = ["FOLDER_VARIABLE", "SAMPLE_VARIABLE", "ServedLog", "open_served_log"]
@@ -35,12 +36,13 @@ def open_served_log(environment: Mapping[str, str], service: str, views: _Views)
 
     Args:
         environment: `INTENT_SERVED_LOG` is the folder, absolute, for a server changes its working folder;
-            `INTENT_SERVED_SAMPLE` the share of the customers, 0.1 unless given.
+            `INTENT_SERVED_SAMPLE` the share of the customers, 0.1 unless given; the key of the pseudonyms is needed.
         service: name of the feature service.
         views: view → its `join_keys` and `fields` (name → type), as in a bundle's features.json.
 
     Raises:
-        SettingsError: the folder is relative or cannot be written, or the share is not a number above 0 and up to 1.
+        SettingsError: the folder is relative or cannot be written, the share is not a number above 0 and up to 1, or
+            there is no key.
     """
     folder = environment.get(FOLDER_VARIABLE)
     if not folder:
@@ -54,7 +56,7 @@ def open_served_log(environment: Mapping[str, str], service: str, views: _Views)
         sample = 0.0
     if not 0.0 < sample <= 1.0:
         raise SettingsError(f"{SAMPLE_VARIABLE} is {given!r}; expected a share above 0 and up to 1, such as 0.1.")
-    return ServedLog(Path(folder), service, views, sample)
+    return ServedLog(Path(folder), service, views, sample, ids=required_id_hasher(environment, FOLDER_VARIABLE))
 
 
 class ServedLog:
@@ -74,6 +76,7 @@ class ServedLog:
         waiting: int = 1000,
         part_bytes: int = 64 << 20,
         part_seconds: float = 3600.0,
+        ids: IdHasher | None = None,
     ) -> None:
         """Make the folder; the first row makes the first part.
 
@@ -81,6 +84,7 @@ class ServedLog:
             sample: share of the keys whose answers are logged, all of them or none.
             waiting: the most rows that wait to be written.
             part_bytes: from this size on a new part is begun; so it is after `part_seconds`.
+            ids: makes the pseudonyms; None: ids stay as they are, for customers that are made up.
 
         Raises:
             SettingsError: the folder cannot be made or written.
@@ -92,7 +96,7 @@ class ServedLog:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise SettingsError(f"The served log's folder {folder} cannot be written; expected a writable folder.")
         self._folder, self._views, self._sample = folder, views, sample
-        self._header = header_line(service, views)
+        self._header, self._ids = header_line(service, views, ids), ids
         self._limits = (part_bytes, part_seconds)
         self._queue: queue.Queue[_Row | threading.Event] = queue.Queue(waiting)
         self._lock = threading.Lock()
@@ -177,7 +181,7 @@ class ServedLog:
         lines = []
         for batch, row in rows:
             try:
-                lines.append(answer_line(batch, row, self._views))
+                lines.append(answer_line(batch, row, self._views, self._ids))
             except Exception:  # whatever a row holds, it must not end the thread that all others wait for
                 self._drop(1)
         encoded, dropped = len(lines), self._dropped

@@ -27,6 +27,7 @@ def consistency(
 
     Example: intent consistency --log artifacts/served --out artifacts/demo
     """
+    from intent_cli.id_key import known_customers
     from intent_cli.progress import progress
     from intent_cli.reports import report
     from training.atomic import write_json
@@ -37,7 +38,7 @@ def consistency(
 
     with measured("consistency", out) as stage:
         require_current_features(out)
-        found = check_consistency(log, open_store(out), progress(as_json), limit)
+        found = check_consistency(log, open_store(out), progress(as_json), limit, known_customers(out))
         write_json(out / "consistency.json", as_dict(found))
         write_page(out / "consistency.html", found)
         stage.rows = found.vectors

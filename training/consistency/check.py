@@ -1,7 +1,7 @@
 """The consistency job: every logged answer beside what the offline join gives at the same moment, by feature."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from feature_repo.errors import SourceDataError
 from training.consistency.compare import FeatureComparison, compare_columns
 from training.consistency.hints import Evidence, Hint, hints_for
+from training.consistency.pseudonyms import KnownCustomers
 from training.consistency.replay import replay, require_registered
 from training.consistency.served_log import LogFacts, ServedRows, read_served, served_parts
 from training.progress import Progress
@@ -65,7 +66,9 @@ class Consistency:
         return not self.failed
 
 
-def check_consistency(folder: Path, store: Any, progress: Progress, limit: float = 0.0) -> Consistency:
+def check_consistency(
+    folder: Path, store: Any, progress: Progress, limit: float = 0.0, customers: KnownCustomers | None = None
+) -> Consistency:
     """Replay the served log below `folder` through a `feast.FeatureStore`, and compare.
 
     Args:
@@ -73,17 +76,20 @@ def check_consistency(folder: Path, store: Any, progress: Progress, limit: float
         store: its registry has the definitions that were served; its offline store has the events up to the last t.
         progress: who is told how many answers are compared.
         limit: the largest share of rows of a feature that may differ, from 0 to 1.
+        customers: who the pseudonyms of the log stand for; None: it has none.
 
     Raises:
         SourceDataError: there is no log, it is damaged beyond its ends, or it holds no answer.
         FeatureError: the registry does not have what was served.
+        SettingsError: the log has pseudonyms, and they were made under another key than that of `customers`.
     """
+    customers = customers or KnownCustomers()
     found, evidence = Consistency(LogFacts(), limit), dict[str, Evidence]()
     with progress.task("replaying", 0, "answers") as task:
         for part in served_parts(folder):
             for rows in read_served(part, found.facts):
                 require_registered(store, rows.views)
-                _compare(found, evidence, store, rows)
+                _compare(found, evidence, store, replace(rows, asked=customers.revealed(rows)))
                 task.advance(rows.asked.num_rows)
     if not found.vectors:
         raise SourceDataError(

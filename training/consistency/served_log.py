@@ -43,13 +43,15 @@ class ServedRows:
     """n answers that have the same views.
 
     `asked` has the join keys (string) and `event_timestamp` (timestamp[us, UTC]: t). `values` maps a view to a table
-    of its fields, `status` to n words or nulls.
+    of its fields, `status` to n words or nulls. `hidden` is the pseudonym of nobody where customers stand under
+    pseudonyms, else None.
     """
 
     views: dict[str, ServedView]
     asked: pa.Table
     values: dict[str, pa.Table]
     status: dict[str, pa.Array]
+    hidden: str | None = None
 
 
 @dataclass
@@ -88,7 +90,7 @@ def read_served(part: Path, facts: LogFacts, rows_at_once: int = 20_000) -> Iter
     """
     facts.parts += 1
     lines = _lines(part, facts)
-    views = _header(part, next(lines, None), facts)
+    views, hidden = _header(part, next(lines, None), facts)
     waiting: dict[tuple[str, ...], _Pieces] = {}
     for line in lines:
         record = _record(part, line)
@@ -100,7 +102,7 @@ def read_served(part: Path, facts: LogFacts, rows_at_once: int = 20_000) -> Iter
             facts.rows += 1
             facts.models[record["model"]] += 1
             kind = (*record["keys"], "|", *record["views"])
-            pieces = waiting.setdefault(kind, _Pieces(part, {name: views[name] for name in record["views"]}))
+            pieces = waiting.setdefault(kind, _Pieces(part, {name: views[name] for name in record["views"]}, hidden))
             pieces.add(record)
             if len(pieces) >= rows_at_once:
                 yield waiting.pop(kind).rows()
@@ -147,8 +149,8 @@ def arrow_type(kind: str) -> Any:
 class _Pieces:
     """Answers on their way into Arrow: a few thousand at a time, for as Python objects they are ten times as large."""
 
-    def __init__(self, part: Path, views: dict[str, ServedView]) -> None:
-        self._part, self._views = part, views
+    def __init__(self, part: Path, views: dict[str, ServedView], hidden: str | None) -> None:
+        self._part, self._views, self._hidden = part, views, hidden
         self._records: list[Mapping[str, Any]] = []
         self._done: list[ServedRows] = []
         self._count = 0
@@ -170,6 +172,7 @@ class _Pieces:
             pa.concat_tables([rows.asked for rows in done]).combine_chunks(),
             {n: pa.concat_tables([rows.values[n] for rows in done]).combine_chunks() for n in self._views},
             {n: pa.concat_arrays([rows.status[n] for rows in done]) for n in self._views},
+            self._hidden,
         )
 
     def _convert(self) -> None:
@@ -196,15 +199,16 @@ def _values(rows: list[Mapping[str, Any]], view: ServedView) -> pa.Table:
     return pa.table(columns)
 
 
-def _header(part: Path, line: bytes | None, facts: LogFacts) -> dict[str, ServedView]:
+def _header(part: Path, line: bytes | None, facts: LogFacts) -> tuple[dict[str, ServedView], str | None]:
     if line is None:  # killed before the first member was whole
-        return {}
+        return {}, None
     header = _record(part, line)
     try:
         if header["format"] != FORMAT:
             raise _not_a_log(part, f"format {header['format']!r}")
         facts.services[header["service"]] += 1
-        return {n: ServedView(tuple(v["join_keys"]), dict(v["fields"])) for n, v in header["views"].items()}
+        views = {n: ServedView(tuple(v["join_keys"]), dict(v["fields"])) for n, v in header["views"].items()}
+        return views, header.get("pseudonyms", {}).get("user_id")
     except (KeyError, TypeError, AttributeError):
         raise _not_a_log(part, "another first line") from None
 

@@ -15,7 +15,7 @@ from feature_repo.errors import SettingsError
 from services.bind_address import is_loopback, listening_hosts, require_keys_beyond_loopback
 from services.body_limits import is_too_deep, read_body, read_head
 from services.concurrency_limit import ConcurrencyLimit
-from services.hashed_ids import KEY_FILE_VARIABLE, KEY_VARIABLE, id_hasher, open_id_hasher
+from services.hashed_ids import KEY_FILE_VARIABLE, KEY_VARIABLE, id_hasher, required_id_hasher
 from services.problems import Refused
 
 JSON = (b"content-type", b"application/json")
@@ -163,15 +163,16 @@ def test_pseudonyms_are_keyed_hashes(tmp_path: Path) -> None:
     assert same is not None
     expected = hmac.new(key.encode(), b"01104905", hashlib.sha256).hexdigest()[:32]
     assert hasher.pseudonym("01104905") == same.pseudonym("01104905") == expected
-    assert hasher.lasting
     assert len(hasher.pseudonym("\ud800")) == 32
-    first, second = open_id_hasher({}), open_id_hasher({})
-    assert first.pseudonym("a") == first.pseudonym("a") != second.pseudonym("a")
-    assert not first.lasting
+    other = required_id_hasher({KEY_VARIABLE: key[::-1]}, "a log")
+    assert hasher.pseudonym("a") != other.pseudonym("a")
+    assert hasher.check == same.check != other.check
 
 
 def test_keys_of_ids_that_cannot_be_used(tmp_path: Path) -> None:
     assert id_hasher({}) is None
+    with pytest.raises(SettingsError, match="a log is set without a key"):
+        required_id_hasher({}, "a log")
     for environment, expected in (
         ({KEY_VARIABLE: "short"}, "5 bytes"),
         ({KEY_VARIABLE: "x" * 16, KEY_FILE_VARIABLE: "/x"}, "both set"),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from feature_repo.errors import SettingsError
 from feature_repo.transforms.ragged import Ragged
 from services import served_log
+from services.hashed_ids import id_hasher
 from services.served_lines import ServedBatch, answer_line, model_input_columns, model_inputs
 from services.served_log import ServedLog, in_sample, open_served_log
 
@@ -24,6 +25,9 @@ VIEWS = {
     "user_history": {"join_keys": ["user_id"], "fields": {"spent": "Float64", "last_at": "Int64", "area": "String"}},
     "user_events": {"join_keys": ["user_id"], "fields": {"event_at": "Array(Int64)", "price": "Array(Float64)"}},
 }
+
+
+KEY = {"INTENT_ID_KEY": "a key of this test alone"}
 
 
 def batch(*users: str, spent: float = 1.5) -> ServedBatch:
@@ -213,14 +217,14 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_off_unless_asked_for(tmp_path: Path) -> None:
     assert open_served_log({}, "shop", VIEWS) is None
     assert open_served_log({"INTENT_SERVED_LOG": ""}, "shop", VIEWS) is None
-    log = open_served_log({"INTENT_SERVED_LOG": str(tmp_path), "INTENT_SERVED_SAMPLE": "0.5"}, "shop", VIEWS)
+    log = open_served_log({"INTENT_SERVED_LOG": str(tmp_path), "INTENT_SERVED_SAMPLE": "0.5", **KEY}, "shop", VIEWS)
     assert log is not None
 
 
 @pytest.mark.parametrize("sample", ["0", "-1", "1.5", "nan", "much", ""])
 def test_a_strange_sample_is_refused(tmp_path: Path, sample: str) -> None:
     with pytest.raises(SettingsError, match="expected a share above 0"):
-        open_served_log({"INTENT_SERVED_LOG": str(tmp_path), "INTENT_SERVED_SAMPLE": sample}, "shop", VIEWS)
+        open_served_log({"INTENT_SERVED_LOG": str(tmp_path), "INTENT_SERVED_SAMPLE": sample, **KEY}, "shop", VIEWS)
 
 
 def test_a_relative_folder_is_refused() -> None:
@@ -232,3 +236,18 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be made"):
         ServedLog(tmp_path / "file" / "served", "shop", VIEWS)
+
+
+def test_customers_stand_under_pseudonyms_and_there_is_no_log_without_a_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="without a key for user ids"):
+        open_served_log({"INTENT_SERVED_LOG": str(tmp_path)}, "shop", VIEWS)
+    log = open_served_log({"INTENT_SERVED_LOG": str(tmp_path), "INTENT_SERVED_SAMPLE": "1", **KEY}, "shop", VIEWS)
+    assert log is not None
+    log.offer(batch("01104905"))
+    log.close()
+    hasher = id_hasher(KEY)
+    assert hasher is not None
+    header, answer = lines(tmp_path)
+    assert header["pseudonyms"] == {"user_id": hasher.check}
+    assert answer["keys"] == {"user_id": hasher.pseudonym("01104905")}
+    assert b"01104905" not in b"".join(gzip.decompress(part.read_bytes()) for part in tmp_path.iterdir())
