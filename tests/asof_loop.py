@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, seed, settings
 
 LONG_KEY = "key-" * 5_000
 KEYS = ["a", "b", "", "ä", "a\x1fb", "日本", LONG_KEY, None]
@@ -149,10 +149,11 @@ def batched(items: list[Case], size: int) -> Iterator[list[Case]]:
         yield items[first : first + size]
 
 
-def generated(count: int, options: settings) -> list[Case]:
+def generated(count: int, options: settings, start: int = 0) -> list[Case]:
     """Let hypothesis make up cases, without looking at them: its strategies vary one small case better than fifty."""
     found: list[Case] = []
 
+    @seed(start)
     @settings(options, max_examples=count, phases=[Phase.generate])
     @given(case=cases)
     def collect(case: Case) -> None:
@@ -160,6 +161,12 @@ def generated(count: int, options: settings) -> list[Case]:
 
     collect()
     return found
+
+
+def distinct(many: list[Case]) -> int:
+    """How many of the cases are like no other."""
+    rules = [(case.ttl, case.has_created, case.known_only, case.length, case.files) for case in many]
+    return len({(tuple(case.rows), tuple(case.anchors), rule) for case, rule in zip(many, rules, strict=True)})
 
 
 CASES_OF_A_SHEET = 50
