@@ -5,7 +5,8 @@
     python -m benchmarks.serving --only score --seconds 5
 
 Every server is a process of its own; they take turns, round by round, so that what else the machine does meets all of
-them. The load generator shares the machine: its own processor time is printed. Latencies are milliseconds.
+them. The load generator shares the machine: its own processor time is printed, and the workers' for each request, which
+other work on the machine does not change as much. Latencies are milliseconds.
 """
 
 import argparse
@@ -54,20 +55,25 @@ class Bodies:
 def measured(servers: list[Server], bodies: dict[str, Iterator[bytes]], connections: int, seconds: float) -> None:
     """Load the servers in turns, and print what they did, as ratios to the first one."""
     found: dict[str, list[Outcomes]] = {server.name: [] for server in servers}
+    used = dict.fromkeys(found, 0.0)
     for _ in range(ROUNDS):
         for server in servers:
+            before = server.processor()
             load = Load(server.address, bodies[server.name], connections)
             found[server.name].append(asyncio.run(load.run(seconds / ROUNDS)))
+            used[server.name] += server.processor() - before
     base = joined(found[servers[0].name])
     for server in servers:
         got = joined(found[server.name])
+        each = used[server.name] / len(got.statuses) * 1e3
         others = {status: count for status, count in got.counts().items() if status != 200}
         ratio = got.quantile(0.5) / base.quantile(0.5)
         rate = got.throughput / base.throughput if base.throughput else float("nan")
         print(
             f"  {server.name:6} p50 {got.quantile(0.5) * 1e3:8.2f}  p99 {got.quantile(0.99) * 1e3:8.2f}  "
-            f"{got.throughput:7.0f} requests/s   p50 {ratio:6.2f} x echo, throughput {rate:5.2f} x echo"
-            f"   generator {got.processor / got.seconds:4.0%} of a core{f'   NOT 200: {others}' if others else ''}"
+            f"{got.throughput:7.0f} requests/s   p50 {ratio:6.2f} x echo, throughput {rate:5.2f} x echo   "
+            f"processor {each:6.2f} a request   generator {got.processor / got.seconds:4.0%} of a core"
+            + (f"   NOT 200: {others}" if others else "")
         )
 
 
@@ -97,7 +103,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serving-")))
         mine = stack.enter_context(ours(folder, arguments.out))
-        print(f"ours: ready {mine.ready_seconds:.1f} s after its start")
+        print(f"ours: ready {mine.ready_seconds:.1f} s after its start, {mine.start_processor:.1f} s of processor time")
         floor = stack.enter_context(echo(folder))
         print(f"echo: ready {floor.ready_seconds:.1f} s after its start, {floor.megabytes():.0f} MB in its worker")
         servers = [floor, mine]

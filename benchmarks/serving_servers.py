@@ -22,12 +22,13 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers, how long it took to, and its process."""
+    """A server that answers, how long and how much processor time it took to be ready, and its process."""
 
     name: str
     address: str
     ready_seconds: float
     process: psutil.Process
+    start_processor: float = 0.0
 
     @property
     def workers(self) -> list[psutil.Process]:
@@ -38,6 +39,10 @@ class Server:
     def megabytes(self) -> float:
         """Resident memory of the largest worker."""
         return max((worker.memory_info().rss / 2**20 for worker in self.workers), default=float("nan"))
+
+    def processor(self) -> float:
+        """Processor seconds that the workers have used."""
+        return sum(sum(worker.cpu_times()[:2]) for worker in self.workers)
 
     def files(self) -> int:
         """Open file descriptors of all workers."""
@@ -87,6 +92,8 @@ def _served(name: str, command: list[str], environment: dict[str, str], port: in
         try:
             process.wait_until_ready()
             ready = time.perf_counter() - begun
-            yield Server(name, process.address, ready, psutil.Process(process.pid))
+            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            used = sum(sum(one.cpu_times()[:2]) for one in family)
+            yield Server(name, process.address, ready, psutil.Process(process.pid), used)
         finally:
             process.stop()
