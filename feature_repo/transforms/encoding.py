@@ -5,7 +5,8 @@ run the same code. Fitting it is `training/models/fit_encoding.py`.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,9 @@ __all__ = ["NumericColumn", "OneHotColumn", "SequenceEncoding", "TabularEncoding
 class NumericColumn:
     """One number: `(g(x) - mean) / scale` with g = signed log1p if `log`, else identity.
 
-    `fill` replaces a missing x before that; None leaves it missing (NaN), as trees like it.
+    `fill` replaces a missing x before that; None leaves it missing (NaN), as trees like it. Where `low` and `high` are
+    given, an x beyond them counts as the nearer one: a model is not asked to go on in a straight line to where the
+    training period had nothing.
     """
 
     name: str
@@ -28,14 +31,54 @@ class NumericColumn:
     log: bool = False
     mean: float = 0.0
     scale: float = 1.0
+    low: float | None = None
+    high: float | None = None
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the encoded column, float64 of the same shape."""
         if self.fill is not None:
             values = np.where(np.isnan(values), self.fill, values)
+        if self.low is not None and self.high is not None:
+            values = np.clip(values, self.low, self.high)
         if self.log:
             values = np.sign(values) * np.log1p(np.abs(values))
         return (values - self.mean) / self.scale
+
+
+class _Numbers(NamedTuple):
+    """All numeric columns side by side: their parameters, each of shape (columns, 1)."""
+
+    names: tuple[str, ...]
+    fill: NDArray[np.float64]
+    is_filled: NDArray[np.bool_]
+    log: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, columns: tuple[NumericColumn, ...]) -> "_Numbers":
+        return cls(
+            tuple(column.name for column in columns),
+            np.array([[0.0 if column.fill is None else column.fill] for column in columns]).reshape(-1, 1),
+            np.array([[column.fill is not None] for column in columns], np.bool_).reshape(-1, 1),
+            np.flatnonzero([column.log for column in columns]),
+            np.array([[column.mean] for column in columns]).reshape(-1, 1),
+            np.array([[column.scale] for column in columns]).reshape(-1, 1),
+        )
+
+    def apply(self, numeric: dict[str, NDArray[np.float64]], n: int) -> NDArray[np.float64]:
+        """Return what `NumericColumn.apply` gives of each column, float64 of shape (columns, n), the same bits."""
+        values = np.empty((len(self.names), n))
+        for row, name in enumerate(self.names):
+            values[row] = numeric[name]
+        if self.is_filled.any():
+            np.copyto(values, self.fill, where=np.isnan(values) & self.is_filled)
+        if len(self.log):
+            logged = values[self.log]
+            values[self.log] = np.sign(logged) * np.log1p(np.abs(logged))
+        values -= self.mean
+        values /= self.scale
+        return values
 
 
 @dataclass(frozen=True)
@@ -52,11 +95,15 @@ class OneHotColumn:
 
     def apply(self, words: NDArray[np.object_]) -> NDArray[np.float64]:
         """Return float64 of shape (n, len(vocabulary) + 1)."""
-        place = {word: number for number, word in enumerate(self.vocabulary)}
-        codes = np.fromiter((place.get(word, len(place)) for word in words), np.int64, len(words))
-        encoded = np.zeros((len(words), len(place) + 1))
+        place, unknown = self._place, len(self.vocabulary)
+        codes = np.fromiter((place.get(word, unknown) for word in words), np.int64, len(words))
+        encoded = np.zeros((len(words), unknown + 1))
         encoded[np.arange(len(words)), codes] = 1.0
         return encoded
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.vocabulary)}
 
 
 @dataclass(frozen=True)
@@ -83,18 +130,26 @@ class TabularEncoding:
         Raises:
             FeatureError: a column that the model was fitted with is not among the features.
         """
+        try:
+            parts = [self._numbers.apply(features.numeric, features.n)]
+            parts += [c.apply(features.categorical[c.name]).T for c in self.one_hot]
+            parts += [np.isnan(features.numeric[name])[None].astype(np.float64) for name in self.missing]
+            parts += [features.candidate[name][None].astype(np.float64) for name in self.codes]
+        except KeyError:
+            raise self._lacking(features) from None
+        return np.ascontiguousarray(np.concatenate(parts).T, np.float32)
+
+    @cached_property
+    def _numbers(self) -> _Numbers:
+        return _Numbers.of(self.numeric)
+
+    def _lacking(self, features: CustomerFeatures) -> FeatureError:
         known = features.numeric.keys() | features.categorical.keys() | features.candidate.keys()
         wanted = {n.name for n in self.numeric} | {o.name for o in self.one_hot} | set(self.missing) | set(self.codes)
-        if wanted - known:
-            raise FeatureError(
-                f"Features {sorted(wanted - known)} are not there; expected all the model was fitted with. "
-                "Train again, or serve the bundle with the release that made it."
-            )
-        columns = [c.apply(features.numeric[c.name])[:, None] for c in self.numeric]
-        columns += [c.apply(features.categorical[c.name]) for c in self.one_hot]
-        columns += [np.isnan(features.numeric[name])[:, None].astype(np.float64) for name in self.missing]
-        columns += [features.candidate[name][:, None].astype(np.float64) for name in self.codes]
-        return np.concatenate([*columns, np.empty((features.n, 0))], axis=1).astype(np.float32)
+        return FeatureError(
+            f"Features {sorted(wanted - known)} are not there; expected all the model was fitted with. "
+            "Train again, or serve the bundle with the release that made it."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the encoding as JSON-able data."""

@@ -51,7 +51,7 @@ class EventLists:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """How many events each list holds; shape (n,)."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
     @property
     def newest_at(self) -> NDArray[np.int64]:

@@ -36,7 +36,7 @@ class Ragged:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """How many values each list holds; shape (n,)."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
     @property
     def row(self) -> NDArray[np.int64]:

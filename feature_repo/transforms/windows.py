@@ -31,4 +31,4 @@ def count_in_window(moments: Ragged, at_us: NDArray[np.int64], days: float) -> N
 def sum_in_window(amounts: Ragged, moments: Ragged, at_us: NDArray[np.int64], days: float) -> NDArray[np.float64]:
     """Sum of `amounts` whose moment lies in (t - days, t]; 0.0 where none does, unknown amounts count 0."""
     inside = in_window(moments, at_us, days)
-    return amounts.with_values(np.where(inside, np.nan_to_num(amounts.values), 0.0)).sum()
+    return amounts.with_values(np.where(inside & ~np.isnan(amounts.values), amounts.values, 0.0)).sum()
