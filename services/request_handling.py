@@ -75,7 +75,10 @@ class RequestHandling:
 
     def open(self, environment: Mapping[str, str]) -> None:
         """Open what takes events and feedback, where the environment names a place for them; takes a while."""
-        self.feedback_log = open_feedback_log(environment)
+        try:
+            self.feedback_log = open_feedback_log(environment)
+        except IntentError as error:
+            _log.error("Feedback cannot be taken: %s", error)
         try:
             self.intake = open_intake(environment)
         except IntentError as error:  # the routes that need none are answered all the same

@@ -16,6 +16,7 @@ from services.contract_parts import example_of
 from services.contracts import ExplainResponse, ScoreResponse
 from services.event_contracts import EventsResponse, FeedbackResponse
 from services.event_intake import OUTBOX_VARIABLE
+from services.hashed_ids import KEY_VARIABLE
 from services.online_url import VARIABLE
 from services.openapi import document
 from services.routes import ROUTES
@@ -166,6 +167,7 @@ def test_an_outbox_that_is_away_acknowledges_nothing(place: Path, monkeypatch: p
 def test_feedback_is_on_the_disk_when_it_is_acknowledged(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(place / "served"))
     monkeypatch.setenv(SAMPLE_VARIABLE, "1")
+    monkeypatch.setenv(KEY_VARIABLE, "a key of this test alone")
 
     async def run(ask: Ask) -> tuple[str, FeedbackResponse]:
         request_id = (await ask("/score", {"user_id": "00000005", "at": AT})).json()["request_id"]
