@@ -1,6 +1,7 @@
 """The task of a benchmark table: split by month, folds over the whole, figures beside references."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 from feature_repo.errors import SourceDataError, SplitError
 from intent_cli.tables import figure_lines
 from training.models import members_for
+from training.pipelines import fit
 from training.pipelines.build_dataset import build_dataset, read_split, read_test_labels
 from training.pipelines.evaluate import evaluate_run
 from training.pipelines.figures import figures_of
-from training.pipelines.fit import fit_run
+from training.pipelines.fit import fit_run, require_whole_training
 from training.progress import Silent
 from training.settings import Settings
 from training.tasks import published, task_named
@@ -78,6 +80,25 @@ def test_folds_judge_every_row_by_fits_that_did_not_see_it(run) -> None:
     trees = folds["members"]["boosted_trees"]["roc_auc"]
     assert 0.6 < trees["mean"] < 0.95
     assert trees["deviation"] > 0
+
+
+def test_a_training_that_was_cut_off_is_refused_and_the_next_one_is_whole(run, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    before = require_whole_training(out)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit, "write_parquet", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit_run(SETTINGS, out, ["constant_rate"], Silent())
+    with pytest.raises(SourceDataError, match="not whole, or of other data"):
+        require_whole_training(out)
+    monkeypatch.undo()
+    fit_run(SETTINGS, out, ["constant_rate"], Silent())
+    assert require_whole_training(out) != before
+    assert [path.name for path in (out / "members").iterdir()] == ["constant_rate"]
 
 
 def test_references_stand_beside_figures_of_the_same_rows_only(run, monkeypatch) -> None:

@@ -80,8 +80,9 @@ def choose(forward: Forward, horizon_days: float) -> Choice:
 
 
 def log_losses(probability: Floats, label: NDArray[Any]) -> Floats:
-    """Return the log loss of each anchor, shape (n,)."""
-    return np.asarray(-np.log(np.where(label == 1, probability, 1 - probability)))
+    """Return the log loss of each anchor, shape (n,); a certain forecast that was wrong loses 34.5, not everything."""
+    given = np.where(label == 1, probability, 1 - probability)
+    return np.asarray(-np.log(np.maximum(given, 1e-15)))
 
 
 def _rolling(anchor_us: NDArray[np.int64], horizon_days: float) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:

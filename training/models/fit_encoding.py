@@ -119,7 +119,8 @@ def _fit_number(name: str, values: NDArray[np.float64], impute: Impute = "median
     log = bool(known.min() >= 0 and known.max() > SKEWED_ABOVE * max(median, 1e-9))
     encoded = NumericColumn(name, fill, log).apply(values)
     deviation = float(encoded.std())
-    return NumericColumn(name, fill, log, float(encoded.mean()), deviation if deviation > 1e-9 else 1.0)
+    scale = deviation if deviation > 1e-9 else 1.0
+    return NumericColumn(name, fill, log, float(encoded.mean()), scale, float(known.min()), float(known.max()))
 
 
 def _fit_words(features: CustomerFeatures, names: Iterable[str]) -> tuple[OneHotColumn, ...]:
