@@ -5,9 +5,8 @@ any model that ranks well. The table says where to look.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,33 +100,43 @@ def _table(
 
     counts = {str(name): _counts(label[names == name]) for name in sorted(set(names))}
     large = [name for name, (rows, buyers) in counts.items() if min(buyers, rows - buyers) >= MIN_PER_CLASS]
+
+    def figures_of(label: Any, probability: Any) -> dict[str, float]:
+        return _figures(threshold, label, probability)
+
     shown = np.isin(names.astype(str), large)
     figures: dict[str, dict[str, float]] = {}
     apart: tuple[dict[str, float], dict[str, float]] = ({}, {})
     if large:
         frame = MetricFrame(
-            metrics=_metrics(threshold),
+            metrics=figures_of,
             y_true=label[shown],
             y_pred=p[shown],
             sensitive_features=names[shown].astype(str),
         )
-        figures = {str(name): dict(row) for name, row in frame.by_group.to_dict(orient="index").items()}
-        apart = (dict(frame.difference("between_groups")), dict(frame.ratio("between_groups")))
+        figures = {str(name): dict(row) for name, row in frame.by_group.items()}
+        apart = _apart(figures)
     found = (FairnessGroup(name, *counts[name], figures.get(name, {})) for name in counts)
     return FairnessTable(title, member, threshold, tuple(found), *apart)
 
 
-def _metrics(threshold: float) -> dict[str, Callable[..., float]]:
-    found: dict[str, Callable[..., float]] = {name: partial(_of_probability, name) for name in METRICS}
-    return found | {name: partial(_at_threshold, name, threshold) for name in AT_THRESHOLD}
+def _figures(threshold: float, label: Any, probability: Any) -> dict[str, float]:
+    """Return all figures of a group at once: MetricFrame takes its columns apart anew for every metric it is given."""
+    labels, p = np.asarray(label, np.int8), np.asarray(probability, np.float64)
+    found = probability_metrics(labels, p) | further_metrics(labels, p, threshold)
+    return {name: found[name] for name in FAIRNESS_METRICS}
 
 
-def _of_probability(name: str, label: Any, probability: Any) -> float:
-    return probability_metrics(np.asarray(label, np.int8), np.asarray(probability, np.float64))[name]
+def _apart(figures: Mapping[str, Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return largest minus smallest, and smallest over largest, of each metric over the groups; NaN where undefined."""
+    ends = {name: [row[name] for row in figures.values()] for name in FAIRNESS_METRICS}
+    differences = {name: float(np.max(values) - np.min(values)) for name, values in ends.items()}
+    ratios = {name: _share(float(np.min(values)), float(np.max(values))) for name, values in ends.items()}
+    return differences, ratios
 
 
-def _at_threshold(name: str, threshold: float, label: Any, probability: Any) -> float:
-    return further_metrics(np.asarray(label, np.int8), np.asarray(probability, np.float64), threshold)[name]
+def _share(small: float, large: float) -> float:
+    return small / large if large > 0 else math.nan
 
 
 def _counts(label: NDArray[np.int8]) -> tuple[int, int]:
