@@ -1,0 +1,80 @@
+import json
+import tomllib
+
+import pytest
+
+from feature_repo.errors import InputError
+from tests.unit.training.tuning.conftest import weekly_examples
+from training.pipelines import tune
+from training.pipelines.tune import TuneOptions, parse_budget, tune_auto, tune_member
+from training.progress import Silent
+from training.settings import Settings, template
+from training.tuning.trials import Budget
+from training.tuning.tuned_settings import read_tuned, with_tuned
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90.0), ("30m", 1800.0), ("1.5h", 5400.0)])
+def test_a_time_is_read(text, seconds):
+    assert parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "m", "-3m", "0s", "1d"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(InputError, match="expected a number and a unit"):
+        parse_budget(text)
+
+
+def settings(extra: str = "") -> Settings:
+    return Settings.model_validate(tomllib.loads(template("ta_feng") + extra))
+
+
+def test_tuned_settings_take_the_place_of_those_of_the_file(tmp_path):
+    (tmp_path / "tuned.json").write_text(
+        json.dumps({"chosen": ["recency"], "members": {"recency": {"c": 3.0}, "boosted_trees": {"max_depth": 3}}})
+    )
+    told = settings("[members.boosted_trees]\nmax_depth = 5\neta = 0.1\n")
+    found = with_tuned(told, tmp_path / "tuned.json")
+    assert found.members == {"boosted_trees": {"max_depth": 3, "eta": 0.1}, "recency": {"c": 3.0}}
+    assert found.train.members == ("recency",)
+    (tmp_path / "tuned.json").write_text('{"members": {}}')
+    assert with_tuned(told, tmp_path / "tuned.json").train.members is None
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run's folder whose training period is a small one in memory; any other split is an error."""
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "manifest.json").write_text('{"fingerprint": "0123456789abcdef0123"}')
+
+    def examples_of_split(told, out, split):
+        assert split == "train"
+        examples = weekly_examples()
+        examples.features.numeric["recency_days"] = -examples.features.numeric["taste"]
+        return examples
+
+    monkeypatch.setattr(tune, "examples_of_split", examples_of_split)
+    return tmp_path
+
+
+def test_a_member_is_tuned_on_the_training_period_alone(run):
+    told = settings("[members.recency]\nc = 0.001\n")
+    record, path = tune_member(told, run, "recency", TuneOptions(Budget(4, None), "random"), Silent())
+    assert record.defaults == {"c": 0.001}  # what the settings say is what it has to beat
+    assert record.identity.data == "0123456789abcdef"
+    assert json.loads((run / "tuning" / "recency.json").read_text())["best"] == record.best
+    found = read_tuned(path)
+    assert found.members == ({"recency": record.values} if record.better else {})
+    with pytest.raises(InputError, match="Study 'recency' is of another search space"):
+        tune_member(settings(), run, "recency", TuneOptions(Budget(4, None)), Silent())
+
+
+def test_members_are_chosen_together_and_earlier_results_stay(run):
+    (run / "tuned.json").write_text(
+        json.dumps({"data": "0123456789abcdef", "members": {"boosted_trees": {"max_depth": 3}}})
+    )
+    options = TuneOptions(Budget(None, 0.0))
+    record, path = tune_auto(settings(), run, ["recency", "constant_rate"], options, Silent())
+    assert record.left_out == ("constant_rate",)
+    assert read_tuned(path).chosen == ("recency",)
+    assert read_tuned(path).members["boosted_trees"] == {"max_depth": 3}
+    assert json.loads((run / "tuning" / "auto.json").read_text())["chosen"] == ["recency"]
