@@ -7,6 +7,15 @@ from services.feature_lookup import ViewRows
 from services.metrics import Metrics
 
 
+@pytest.fixture(autouse=True)
+def by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of this process alone: BentoML, once it was loaded, makes the library share them through files."""
+    import prometheus_client.values
+
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    monkeypatch.setattr(prometheus_client.values, "ValueClass", prometheus_client.values.MutexValue)
+
+
 def lines(metrics: Metrics, name: str) -> dict[str, float]:
     text = metrics.exposition().decode()
     found = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(f"intent_{name}")]
