@@ -92,7 +92,7 @@ class Contribution(BaseModel):
     feature: str = Field(description="The model's name of it.", examples=["recency_days"])
     value: float | str | None = Field(description="null if it is not known", examples=[3.5])
     log_odds: float
-    says: str = Field(description="The same in words.", examples=["3.5 days since the last basket: odds × 1.42"])
+    says: str = Field(description="The same in words.", examples=["days since the last basket: 3.5 (odds × 1.42)"])
 
 
 class ScoreResponse(BaseModel):

@@ -1,4 +1,4 @@
-"""A feature and its value as a merchandiser would say it: `3 days since the last basket`."""
+"""A feature and its value as a merchandiser would say it: `days since the last basket: 3`."""
 
 import math
 import re
@@ -23,86 +23,92 @@ _KINDS = {
 }
 _SPANS = {"1h": "hour", "1d": "day", "7d": "7 days", "30d": "30 days"}
 _SAID = {
-    "recency_days": "{} days since the last basket",
-    "tenure_days": "a customer for {} days",
-    "lifetime_baskets": "{} baskets ever",
-    "lifetime_lines": "{} lines ever",
-    "lifetime_quantity": "{} pieces ever",
-    "lifetime_revenue": "{} spent ever",
-    "lifetime_returns": "{} returns ever",
-    "distinct_items": "{} different items ever",
-    "distinct_categories": "{} different categories ever",
-    "baskets_per_week": "{} baskets a week",
-    "revenue_per_basket": "{} spent a basket",
-    "margin_share": "a margin of {} of the revenue",
-    "items_per_line": "{} different items a line",
-    "gap_mean": "{} days between baskets as a rule",
-    "gap_std": "{} days of spread between baskets",
-    "gap_max": "{} days in the longest pause",
-    "gap_last": "{} days before the last basket",
-    "gap_second_last": "{} days before the last basket but one",
-    "late_by_gap_ratio": "{} usual pauses since the last basket",
-    "weekend_share": "{} of the baskets at a weekend",
-    "revenue_last_basket": "{} spent in the last basket",
-    "lines_last_basket": "{} lines in the last basket",
-    "lines_per_basket": "{} lines a basket",
-    "revenue_spread": "{} of spread between baskets' revenue",
-    "categories_per_basket": "{} categories a basket",
-    "session_events": "{} events in this session",
-    "session_seconds": "{} seconds into this session",
-    "seconds_since_event": "{} seconds since the last event",
-    "recent_events": "{} events on record",
-    "recent_categories": "{} categories on record",
-    "top_category_share": "{} of the events in the favourite category",
-    "items_in_cart": "{} items in the cart",
-    "item_days_since_event": "{} days since the customer had to do with the item",
-    "item_days_since_purchase": "{} days since the customer bought the item",
-    "item_event_share": "{} of the customer's events are about the item",
-    "item_purchase_share": "{} of the customer's purchases are of the item",
-    "item_events": "{} events about the item",
-    "item_events_1d": "{} events about the item in the last day",
-    "item_purchases": "{} purchases of the item on record",
-    "item_carts": "{} times in the cart",
-    "item_views": "{} views of the item",
-    "category_days_since_event": "{} days since the customer had to do with the item's category",
-    "category_event_share": "{} of the customer's events are in the item's category",
-    "category_purchase_share": "{} of the customer's purchases are in the item's category",
-    "list_price": "the item costs {}",
-    "item_purchases_total": "{} purchases of the item by anybody",
-    "item_buyers_total": "{} buyers of the item",
-    "item_purchases_7d": "{} purchases of the item by anybody in 7 days",
-    "item_purchases_30d": "{} purchases of the item by anybody in 30 days",
-    "item_revenue_7d": "{} of revenue with the item in 7 days",
-    "age_group": "age group {}",
-    "gender": "gender {}",
-    "occupation": "occupation {}",
-    "country": "lives in {}",
-    "area": "lives in area {}",
+    "recency_days": "days since the last basket",
+    "tenure_days": "days since the first basket",
+    "lifetime_baskets": "baskets ever",
+    "lifetime_lines": "lines ever",
+    "lifetime_quantity": "pieces ever",
+    "lifetime_revenue": "spent ever",
+    "lifetime_returns": "returns ever",
+    "distinct_items": "different items ever",
+    "distinct_categories": "different categories ever",
+    "baskets_per_week": "baskets a week",
+    "revenue_per_basket": "spent a basket",
+    "margin_share": "margin of the revenue",
+    "items_per_line": "different items a line",
+    "gap_mean": "days between baskets as a rule",
+    "gap_std": "days of spread between baskets",
+    "gap_max": "days in the longest pause",
+    "gap_last": "days before the last basket",
+    "gap_second_last": "days before the last basket but one",
+    "late_by_gap_ratio": "usual pauses since the last basket",
+    "weekend_share": "baskets at a weekend",
+    "revenue_last_basket": "spent in the last basket",
+    "lines_last_basket": "lines in the last basket",
+    "lines_per_basket": "lines a basket",
+    "revenue_spread": "spread of the baskets' revenue",
+    "categories_per_basket": "categories a basket",
+    "session_events": "events in this session",
+    "session_seconds": "seconds into this session",
+    "session_pace_seconds": "seconds between the events of this session",
+    "seconds_since_event": "seconds since the last event",
+    "recent_events": "events on record",
+    "recent_categories": "categories on record",
+    "top_category_share": "events in the favourite category",
+    "items_in_cart": "items in the cart",
+    "item_days_since_event": "days since the customer had to do with the item",
+    "item_days_since_purchase": "days since the customer bought the item",
+    "item_event_share": "the customer's events that are about the item",
+    "item_purchase_share": "the customer's purchases that are of the item",
+    "item_affinity": "the customer's latest events that are about the item",
+    "item_events": "events about the item",
+    "item_events_1d": "events about the item in the last day",
+    "item_purchases": "purchases of the item on record",
+    "item_carts": "times that the item went into the cart",
+    "item_views": "views of the item",
+    "category_days_since_event": "days since the customer had to do with the item's category",
+    "category_days_since_purchase": "days since the customer bought in the item's category",
+    "category_event_share": "the customer's events that are in the item's category",
+    "category_purchase_share": "the customer's purchases that are in the item's category",
+    "category_affinity": "the customer's latest events that are in the item's category",
+    "list_price": "price of the item",
+    "item_purchases_total": "purchases of the item by anybody",
+    "item_buyers_total": "buyers of the item",
+    "item_purchases_7d": "purchases of the item by anybody in 7 days",
+    "item_purchases_30d": "purchases of the item by anybody in 30 days",
+    "item_revenue_7d": "revenue with the item in 7 days",
+    "age_group": "age group",
+    "gender": "gender",
+    "occupation": "occupation",
+    "country": "country",
+    "area": "area",
 }
 _PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"baskets_(\d+)d"), lambda m: f"{{}} baskets in the last {m[1]} days"),
-    (re.compile(r"revenue_(\d+)d"), lambda m: f"{{}} spent in the last {m[1]} days"),
-    (re.compile(r"lines_(\d+)d"), lambda m: f"{{}} lines in the last {m[1]} days"),
-    (re.compile(r"days_since_basket_(\d)"), lambda m: f"{{}} days since the basket {int(m[1]) - 1} before the last"),
-    (re.compile(r"(\w+)_count_(1h|1d|7d|30d)"), lambda m: f"{{}} {_kind(m[1])} in the last {_SPANS[m[2]]}"),
-    (re.compile(r"purchase_revenue_(1h|1d|7d|30d)"), lambda m: f"{{}} spent in the last {_SPANS[m[1]]}"),
+    (re.compile(r"baskets_(\d+)d"), lambda m: f"baskets in the last {m[1]} days"),
+    (re.compile(r"revenue_(\d+)d"), lambda m: f"spent in the last {m[1]} days"),
+    (re.compile(r"lines_(\d+)d"), lambda m: f"lines in the last {m[1]} days"),
+    (re.compile(r"days_since_basket_(\d)"), lambda m: f"days since the basket {int(m[1]) - 1} before the last"),
+    (re.compile(r"purchase_revenue_(1h|1d|7d|30d)"), lambda m: f"spent in the last {_SPANS[m[1]]}"),
+    (re.compile(r"(\w+)_count_(1h|1d|7d|30d)"), lambda m: f"{_kind(m[1])} in the last {_SPANS[m[2]]}"),
 )
+_SHARES = ("_share", "_affinity")
 
 
 def feature_words(name: str, value: Value) -> str:
     """Return the feature and its value as a phrase, which also says where it is not known.
 
     >>> feature_words("recency_days", 3.0)
-    '3 days since the last basket'
+    'days since the last basket: 3'
+    >>> feature_words("weekend_share", 0.25)
+    'baskets at a weekend: 25 %'
     >>> feature_words("baskets_28d", None)
-    'not known: baskets in the last 28 days'
+    'baskets in the last 28 days: not known'
     """
-    pattern = _SAID.get(name) or next(
-        (said(found) for shape, said in _PATTERNS if (found := shape.fullmatch(name))), f"{name.replace('_', ' ')} {{}}"
-    )
-    if value is None:
-        return f"not known: {' '.join(pattern.replace('{}', '').split())}"
-    return pattern.format(_shown(value))
+    known = (said(found) for shape, said in _PATTERNS if (found := shape.fullmatch(name)))
+    label = _SAID.get(name) or next(known, name.replace("_", " "))
+    if isinstance(value, float) and name.endswith(_SHARES):
+        return f"{label}: {100 * value:.3g} %"
+    return f"{label}: {'not known' if value is None else _shown(value)}"
 
 
 def step_words(kind: str, at_us: float, details: dict[str, float]) -> str:

@@ -33,7 +33,7 @@ def shapley_values(value_of: Callable[[NDArray[np.bool_]], Floats], players: int
     orders = _orders(players, pairs, np.random.default_rng(seed))
     place = np.argsort(orders, axis=1)  # when each player joins
     joined = place[:, None, :] < np.arange(players + 1)[None, :, None]
-    values = value_of(joined.reshape(-1, players)).reshape(len(orders), players + 1)
+    values = value_of(joined.reshape(len(orders) * (players + 1), players)).reshape(len(orders), players + 1)
     gained = np.diff(values, axis=1)
     return float(values[:, 0].mean()), np.take_along_axis(gained, place, axis=1).mean(axis=0)
 

@@ -34,7 +34,7 @@ def reasons(found: Explanation, features: CustomerFeatures, at: datetime) -> lis
 
 def _feature(name: str, log_odds: float, features: CustomerFeatures) -> Contribution:
     value = _value(name, features)
-    says = f"{feature_words(name, value)}: {effect_words(log_odds)}"
+    says = f"{feature_words(name, value)} ({effect_words(log_odds)})"
     return Contribution(feature=name, value=value, log_odds=log_odds, says=says)
 
 
@@ -58,7 +58,7 @@ def _steps(found: Explanation, features: CustomerFeatures, at: datetime) -> list
             words, value = _step(clock, features.sequences, back, at)
         name = f"{'step' if clock is None else _CLOCKS[clock][1]}_{back}_from_last"
         told.append(
-            Contribution(feature=name, value=value, log_odds=log_odds, says=f"{words}: {effect_words(log_odds)}")
+            Contribution(feature=name, value=value, log_odds=log_odds, says=f"{words} ({effect_words(log_odds)})")
         )
     return told
 

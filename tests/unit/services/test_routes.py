@@ -109,7 +109,7 @@ def test_reasons_come_with_a_score_that_asks_for_them(place: Path) -> None:
     )
     assert answer.reasons is not None
     assert 0 < len(answer.reasons) <= 5
-    assert any("baskets ever: odds ×" in reason.says for reason in answer.reasons)
+    assert any(reason.says.startswith("baskets ever: 5 (odds × ") for reason in answer.reasons)
     assert asked("/score", {"user_id": "00000005", "at": AT}).json()["reasons"] is None
 
 
