@@ -49,7 +49,7 @@ class EventsRequest(BaseModel):
             "events": [
                 {
                     "event_id": "web-4711",
-                    "user_id": "01104905",
+                    "user_id": "new-customer",
                     "event_type": "add_to_cart",
                     "event_timestamp": "2024-05-01T09:30:00Z",
                     "item_id": "4714981010038",

@@ -3,6 +3,8 @@
 The outbox needs SQLAlchemy, which no score needs: it is imported where an outbox is configured, and nowhere else.
 """
 
+import logging
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["OUTBOX_VARIABLE", "EventIntake", "open_intake"]
 
 OUTBOX_VARIABLE = "INTENT_OUTBOX_URL"
+_FOLLOW_SECONDS = 1.0  # own events are brought online as they come; this is for the others
+_log = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 2.0  # a score must be answered at once; whoever brings events online can wait
 
 
@@ -44,10 +48,12 @@ class EventIntake:
 
     def __init__(self, stream: "EventStream") -> None:
         self._stream = stream
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="event-intake", daemon=True)
 
     def start(self) -> None:
         """Bring online, in a thread of its own, what others push and what was left when a store was away."""
-        self._stream.__enter__()
+        self._thread.start()
 
     def take(self, events: Sequence[EventBody]) -> tuple[list[EventReceipt], bool]:
         """Return what became of each event, and whether the online store has them by now.
@@ -61,7 +67,20 @@ class EventIntake:
 
     def close(self) -> None:
         """End the thread; what is not online yet follows at the next start."""
-        self._stream.__exit__(None, None, None)
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _follow(self) -> None:
+        told = ""
+        while not self._stop.wait(_FOLLOW_SECONDS):
+            try:
+                self._stream.catch_up()
+                told = ""
+            except IntentError as error:
+                if str(error) != told:  # once, however long it lasts
+                    _log.warning("Events are acknowledged but not online yet: %s", error)
+                told = str(error)
 
     def _is_online(self, receipts: "Sequence[Receipt]") -> bool:
         last = max((receipt.seq for receipt in receipts if receipt.seq is not None), default=0)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
+from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out, OutboxUrl
 
 if TYPE_CHECKING:
     from intent_cli.bento_server import Bento
@@ -27,6 +27,7 @@ def serve(
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that score.", envvar="WORKERS", min=1, max=64)] = 1,
     check: Annotated[bool, typer.Option("--check", help="Score five customers on a free port, and stop.")] = False,
+    outbox: OutboxUrl = None,
     config: Config = DEFAULT_CONFIG,
     out: Out = DEFAULT_OUT,
     as_json: AsJson = False,
@@ -42,6 +43,8 @@ def serve(
     from intent_cli import bento_server
     from intent_cli.online_address import serving_address
     from intent_cli.promotion import slots_folder
+    from services.event_intake import OUTBOX_VARIABLE
+    from training.pipelines.stream_log import outbox_url
     from training.settings import Settings
 
     settings = Settings.load(config)
@@ -50,7 +53,8 @@ def serve(
         _check(bento, settings, out, as_json)
         return
     bento = replace(bento, slots=slots_folder(bento.home))
-    with bento_server.running(bento, port, workers, out / "serve.log", host, _keys(keys)) as server:
+    more = _keys(keys) | {OUTBOX_VARIABLE: outbox or outbox_url(out.resolve())}
+    with bento_server.running(bento, port, workers, out / "serve.log", host, more) as server:
         typer.echo(f"{bento.tag} is ready on {server.address}; its log is {out / 'serve.log'}. Ctrl-C stops it.")
         server.wait_for_interrupt()
     typer.echo("Stopped.")

@@ -72,7 +72,7 @@ def test_the_commands_of_the_page_run(page: str, sample_run) -> None:
             if text.startswith("make serve"):
                 serving = start_serving(text, sample_run)
             elif language == "python":
-                sample_run.run(["python", "-c", text])
+                sample_run.run(["python", "-c", text.replace("127.0.0.1:3000", sample_run.address)])
             else:
                 # A shop that a page makes up has too few customers to draw a sample of.
                 made_up = "--config artifacts/" in text or "simulated_shop" in text
