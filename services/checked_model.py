@@ -4,12 +4,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feature_repo.errors import BundleError
-from services.golden_check import check_golden
+from services.golden_check import check_golden, warm_up
 from services.scoring import Scorer
 from training.packaging.bundle import MODEL, Bundle
+from training.packaging.item_part import item_part
+
+if TYPE_CHECKING:
+    from services.item_scorer import ItemScorer
 
 __all__ = ["TAG", "CheckedModel", "checked_model"]
 
@@ -19,11 +23,15 @@ TAG = re.compile(rf"{MODEL}:[0-9a-f]{{16}}")
 
 @dataclass(frozen=True)
 class CheckedModel:
-    """A bundle and what scores by it; `golden_difference` is the largest one between stored and computed answers."""
+    """A bundle and what scores by it; `golden_difference` is the largest one between stored and computed answers.
+
+    `items` is the bundle's part about items, and what scores by that; None if it has none.
+    """
 
     bundle: Bundle
     scorer: Scorer
     golden_difference: float
+    items: "tuple[Bundle, ItemScorer] | None" = None
 
 
 def checked_model(models: Path, tag: str, keys: Sequence[Any] = ()) -> CheckedModel:
@@ -51,4 +59,18 @@ def checked_model(models: Path, tag: str, keys: Sequence[Any] = ()) -> CheckedMo
 
         require_signature(bundle, keys)
     scorer = Scorer(bundle)
-    return CheckedModel(bundle, scorer, check_golden(bundle, scorer))
+    difference = check_golden(bundle, scorer)
+    warm_up(bundle, scorer)
+    return CheckedModel(bundle, scorer, difference, _items(bundle))
+
+
+def _items(bundle: Bundle) -> "tuple[Bundle, ItemScorer] | None":
+    part = item_part(bundle)
+    if part is None:
+        return None
+    from services.item_scorer import ItemScorer  # features of events need Arrow, which takes a while to import
+
+    scorer = ItemScorer(part)
+    check_golden(part, scorer)
+    warm_up(part, scorer)
+    return part, scorer

@@ -1,17 +1,20 @@
-"""A lookup and a scorer that note what they do: how long it took, what was fresh, how old it was, what came out."""
+"""A lookup and scorers that note what they do: how long it took, what was fresh, how old it was, what came out."""
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_repo.transforms.customer import CustomerFeatures
 from services.feature_lookup import FeatureLookup, Keys, ViewRows
 from services.metrics import Metrics
 from services.scoring import Scorer, Scores
 
-__all__ = ["MeteredLookup", "MeteredScorer"]
+__all__ = ["MeteredLookup", "metered"]
+
+S = TypeVar("S", bound=Scorer)
 
 
 class MeteredLookup:
@@ -33,17 +36,27 @@ class MeteredLookup:
         return self._lookup.trouble()
 
 
-class MeteredScorer(Scorer):
-    """A scorer that shares everything with the one it is made of."""
+def metered(scorer: S, name: str, metrics: Metrics) -> S:
+    """Return a scorer of the same kind that shares everything with `scorer`, and notes what it gives as `name`'s."""
+    kind: Any = type(f"Metered{type(scorer).__name__}", (_Metered, type(scorer)), {})
+    made: S = object.__new__(kind)
+    made.__dict__.update(scorer.__dict__, _name=name, _metrics=metrics)
+    return made
 
-    def __init__(self, scorer: Scorer, tag: str, metrics: Metrics) -> None:
-        self.__dict__.update(scorer.__dict__)
-        self._tag, self._metrics = tag, metrics
 
-    def score(self, columns: Mapping[str, Any], at_us: NDArray[np.int64]) -> Scores:
-        """Return the probabilities of n customers."""
+class _Metered(Scorer):
+    _name: str
+    _metrics: Metrics
+
+    def features(self, columns: Mapping[str, Any], at_us: NDArray[np.int64]) -> CustomerFeatures:
         begun = time.perf_counter()
-        scores = super().score(columns, at_us)
-        self._metrics.stage("score", time.perf_counter() - begun)
-        self._metrics.scores(self._tag, scores.probability.tolist())
+        made = super().features(columns, at_us)
+        self._metrics.stage("features", time.perf_counter() - begun)
+        return made
+
+    def judged(self, features: CustomerFeatures) -> Scores:
+        begun = time.perf_counter()
+        scores = super().judged(features)
+        self._metrics.stage("models", time.perf_counter() - begun)
+        self._metrics.scores(self._name, scores.probability.tolist())
         return scores

@@ -4,13 +4,14 @@ from typing import Any
 
 from services.loaded_models import LoadedModels
 from training.packaging.bundle import Bundle
+from training.packaging.item_part import item_part
 from training.packaging.model_card import model_card
 
 __all__ = ["described"]
 
 
 def described(models: LoadedModels) -> dict[str, Any]:
-    """Return JSON-able data; nothing but `slots` where no model answers.
+    """Return JSON-able data; nothing but `slots` where no model answers. `items` is the bundle's part about items.
 
     `features` maps each view to its join keys, fields (name → type) and time to live in seconds; null: for ever.
     """
@@ -22,14 +23,17 @@ def described(models: LoadedModels) -> dict[str, Any]:
 
 
 def _told(bundle: Bundle) -> dict[str, Any]:
+    told = {"model": bundle.tag, "card": model_card(bundle), "signed": bundle.signature is not None} | _part(bundle)
+    items = item_part(bundle)
+    return told if items is None else told | {"items": _part(items)}
+
+
+def _part(bundle: Bundle) -> dict[str, Any]:
     views = bundle.json("features.json")["views"]
     return {
-        "model": bundle.tag,
         "horizon_days": bundle.horizon_days,
-        "card": model_card(bundle),
         "metrics": bundle.manifest.get("metrics"),
         "data_window": bundle.manifest.get("data_window"),
-        "signed": bundle.signature is not None,
         "features": {
             name: {
                 "join_keys": view["join_keys"],

@@ -15,17 +15,14 @@ from services.answer_sinks import AnswerSink, both
 from services.checked_model import CheckedModel, checked_model
 from services.customer_scoring import CustomerScoring
 from services.feature_lookup import read_views, views_of
-from services.golden_check import check_golden, warm_up
 from services.item_scoring import ItemScoring
-from services.metered import MeteredLookup, MeteredScorer
+from services.metered import MeteredLookup, metered
 from services.metrics import Metrics
 from services.online_url import VARIABLE, read_online_url
 from services.packed_lookup import PackedLookup, open_lookup
 from services.served_lines import MODEL_INPUTS, model_inputs
 from services.served_log import ServedLog, open_served_log
 from services.shadow import Shadow, ShadowLog
-from training.packaging.bundle import Bundle
-from training.packaging.item_part import item_part
 
 __all__ = ["PUBLIC_KEYS_VARIABLE", "ServingModel", "ServingModels"]
 
@@ -82,16 +79,9 @@ class ServingModels:
         """
         checked = checked_model(self._models, tag, self._keys)
         features = checked.bundle.json("features.json")
-        lookup = self._lookup(features)
-        strange = lookup.other_schema()
-        if strange:
-            raise BundleError(
-                f"Model {tag} reads the views {strange} by another schema than the online store's rows were written "
-                "by; expected the same. Materialise the store by the features that the model was trained on, or "
-                "publish a model of the present ones."
-            )
-        warm_up(checked.bundle, checked.scorer)
-        log, items = self._log(features), self._items(checked.bundle)
+        lookup = self._lookup(features, "user_id")
+        _require_same_schema(tag, lookup)
+        log, items = self._log(features), self._items(checked)
         return ServingModel(checked, lookup, log, self._scoring(checked, lookup, log, items), items)
 
     def shadowed(self, champion: ServingModel, challenger: ServingModel | None) -> ServingModel:
@@ -123,24 +113,21 @@ class ServingModels:
     def _scoring(
         self, checked: CheckedModel, lookup: PackedLookup, sink: AnswerSink | None, items: ItemScoring | None
     ) -> CustomerScoring:
-        scorer = MeteredScorer(checked.scorer, checked.bundle.tag, self._metrics)
+        scorer = metered(checked.scorer, checked.bundle.tag, self._metrics)
         return CustomerScoring(checked.bundle, scorer, MeteredLookup(lookup, self._metrics), sink, items)
 
-    def _items(self, bundle: Bundle) -> ItemScoring | None:
-        """Return what answers about items, checked and warmed up, or None if the bundle has no model of them."""
-        part = item_part(bundle)
-        if part is None:
+    def _items(self, checked: CheckedModel) -> ItemScoring | None:
+        """Return what answers about items, or None if the bundle has no model of them."""
+        if checked.items is None:
             return None
-        from services.item_scorer import ItemScorer  # features of events need Arrow, which takes a while to import
-
-        scorer = ItemScorer(part)
-        check_golden(part, scorer)
-        warm_up(part, scorer)
+        part, scorer = checked.items
         lookup = self._lookup(part.json("features.json"), "user_id", "item_id")
-        return ItemScoring(part, scorer, MeteredLookup(lookup, self._metrics))
+        _require_same_schema(part.tag, lookup)
+        noted = metered(scorer, f"{part.tag} items", self._metrics)
+        return ItemScoring(part, noted, MeteredLookup(lookup, self._metrics))
 
     def _lookup(self, features: Mapping[str, Any], *keys: str) -> PackedLookup:
-        views = views_of(read_views(features), *(keys or ("user_id",)))
+        views = views_of(read_views(features), *keys)
         name = json.dumps([view.as_dict() for view in views], sort_keys=True)
         if name not in self._lookups:
             self._lookups[name] = open_lookup(read_online_url(self._environment.get(VARIABLE)), views)
@@ -153,6 +140,16 @@ class ServingModels:
         if name not in self._logs:
             self._logs[name] = open_served_log(self._environment, str(features.get("service", "")), logged)
         return self._logs[name]
+
+
+def _require_same_schema(tag: str, lookup: PackedLookup) -> None:
+    strange = lookup.other_schema()
+    if strange:
+        raise BundleError(
+            f"Model {tag} reads the views {strange} by another schema than the online store's rows were written by; "
+            "expected the same. Materialise the store by the features that the model was trained on, or publish a "
+            "model of the present ones."
+        )
 
 
 def _public_keys(environment: Mapping[str, str]) -> list[Any]:
