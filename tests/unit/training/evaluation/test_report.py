@@ -7,6 +7,8 @@ import pytest
 
 from training.evaluation.curves import curves_of
 from training.evaluation.evaluate import evaluate
+from training.evaluation.fairness import fairness_tables
+from training.evaluation.metrics import METRICS
 from training.evaluation.report import (
     Candidate,
     Oddity,
@@ -58,7 +60,12 @@ def shap(rows: int = 300, features: int = 20) -> ShapSummary:
 
 @pytest.fixture(scope="module")
 def full(predictions) -> ReportInput:
-    evaluation = evaluate(predictions, seed=1, draws=30)
+    evaluation = evaluate(predictions, seed=1, draws=30, thresholds={"sharp": 0.3, "ensemble": 0.25})
+    groups = fairness_tables(
+        predictions.label, predictions.probability["sharp"], predictions.slices, member="sharp", threshold=0.3
+    )
+    damaged = {"what": "missing", "changed": 0.1, "mean_move": 0.01, "ensemble": evaluation.metrics["sharp"]}
+    spread = {name: {"mean": 0.5, "deviation": 0.1} for name in METRICS}
     loss = np.array([0.5, 0.45, 0.44])
     return ReportInput(
         title="A small shop",
@@ -76,6 +83,10 @@ def full(predictions) -> ReportInput:
         targets=check_targets(evaluation, TA_FENG_TARGETS),
         versions={"numpy": "2.4"},
         seed=7,
+        fairness=groups,
+        robustness={"anchors": 500, "customers": 200, "variants": [damaged]},
+        seeds={"seeds": [7, 8], "members": {"sharp": spread, "ensemble": spread}},
+        ceiling={"best": 0.4, "constant": 0.5, "share": {"sharp": 0.93, "ensemble": None}},
     )
 
 
