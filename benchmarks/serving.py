@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from benchmarks.http_load import Load, Outcomes, post
 from benchmarks.serving_model import model_alone
 from benchmarks.serving_servers import Server, echo, naive, ours
@@ -35,7 +37,7 @@ class Bodies:
 
     def __init__(self, out: Path, seed: int = 7) -> None:
         self._users = some_customers(out, USERS, seed)
-        self._items = [f"item-{number:06d}" for number in range(23_000)]
+        self._items = sorted(set(pq.read_table(out / "items", columns=["item_id"])["item_id"].to_pylist()))
         self._random = random.Random(seed)  # noqa: S311  not for secrets
 
     def score(self, address: str) -> Iterator[bytes]:

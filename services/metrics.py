@@ -10,7 +10,7 @@ A request only leaves its figures in a queue (a tenth of what writing them costs
 import os
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -62,15 +62,15 @@ class Metrics:
         self._children: dict[tuple[Any, ...], Any] = {}
         self._shown: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Any, float]] = deque(maxlen=_MOST_WAITING)  # the oldest are lost, if ever
+        self._waiting: deque[tuple[Any, list[float]]] = deque(maxlen=_MOST_WAITING)  # the oldest are lost, if ever
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Note a whole request."""
-        self._waiting.append((self._child(self._requests, route, status), seconds))
+        self._waiting.append((self._child(self._requests, route, status), [seconds]))
 
     def stage(self, name: str, seconds: float) -> None:
         """Note how long a stage of a request took."""
-        self._waiting.append((self._child(self._stages, name), seconds))
+        self._waiting.append((self._child(self._stages, name), [seconds]))
 
     def views(self, found: Mapping[str, ViewRows]) -> None:
         """Note the state and the age of every row that was looked up."""
@@ -82,21 +82,18 @@ class Metrics:
                 states = list(Counter(zip(rows.status.tolist(), rows.reason.tolist(), strict=True)).items())
                 ages = rows.age_seconds[rows.status == "fresh"].tolist()
             for (status, reason), count in states:
-                self._waiting.append((self._child(self._rows, name, status, _word(reason)), count))
-            child = self._child(self._ages, name)
-            for age in ages:
-                self._waiting.append((child, age))
+                self._waiting.append((self._child(self._rows, name, status, _word(reason)), [count]))
+            if ages:
+                self._waiting.append((self._child(self._ages, name), ages))
 
-    def scores(self, model: str, probability: Iterable[float]) -> None:
+    def scores(self, model: str, probability: list[float]) -> None:
         """Note the probabilities that a model gave."""
-        child = self._child(self._scores, model)
-        self._waiting.extend([(child, value) for value in probability])
+        self._waiting.append((self._child(self._scores, model), probability))
 
     def shadow(self, challenger: str, champions: Any, challengers: Any) -> None:
         """Note how far a challenger's probabilities are from the champion's."""
-        child = self._child(self._shadows, challenger)
         differences = np.abs(np.asarray(champions) - np.asarray(challengers)).tolist()
-        self._waiting.extend([(child, difference) for difference in differences])
+        self._waiting.append((self._child(self._shadows, challenger), differences))
 
     def shadow_left_out(self) -> None:
         """Note a batch that a challenger did not score."""
@@ -125,8 +122,8 @@ class Metrics:
         gathered: dict[Any, list[float]] = {}
         with self._lock:
             while self._waiting:
-                child, value = self._waiting.popleft()
-                gathered.setdefault(child, []).append(value)
+                child, found = self._waiting.popleft()
+                gathered.setdefault(child, []).extend(found)
             for child, values in gathered.items():
                 if hasattr(child, "observe"):
                     _observe_all(child, values)
