@@ -38,7 +38,7 @@ class NumericColumn:
         """Return the encoded column, float64 of the same shape."""
         if self.fill is not None:
             values = np.where(np.isnan(values), self.fill, values)
-        if self.low is not None and self.high is not None:
+        if self.low is not None or self.high is not None:
             values = np.clip(values, self.low, self.high)
         if self.log:
             values = np.sign(values) * np.log1p(np.abs(values))
@@ -54,6 +54,9 @@ class _Numbers(NamedTuple):
     log: NDArray[np.int64]
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    is_bounded: bool
 
     @classmethod
     def of(cls, columns: tuple[NumericColumn, ...]) -> "_Numbers":
@@ -64,6 +67,9 @@ class _Numbers(NamedTuple):
             np.flatnonzero([column.log for column in columns]),
             np.array([[column.mean] for column in columns]).reshape(-1, 1),
             np.array([[column.scale] for column in columns]).reshape(-1, 1),
+            np.array([[-np.inf if column.low is None else column.low] for column in columns]).reshape(-1, 1),
+            np.array([[np.inf if column.high is None else column.high] for column in columns]).reshape(-1, 1),
+            any(column.low is not None for column in columns),
         )
 
     def apply(self, numeric: dict[str, NDArray[np.float64]], n: int) -> NDArray[np.float64]:
@@ -73,6 +79,8 @@ class _Numbers(NamedTuple):
             values[row] = numeric[name]
         if self.is_filled.any():
             np.copyto(values, self.fill, where=np.isnan(values) & self.is_filled)
+        if self.is_bounded:
+            np.clip(values, self.low, self.high, out=values)
         if len(self.log):
             logged = values[self.log]
             values[self.log] = np.sign(logged) * np.log1p(np.abs(logged))

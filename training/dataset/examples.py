@@ -42,9 +42,9 @@ class Examples:
         return False
 
     @property
-    def sample(self) -> CustomerFeatures:
-        """The features that scales and vocabularies are fitted on: all of them, where memory holds them."""
-        return self.features
+    def sample(self) -> "Examples":
+        """The anchors that scales and vocabularies are fitted on: all of them, where memory holds them."""
+        return self
 
     def parts(self) -> Iterator["Examples"]:
         """Yield the anchors in parts that memory holds, in order."""

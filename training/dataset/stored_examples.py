@@ -80,10 +80,10 @@ class StoredExamples(Examples):
         return parts[0].features if parts else self.function({}, self.anchor_us)
 
     @cached_property
-    def sample(self) -> CustomerFeatures:
-        """Features of `SAMPLE_ROWS` rows of all dates, or of all rows if there are fewer; always the same ones."""
-        chosen = np.random.default_rng(0).permutation(len(self))[:SAMPLE_ROWS]
-        return self.take(np.sort(chosen)).features
+    def sample(self) -> Examples:
+        """`SAMPLE_ROWS` anchors of all dates in memory, or all if there are fewer; always the same ones."""
+        chosen = self.take(np.sort(np.random.default_rng(0).permutation(len(self))[:SAMPLE_ROWS]))
+        return Examples(chosen.user_id, chosen.anchor_us, chosen.label, chosen.features)
 
     def parts(self) -> Iterator[Examples]:
         """Yield the anchors in order, at most `PART_ROWS` of them at a time, with their features."""

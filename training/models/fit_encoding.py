@@ -12,7 +12,7 @@ from feature_repo.transforms.encoding import NumericColumn, OneHotColumn, Sequen
 from training.dataset.examples import Examples
 from training.models.contract import Impute
 
-__all__ = ["fit_filled_table", "fit_raw_table", "fit_scaled_table", "fit_sequence", "rows_to_fit"]
+__all__ = ["fit_filled_table", "fit_raw_table", "fit_scaled_table", "fit_sequence", "rows_to_fit", "telling_apart"]
 
 # A word that fewer customers carry says little about them, and its column would be fitted to chance.
 RARE_BELOW = 20
@@ -57,6 +57,29 @@ def fit_scaled_table(
     return TabularEncoding(
         columns, _fit_words(features, categorical), missing, tuple(features.candidate) if codes else ()
     )
+
+
+def telling_apart(examples: Examples, numeric: Iterable[str]) -> list[str]:
+    """Return which of the features `numeric` differ between the anchors of some date, in the order given.
+
+    What all anchors of a date have in common, such as the weekday, is part of the date's level, which is fitted apart
+    (`training/date_levels.py`): a model with a weight for it as well would answer at random on the next date.
+    """
+    _, codes = np.unique(examples.anchor_us, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    first = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    return [name for name in numeric if _differs(examples.features.numeric[name][order], first)]
+
+
+def _differs(values: NDArray[np.float64], first: NDArray[np.int64]) -> bool:
+    """Whether some group of `values`, which begin at `first`, holds two numbers, or a number and a missing one."""
+    if not len(values):
+        return True
+    missing = np.isnan(values)
+    low = np.minimum.reduceat(np.where(missing, np.inf, values), first)
+    high = np.maximum.reduceat(np.where(missing, -np.inf, values), first)
+    some, every = np.logical_or.reduceat(missing, first), np.logical_and.reduceat(missing, first)
+    return bool(((high > low) | (some & ~every)).any())
 
 
 def rows_to_fit(examples: Examples, numeric: Iterable[str], impute: Impute) -> Examples:

@@ -98,7 +98,7 @@ def repeat_run(settings: Settings, out: Path, members: list[str] | None, count: 
 def _pool(settings: Settings, members: list[str] | None, train_set: Examples) -> list[str]:
     """Return the members named, else those of [train], else all that can answer the task."""
     chosen = members or settings.train.members
-    return list(chosen or members_for(settings.task.name, sequences=bool(train_set.sample.sequences)))
+    return list(chosen or members_for(settings.task.name, sequences=bool(train_set.sample.features.sequences)))
 
 
 def _periods(settings: Settings, out: Path) -> tuple[Examples, Examples]:

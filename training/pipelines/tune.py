@@ -94,7 +94,7 @@ def tune_auto(
         InputError: as `tune_member`; or no time is given.
     """
     examples, told = _training_period(settings, out)
-    answer = members_for(settings.task.name, sequences=bool(examples.sample.sequences))
+    answer = members_for(settings.task.name, sequences=bool(examples.sample.features.sequences))
     names = members or settings.train.members or answer
     contenders = [_contender(settings, out, name, examples, told, options) for name in names]
     with progress.task("tuning together", 0, "trials") as task:

@@ -86,7 +86,7 @@ class BgNbd:
         """Fit by maximum likelihood of the purchases themselves; labels and `validation` are not used."""
         chosen_parameters(self.name, self.parameters, settings.parameters)
         require_both_classes(train)
-        return _fit(fit_filled_table(train.sample, FEATURES), train, settings)
+        return _fit(fit_filled_table(train.sample.features, FEATURES), train, settings)
 
 
 def log_likelihood(parameters: Parameters, x: Floats, t_x: Floats, observed: Floats) -> Floats:

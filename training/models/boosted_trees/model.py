@@ -104,7 +104,7 @@ class BoostedTrees:
         chosen = chosen_parameters(self.name, self.parameters, settings.parameters)
         require_both_classes(train)
         rounds = chosen["rounds" if validation is None else "most_rounds"]
-        return _grow(fit_raw_table(train.sample), train, validation, rounds, chosen, settings)
+        return _grow(fit_raw_table(train.sample.features), train, validation, rounds, chosen, settings)
 
 
 class _Margins:

@@ -68,7 +68,7 @@ class ConstantRate:
         """Take the mean label of `train`; nothing is random and `validation` is not used."""
         chosen_parameters(self.name, self.parameters, settings.parameters)
         require_both_classes(train)
-        names = train.sample.numeric
+        names = train.sample.features.numeric
         column = _COLUMN if _COLUMN in names else next(iter(names), _COLUMN)
         return FittedConstantRate(float(train.label.mean()), column)
 

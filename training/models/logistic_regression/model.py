@@ -19,7 +19,7 @@ from training.models.contract import (
     require_both_classes,
     write_member,
 )
-from training.models.fit_encoding import fit_scaled_table, rows_to_fit
+from training.models.fit_encoding import fit_scaled_table, rows_to_fit, telling_apart
 from training.models.levelled_logistic import fit_levelled_logistic
 from training.models.onnx_graph import FormulaGraph, linear
 from training.models.parameters import flag, real
@@ -75,12 +75,12 @@ class Regression:
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit scales and weights on `train`; nothing is random and `validation` is not used."""
         chosen = chosen_parameters(self.name, self.parameters, settings.parameters)
-        features = train.sample
-        train = rows_to_fit(train, features.numeric, settings.impute)
+        names = telling_apart(train.sample, train.sample.features.numeric)
+        train = rows_to_fit(train, names, settings.impute)
         require_both_classes(train)
-        features = train.sample
+        features = train.sample.features
         impute = "indicator" if chosen["indicators"] and settings.impute == "median" else settings.impute
-        tabular = fit_scaled_table(features, features.numeric, features.categorical, impute)
+        tabular = fit_scaled_table(features, names, features.categorical, impute)
         return _fit_weights(tabular, train, chosen["c"])
 
 

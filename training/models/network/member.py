@@ -22,7 +22,7 @@ from training.models.contract import (
     require_both_classes,
     write_member,
 )
-from training.models.fit_encoding import fit_scaled_table, fit_sequence, rows_to_fit
+from training.models.fit_encoding import fit_scaled_table, fit_sequence, rows_to_fit, telling_apart
 from training.models.network.export import to_onnx
 from training.models.network.inputs import inputs_of
 from training.models.network.keras_setup import quiet_keras
@@ -72,10 +72,11 @@ class NetworkMember:
         """
         chosen = chosen_parameters(self.name, self.parameters, settings.parameters)
         quiet_keras(self.name, settings.seed)
-        names = table_features_of(train.sample, beside_a_sequence=self.needs_sequence)
+        names = table_features_of(train.sample.features, beside_a_sequence=self.needs_sequence)
+        names = telling_apart(train.sample, names)
         train = rows_to_fit(train, names, settings.impute)
         require_both_classes(train)
-        shown = train.sample
+        shown = train.sample.features
         impute = "indicator" if chosen["indicators"] and settings.impute == "median" else settings.impute
         tabular = fit_scaled_table(shown, names, shown.categorical, impute, codes=bool(chosen.get("embedding", 0)))
         sequence = None

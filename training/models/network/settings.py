@@ -42,7 +42,7 @@ _SHARED = (
     real("learning_rate", 2e-3, 1e-4, 2e-2, "step size at its highest", log=True),
     one_of("schedule", "cosine", ("cosine", "constant"), "how the step size falls"),
     real("warm_up", 0.0, 0.0, 0.3, "share of the steps over which the step size rises first", searched=False),
-    whole("batch", 1024, 16, 8192, "rows of a step", log=True, searched=False),
+    whole("batch", 1024, 16, 8192, "rows of a step, at most", log=True, searched=False),
     whole("epochs", 8, 1, 200, "passes over the data, at most", searched=False),
     whole("patience", 3, 1, 50, "passes without a better loss on later dates before it stops", searched=False),
     flag("class_weights", False, "both classes weigh the same in training; probabilities are corrected for it"),

@@ -23,6 +23,8 @@ LAST_RATE = 0.02  # share of the step size that is left after the last epoch
 AVERAGED_OVER = 0.99
 # Losses of epochs this close are the same: the noise of a few thousand buyers is no reason to stop sooner.
 NO_WORSE = 3e-4
+# An epoch of a few thousand rows is not over after three steps: batches get smaller first, down to a few rows.
+LEAST_STEPS, LEAST_BATCH = 50, 32
 Build = Callable[[bool], Any]
 """Builds the network, padded or not."""
 
@@ -84,7 +86,8 @@ class Training:
     def __init__(self, build: Build, rows: Rows, labels: Labels, chosen: dict[str, Any]) -> None:
         import tensorflow as tf
 
-        self._rows, self._labels, self._batch = rows, labels, int(chosen["batch"])
+        self._rows, self._labels = rows, labels
+        self._batch = min(int(chosen["batch"]), max(len(rows) // LEAST_STEPS, LEAST_BATCH))
         self._random = np.random.default_rng(int(chosen["seed"]))
         self._network = build(True)
         self.averaged = build(False)

@@ -78,7 +78,7 @@ class Recency:
         """Fit scales and weights on `train`; nothing is random and `validation` is not used."""
         chosen = chosen_parameters(self.name, self.parameters, settings.parameters)
         asked = (settings.core_features, CORE_FEATURES)
-        found = ([name for name in names if name in train.sample.numeric] for names in asked)
+        found = ([name for name in names if name in train.sample.features.numeric] for names in asked)
         names = next(filter(None, found), [])
         if not names:
             raise FeatureError(
@@ -87,7 +87,7 @@ class Recency:
             )
         train = rows_to_fit(train, names, settings.impute)
         require_both_classes(train)
-        return _fit_weights(fit_scaled_table(train.sample, names, impute=settings.impute), train, chosen["c"])
+        return _fit_weights(fit_scaled_table(train.sample.features, names, impute=settings.impute), train, chosen["c"])
 
 
 def _fit_weights(tabular: TabularEncoding, examples: Examples, c: float) -> FittedRecency:

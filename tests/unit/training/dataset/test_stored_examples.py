@@ -91,9 +91,9 @@ def test_other_dates_and_what_follows(both):
 def test_the_sample_is_of_all_dates_and_always_the_same(both, monkeypatch):
     stored, _ = both
     monkeypatch.setattr(stored_examples, "SAMPLE_ROWS", 80)
-    assert stored.sample.n == 80
+    assert len(stored.sample) == 80
     assert stored.sample is stored.sample
-    assert stored.take(np.arange(50)).sample.n == 50
+    assert stored.take(np.arange(50)).sample.features.n == 50
 
 
 @pytest.mark.parametrize("name", ["constant_rate", "recency", "bg_nbd", "logistic_regression", "boosted_trees"])
