@@ -20,6 +20,7 @@ __all__ = [
     "ACTIVITY_NAMES",
     "WINDOWS",
     "activity_features",
+    "activity_of",
     "counts_in_windows",
     "sums_in_windows",
     "window_edges",
@@ -58,6 +59,11 @@ def activity_features(columns: Mapping[str, Any], at_us: Whole) -> dict[str, Flo
         FeatureError: the columns are not lists of the same events, oldest first.
     """
     lists, _ = event_lists(columns, at_us, ACTIVITY_FIELDS, {})
+    return activity_of(lists, at_us)
+
+
+def activity_of(lists: EventLists, at_us: Whole) -> dict[str, Floats]:
+    """Compute `ACTIVITY_NAMES` from lists of `ACTIVITY_FIELDS` (and others) that hold nothing after t."""
     return by_block(lists, lambda block, rows: _activity(block, at_us[rows]))
 
 

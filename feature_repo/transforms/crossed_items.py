@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from feature_repo.transforms.affinity import affinity_measures, matches_of_one
 from feature_repo.transforms.calendar import Calendar
 from feature_repo.transforms.customer import CustomerFeatures
-from feature_repo.transforms.event_history import HISTORY_FIELDS
 from feature_repo.transforms.event_lists import EventLists, event_lists
-from feature_repo.transforms.feature_sets import customer_event_features, item_numbers
+from feature_repo.transforms.feature_sets import EVENT_FIELDS, features_of_lists, item_numbers
 from feature_repo.transforms.item_counts import item_counts
 from feature_repo.transforms.words import shared_codes
 
@@ -38,8 +37,8 @@ def crossed_item_features(
         FeatureError: the lists are missing, of different lengths, or not ordered by time.
     """
     moment = np.array([at_us], np.int64)
-    base = customer_event_features(customer, moment, calendar)
-    lists, _ = event_lists(customer, moment, HISTORY_FIELDS, {})
+    lists, _ = event_lists(customer, moment, EVENT_FIELDS, {})
+    base = features_of_lists(customer, lists, moment, calendar)
     wanted = np.asarray(items["item_id"], object)
     category = np.asarray(items.get("item_category", np.full(len(wanted), None, object)), object)
     item_code = _codes(lists, customer, "event_item", wanted)

@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.transforms.activity import activity_features
+from feature_repo.transforms.activity import activity_of
 from feature_repo.transforms.affinity import affinity_features, matches
 from feature_repo.transforms.calendar import Calendar, calendar_features
 from feature_repo.transforms.customer import CustomerFeatures, customer_features
 from feature_repo.transforms.event_history import HISTORY_FIELDS, history_features
-from feature_repo.transforms.event_lists import event_lists
+from feature_repo.transforms.event_lists import EventLists, event_lists
 from feature_repo.transforms.event_sequence import candidate_codes, event_codes, event_sequence
 from feature_repo.transforms.item_counts import item_counts
 from feature_repo.transforms.situation import situation_features
 
 __all__ = [
+    "EVENT_FIELDS",
     "FeatureFunction",
     "customer_event_features",
     "customer_item_features",
     "feature_function",
+    "features_of_lists",
     "item_numbers",
     "table_features",
 ]
@@ -31,7 +33,7 @@ __all__ = [
 Columns = Mapping[str, Any]
 FeatureFunction = Callable[[Columns, NDArray[np.int64]], CustomerFeatures]
 
-_EVENT_FIELDS = (*HISTORY_FIELDS, "event_revenue")
+EVENT_FIELDS = (*HISTORY_FIELDS, "event_revenue")
 _ITEM_NUMBERS = (
     "list_price",
     "item_purchases_total",
@@ -65,12 +67,19 @@ def customer_event_features(
     Raises:
         FeatureError: the lists are missing, of different lengths, or not ordered by time.
     """
+    lists, _ = event_lists(columns, at_us, EVENT_FIELDS, {})
+    return features_of_lists(columns, lists, at_us, calendar)
+
+
+def features_of_lists(
+    columns: Columns, lists: EventLists, at_us: NDArray[np.int64], calendar: Calendar | None = None
+) -> CustomerFeatures:
+    """Do as `customer_event_features`, with the lists of `columns` as `event_lists` codes them."""
     known, words = situation_features(columns)
     base = customer_features(columns, at_us)
-    lists, _ = event_lists(columns, at_us, _EVENT_FIELDS, {})
     numeric = (
         base.numeric
-        | activity_features(columns, at_us)
+        | activity_of(lists, at_us)
         | history_features(lists, at_us)
         | calendar_features(at_us, calendar or Calendar())
         | known
