@@ -1,0 +1,91 @@
+"""Items as the demo's bundle ranks them: what is served is what the offline join gives at the same moment."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from feature_repo.transforms.columns import columns_of
+from services.batch_contracts import RankRequest
+from services.contracts import ExplainRequest, ScoreRequest
+from services.feature_lookup import read_views, views_of
+from services.item_scorer import ItemScorer
+from services.item_scoring import ItemScoring
+from services.online_url import SqliteUrl
+from services.packed_lookup import open_lookup
+from training.packaging.bundle import Bundle
+from training.packaging.item_part import item_part
+
+pytestmark = pytest.mark.end_to_end
+AT = datetime(2001, 3, 1, tzinfo=UTC)
+CONFIG = "examples/ta_feng_item.toml"
+
+
+@pytest.fixture(scope="module")
+def part(sample_run) -> Bundle:
+    found = item_part(Bundle.load(sample_run.out / "bundle"))
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def pairs(sample_run) -> dict[str, list[str]]:
+    """Eight customers, each with the items that the test period asks about and one that nobody knows."""
+    files = sorted((sample_run.out / "ranking" / "dataset" / "test").glob("*.parquet"))
+    table = pa.concat_tables([pq.read_table(file, columns=["user_id", "item_id"]) for file in files])
+    found: dict[str, list[str]] = {}
+    for user, item in zip(table["user_id"].to_pylist(), table["item_id"].to_pylist(), strict=True):
+        found.setdefault(user, []).append(item)
+    return {user: [*items[:20], "nobody's"] for user, items in list(found.items())[:8]}
+
+
+@pytest.fixture(scope="module")
+def scoring(sample_run, part: Bundle) -> ItemScoring:
+    if sample_run.is_on_servers:
+        pytest.skip("the online store is not a file here")
+    views = views_of(read_views(part.json("features.json")), "user_id", "item_id")
+    online = SqliteUrl(sample_run.out / "feast" / "online.db", "purchase_intent")
+    return ItemScoring(part, ItemScorer(part), open_lookup(online, views))
+
+
+def offline(sample_run, part: Bundle, pairs: dict[str, list[str]], folder: Path) -> dict[tuple[str, str], float]:
+    users = [user for user, items in pairs.items() for _ in items]
+    items = [item for of_user in pairs.values() for item in of_user]
+    moments = pa.array([AT] * len(users), pa.timestamp("us", tz="UTC"))
+    anchors = {"user_id": users, "item_id": items, "event_timestamp": moments, "split": ["test"] * len(users)}
+    pq.write_table(pa.table(anchors), folder / "anchors.parquet")
+    run, to = ["--config", CONFIG, "--out", "artifacts/demo/ranking"], str(folder / "joined")
+    sample_run.run(["intent", "dataset", "build", "--anchors", str(folder / "anchors.parquet"), "--to", to, *run])
+    table = pa.concat_tables([pq.read_table(file) for file in sorted((folder / "joined").rglob("*.parquet"))])
+    columns = columns_of(table)
+    at_us = columns.pop("event_timestamp").astype(np.int64)
+    probability = ItemScorer(part).score(columns, at_us).probability
+    return dict(zip(zip(columns["user_id"], columns["item_id"], strict=True), probability.tolist(), strict=True))
+
+
+def test_a_ranking_is_what_the_offline_join_gives(sample_run, part, pairs, scoring, tmp_path: Path) -> None:
+    expected = offline(sample_run, part, pairs, tmp_path)
+    assert len(expected) == sum(map(len, pairs.values()))
+    for user, items in pairs.items():
+        answer = scoring.rank(RankRequest(user_id=user, item_ids=items, at=AT), AT)
+        assert sorted(one.item_id for one in answer.items) == sorted(items)
+        got = [one.probability for one in answer.items]
+        assert got == sorted(got, reverse=True)
+        assert got == pytest.approx([expected[user, one.item_id] for one in answer.items], abs=1e-5)
+        assert {one.item_id for one in answer.items if not one.known} == {"nobody's"}
+
+
+def test_one_pair_alone_is_scored_and_explained_the_same(pairs: dict[str, list[str]], scoring: ItemScoring) -> None:
+    user, items = next(iter(pairs.items()))
+    ranked = scoring.rank(RankRequest(user_id=user, item_ids=items, at=AT, top=1), AT)
+    (first,) = ranked.items
+    score = scoring.answer(ScoreRequest(user_id=user, item_id=first.item_id, at=AT, reasons=True), AT)
+    why = scoring.explain(ExplainRequest(user_id=user, item_id=first.item_id, at=AT), AT)
+    assert score.probability == pytest.approx(first.probability, abs=1e-6)
+    assert why.base + sum(one.log_odds for one in why.contributions) + why.calibration == pytest.approx(why.log_odds)
+    assert 1 / (1 + np.exp(-why.log_odds)) == pytest.approx(score.probability, abs=1e-6)
+    assert score.reasons is not None
+    assert {"item_catalogue", "item_demand", "user_events"} <= score.views.keys()
