@@ -63,7 +63,7 @@ def start(store: Store) -> Iterator[Callable[[], LoadedModels]]:
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)
