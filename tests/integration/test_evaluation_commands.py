@@ -49,12 +49,6 @@ def test_the_log_as_it_is_gives_the_runs_own_figures(sample_run, tmp_path):
     assert all(row["mean_move"] > 0 for row in found["variants"][1:4])
     assert json.loads((out / "metrics.json").read_text())["robustness"] == found
     assert "10 % of events missing" in (out / "report.html").read_text()
-    again = out / "seeds" / "7"  # repetitions of another training are not taken for this one's
-    again.mkdir(parents=True)
-    shutil.copy(out / "test_scores.parquet", again / "test_scores.parquet")
-    (out / "seeds" / "of_training.json").write_text('{"training": "another"}')
-    assert json.loads(sample_run.run(["intent", "evaluate", "--json", "--out", str(out)]).stdout)["test"]
-    assert json.loads((out / "metrics.json").read_text())["seeds"] == {}
 
 
 @pytest.mark.parametrize(
@@ -64,11 +58,9 @@ def test_the_log_as_it_is_gives_the_runs_own_figures(sample_run, tmp_path):
         (["evaluate", "--member", "perceptron"], "Member 'perceptron' is not known here; expected one of"),
         (["compare", "artifacts/demo", "--metric", "f2"], "Metric 'f2' is not compared; expected one of roc_auc"),
         (["compare", "artifacts/demo", "--against", "perceptron"], "Member 'perceptron' is in none of the runs"),
-        (["compare", "nowhere"], "Run it first"),
         (["tune", "perceptron"], "Member 'perceptron' is not known; expected one of bg_nbd, boosted_trees"),
         (["tune"], "expected `intent tune MEMBER` or `intent tune --auto`"),
         (["tune", "recency", "--sampler", "luck"], "Sampler 'luck' is not known; expected one of grid, random, tpe"),
-        (["tune", "recency", "--budget", "soon"], "Budget 'soon' is no time"),
         (["tune", "constant_rate"], "has nothing to tune; expected one with parameters: boosted_trees"),
         (["tune", "--auto", "--trials", "3"], "needs a time"),
     ],
