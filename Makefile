@@ -13,6 +13,9 @@ PYTHON ?= python3.11
 ifdef PROFILE
 export INTENT_PROFILE = $(PROFILE)
 endif
+ifdef KEYS
+export INTENT_KEYS_FILE = $(abspath $(KEYS))
+endif
 export BENTOML_HOME ?= $(CURDIR)/artifacts/bentoml
 export BENTOML_DO_NOT_TRACK = True
 export TZ = UTC
@@ -57,7 +60,7 @@ demo: setup ## the main job on the whole real data set, from raw lines to a serv
 	@$(BIN)/intent serve --config $(CONFIG) $(RUN) --check
 	@$(BIN)/intent parity --config $(CONFIG) $(RUN)
 
-serve: setup ## serve the built bento (PORT=3000 WORKERS=1)
+serve: setup ## serve the built bento (PORT=3000 WORKERS=1; KEYS=artifacts/keys.json: with API keys)
 	@$(BIN)/intent serve --config $(CONFIG) $(RUN) --port $(PORT) --workers $(WORKERS)
 
 bento: setup ## publish the trained bundle and build the bento

@@ -19,6 +19,7 @@ from services.configured_keys import ConfiguredKeys, configured_keys
 from services.http_connections import bound_connections
 from services.problem_middleware import App, Message, Receive, Send
 from services.problems import Problem, Refused, problem_for_status
+from services.quiet_errors import quieten
 from services.server_layers import without_timeout_layer
 
 __all__ = ["ANSWER_SECONDS", "BODY_SECONDS", "IN_PROGRESS_VARIABLE", "MOST_IN_PROGRESS", "GuardMiddleware"]
@@ -54,6 +55,7 @@ class GuardMiddleware:
             opened = self._open or self._begin()
             await opened.pass_on(self.app, scope, receive, send)
         elif scope["type"] == "lifespan":
+            quieten()
             bound_connections(receive)
             without_timeout_layer(scope.get("app"))
             self._begin()

@@ -1,6 +1,7 @@
 """The guard around a small application: what passes, what is refused, and what is told of it."""
 
 import asyncio
+import io
 import json
 import logging
 
@@ -13,6 +14,7 @@ from services.configured_keys import KEYS_VARIABLE
 from services.guard_middleware import IN_PROGRESS_VARIABLE, GuardMiddleware
 from services.http_connections import bound_connections
 from services.problem_middleware import ProblemMiddleware
+from services.quiet_errors import WithoutTexts, quieten
 from services.server_layers import without_timeout_layer
 
 RULES = {
@@ -196,3 +198,38 @@ def test_only_servers_that_are_known_are_changed() -> None:
     bound_connections(receive)
     assert not without_timeout_layer(None)
     assert not without_timeout_layer(object())
+
+
+def test_the_log_has_an_exceptions_kind_and_place_and_not_its_text() -> None:
+    stream = io.StringIO()
+    handler, logger = logging.StreamHandler(stream), logging.getLogger("a test of quiet errors")
+    handler.addFilter(WithoutTexts())
+    logger.addHandler(handler)
+    logger.propagate = False
+
+    def lookup(customers: dict, user_id: str) -> None:
+        try:
+            customers[user_id]
+        except KeyError as error:
+            raise ValueError(f"user {user_id}") from error
+
+    try:
+        lookup({}, "01104905")
+    except ValueError:
+        logger.exception("Exception on /score")
+    text = stream.getvalue()
+    assert "Exception on /score" in text
+    assert text.index("KeyError") < text.index("and then") < text.rindex("ValueError")
+    assert "in lookup" in text
+    assert "01104905" not in text.replace('lookup({}, "01104905")', "")  # this test's own line of code
+
+
+def test_every_handler_is_quietened_once() -> None:
+    handler = logging.StreamHandler(io.StringIO())
+    logging.getLogger("bentoml").addHandler(handler)
+    try:
+        quieten()
+        quieten()
+        assert [type(known) for known in handler.filters] == [WithoutTexts]
+    finally:
+        logging.getLogger("bentoml").removeHandler(handler)
