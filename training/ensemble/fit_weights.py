@@ -72,7 +72,7 @@ def _losses(probability: Floats, forward: Forward) -> Floats:
 def _regress(forward: Forward, members: Sequence[str]) -> tuple[Floats, float]:
     """Fit weights of log-odds, then again without the members whose weight is negligible."""
     margins = np.stack([log_odds(forward.probabilities[name]) for name in members], axis=1)
-    varies = margins.std(axis=0) > 1e-9  # a constant tells nobody apart; its level is the dates' business
+    varies = _within_dates(margins, forward) > 1e-9  # a constant tells nobody apart; its level is the dates' business
     kept = varies if varies.any() else np.ones(len(members), np.bool_)
     for _ in range(2):
         weights = np.zeros(len(members))
@@ -82,3 +82,14 @@ def _regress(forward: Forward, members: Sequence[str]) -> tuple[Floats, float]:
             return np.full(len(members), 1 / len(members)), 0.0
         kept = helps
     return np.where(kept, weights, 0.0), intercept
+
+
+def _within_dates(margins: Floats, forward: Forward) -> Floats:
+    """Return how much each column varies among the anchors of a date, shape (columns,).
+
+    A constant that was fitted anew at each origin differs between dates only.
+    """
+    codes = date_codes(forward.anchor_us)
+    count = np.bincount(codes)
+    means = np.stack([np.bincount(codes, column) / count for column in margins.T], axis=1)
+    return np.asarray((margins - means[codes]).std(axis=0))

@@ -52,6 +52,14 @@ def test_what_does_not_help_gets_weight_0():
         assert weights["noise"] == 0
 
 
+def test_a_constant_that_was_fitted_anew_at_each_origin_gets_weight_0():
+    data = forward({"good": 0.3, "rate": constant})
+    moving = np.where(data.anchor_us > data.anchor_us.min(), 0.2, 0.25)
+    data = Forward(data.user_id, data.anchor_us, data.label, data.probabilities | {"rate": moving})
+    for method in ("best_member", "mean", "log_odds", "stacker"):
+        assert dict(zip(data.probabilities, fit_weights(method, data).weights, strict=True))["rate"] == 0
+
+
 def test_a_plain_mean_is_kept_when_the_weeks_differ_at_random():
     choice = choose(forward({"a": 0.5, "b": 0.5}, demand=(-1.0, 0.6, 0.8, -0.4, 0.5)), 7)
     assert choice.ensemble.calibration.method == "none"
