@@ -10,8 +10,8 @@ __all__ = ["simulate"]
 
 
 def simulate(
-    customers: Annotated[int, typer.Option(help="How many there are; about 74 events each in 42 days.")] = 20_000,
-    days: Annotated[int, typer.Option(help="Days of the log, which ends at [splits] log_end.")] = 42,
+    customers: Annotated[int, typer.Option(help="How many there are; about 114 events each in 63 days.")] = 20_000,
+    days: Annotated[int, typer.Option(help="Days of the log, which ends at [splits] log_end.")] = 63,
     items: Annotated[int, typer.Option(help="Items in the catalogue, at least.")] = 12_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
     distance: Annotated[

@@ -40,7 +40,7 @@ class Size:
     """How large the shop is: customers, items at least, days until `[splits] log_end`, and the seed."""
 
     customers: int = 20_000
-    days: int = 42
+    days: int = 63
     items: int = 12_000
     seed: int = 1
 
