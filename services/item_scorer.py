@@ -90,10 +90,11 @@ class ItemScorer(Scorer):
 
 
 def _spread(base: CustomerFeatures, pairs: Mapping[str, NDArray[np.float64]], count: int) -> CustomerFeatures:
-    """Repeat the customer's features for each item, without copying them where nothing is computed from them."""
+    """Repeat the customer's features for each item."""
     rows = np.zeros(count, np.int64)
+    known = np.array([values[0] for values in base.numeric.values()])
     return CustomerFeatures(
-        {name: np.broadcast_to(values, (count,)) for name, values in base.numeric.items()} | dict(pairs),
+        dict(zip(base.numeric, np.repeat(known[:, None], count, axis=1), strict=True)) | dict(pairs),
         {name: np.broadcast_to(values, (count,)) for name, values in base.categorical.items()},
         {name: lists.take(rows) for name, lists in base.sequences.items()},
         count,
