@@ -184,6 +184,7 @@ _OF_CUSTOMERS = ["age_group", "area", "lifetime_baskets", "last_purchase_at"]
 
 def _targets(settings: Settings, out: Path, evaluation: Evaluation) -> tuple[CheckedTarget, ...]:
     whole_demo = settings.data.adapter == "ta_feng" and _card(out).get("sample") is None
+    whole_demo &= settings.task.name == "purchase_within_horizon"
     return check_targets(evaluation, TA_FENG_TARGETS) if whole_demo else ()
 
 
