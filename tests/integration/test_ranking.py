@@ -1,5 +1,7 @@
 """Items as the demo's bundle ranks them: what is served is what the offline join gives at the same moment."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,13 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from feature_repo.streaming.online import OnlineViews
 from feature_repo.transforms.columns import columns_of
+from intent_stores.packed_sqlite import PackedSqliteFile
 from services.batch_contracts import RankRequest
 from services.contracts import ExplainRequest, ScoreRequest
+from services.event_contracts import EventBody
+from services.event_intake import OUTBOX_VARIABLE, open_intake
 from services.feature_lookup import read_views, views_of
 from services.item_scorer import ItemScorer
 from services.item_scoring import ItemScoring
-from services.online_url import SqliteUrl
+from services.online_url import VARIABLE, SqliteUrl
 from services.packed_lookup import open_lookup
 from training.packaging.bundle import Bundle
 from training.packaging.item_part import item_part
@@ -89,3 +95,28 @@ def test_one_pair_alone_is_scored_and_explained_the_same(pairs: dict[str, list[s
     assert 1 / (1 + np.exp(-why.log_odds)) == pytest.approx(score.probability, abs=1e-6)
     assert score.reasons is not None
     assert {"item_catalogue", "item_demand", "user_events"} <= score.views.keys()
+
+
+def test_the_next_ranking_sees_an_event(sample_run, part: Bundle, scoring: ItemScoring, tmp_path: Path) -> None:
+    online = tmp_path / "online.db"
+    with (
+        closing(sqlite3.connect(sample_run.out / "feast" / "online.db")) as source,
+        closing(sqlite3.connect(online)) as copy,
+    ):
+        source.backup(copy)
+    address = SqliteUrl(online, "purchase_intent")
+    OnlineViews(PackedSqliteFile(online, "purchase_intent")).begin(0)  # whatever the run's own outbox brought
+    intake = open_intake({OUTBOX_VARIABLE: f"sqlite:///{tmp_path}/outbox.db", VARIABLE: address.setting})
+    assert intake is not None
+    now = datetime.now(UTC)
+    event = EventBody(event_id="1", user_id="new", event_type="add_to_cart", event_timestamp=now, item_id="4711")
+    views = views_of(read_views(part.json("features.json")), "user_id", "item_id")
+    here = ItemScoring(part, ItemScorer(part), open_lookup(address, views))
+    asked = RankRequest(user_id="new", item_ids=["4711", "4712"])
+    before = here.rank(asked, now)
+    receipts, is_online = intake.take([event])
+    assert (receipts[0].status, is_online) == ("accepted", True)
+    after = here.rank(asked, datetime.now(UTC))
+    assert {one.item_id for one in before.items if one.candidate} == set()
+    assert {one.item_id for one in after.items if one.candidate} == {"4711"}
+    assert (before.cold_start, after.cold_start) == (True, False)
