@@ -59,12 +59,12 @@ def open_study(url: str, name: str, sampler: Sampler, identity: Identity, seed: 
         study = optuna.create_study(
             storage=_storage(url),
             study_name=name,
-            sampler=_sampler(sampler, seed),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING, n_warmup_steps=0),
             direction="minimize",
             load_if_exists=True,
         )
     _require_same(study, identity, name)
+    study.sampler = _sampler(sampler, seed + len(study.trials))  # going on must not draw the same values again
     return study
 
 

@@ -78,6 +78,13 @@ def test_a_study_goes_on_where_it_was(make, nobody):
     assert record_of(study, trials, identity).standard_error is None
 
 
+def test_going_on_does_not_draw_the_same_values_again(make, nobody):
+    for trials_in_all in (2, 3, 4):
+        study, trials, _ = make("random", only=("slope",))
+        trials.run(study, Budget(trials_in_all, None), nobody)
+    assert len({trial.params["slope"] for trial in finished(study)}) == 4
+
+
 def test_a_time_is_kept_but_for_the_defaults(make, nobody):
     study, trials, _ = make()
     trials.run(study, Budget(None, 0.0), nobody)
