@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["cell_texts", "row_texts", "row_values", "rows_as_json"]
+__all__ = ["cell_texts", "row_texts", "rows_as_json", "texts_as_json"]
 
 SEPARATOR = "\x1f"
 MISSING = "\\N"
@@ -29,10 +29,11 @@ def row_texts(table: pa.Table) -> pa.Array:
     return pc.binary_join_element_wise(*cells, SEPARATOR, null_handling="replace", null_replacement=MISSING)
 
 
-def row_values(text: str, names: list[str]) -> dict[str, str | None]:
-    """Return the cells of a row that `row_texts` made, by column name."""
-    cells = text.split(SEPARATOR)
-    return {name: _unescaped(cell) for name, cell in zip(names, cells, strict=True)}
+def texts_as_json(texts: pa.Array, names: list[str]) -> pa.Array:
+    """Return each row that `row_texts` made as a JSON object; `names` are its columns."""
+    cells = pc.split_pattern(texts, SEPARATOR)
+    columns = [_each(pc.list_element(cells, place), _unescaped) for place in range(len(names))]
+    return rows_as_json(pa.table(columns, names=names))
 
 
 def rows_as_json(table: pa.Table) -> pa.Array:
@@ -98,7 +99,7 @@ def _floats(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(pc.trunc(column), column), pointed, text)
 
 
-def _each(column: pa.Array, write: Callable[[Any], str]) -> pa.Array:
+def _each(column: pa.Array, write: Callable[[Any], str | None]) -> pa.Array:
     """Write every different value once."""
     encoded = column.dictionary_encode()
     written = [None if value is None else write(value) for value in encoded.dictionary.to_pylist()]

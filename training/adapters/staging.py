@@ -24,7 +24,7 @@ from feature_repo.events import QUARANTINE_SCHEMA
 from training.adapters.category_history import fill_categories
 from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, CanonicalChunk
 from training.adapters.repetitions import find_repetitions
-from training.adapters.row_text import row_texts, row_values, rows_as_json
+from training.adapters.row_text import row_texts, rows_as_json, texts_as_json
 from training.adapters.sole_writer import sole_writer
 from training.adapters.validation import Verdicts
 
@@ -215,18 +215,18 @@ class Staging:
         cursor.unregister("refused")
 
     def _refuse_repetitions(self) -> None:
-        found = self.connection.cursor().execute(
+        names = self._names["events"]
+        found = self.connection.cursor().sql(
             "SELECT r.source_row, r.first_row, t.source_text FROM repetition r JOIN texts t USING (source_row)"
         )
-        names = self._names["events"]
-        while rows := found.fetchmany(20_000):
-            values = [json.dumps(row_values(text, names), ensure_ascii=False) for _, _, text in rows]
+        for batch in found.to_arrow_reader(ROW_GROUP // 4):
+            first = batch.column("first_row").cast(pa.string())
             self._into_quarantine(
                 "events",
-                np.array([row[0] for row in rows], dtype=np.int64),
-                pa.repeat("duplicate", len(rows)),
-                pa.array([f"repeats row {first}" for _, first, _ in rows], pa.string()),
-                pa.array(values, pa.string()),
+                batch.column("source_row").to_numpy(),
+                pa.repeat("duplicate", batch.num_rows),
+                pc.binary_join_element_wise("repeats row ", first, ""),
+                texts_as_json(batch.column("source_text"), names),
             )
 
     def _take_from_given(self) -> None:
