@@ -31,6 +31,8 @@ SEQUENCE_CHANNELS = (
 )
 Columns = Mapping[str, Any]
 Floats = NDArray[np.float64]
+Windows = Mapping[int, NDArray[np.bool_]]
+"""Days → for each moment, whether it lies in so many days up to t."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,17 @@ def customer_features(columns: Columns, at_us: NDArray[np.int64]) -> CustomerFea
                 f"Column {name!r} has {len(column)} rows; expected {n}, one for each anchor. "
                 "Build all columns from the same list of customers."
             )
-    baskets = {name: _ragged(columns, name, n) for name in _BASKET_FIELDS}
-    _require_same_lengths(baskets)
-    numeric = _history(columns, at_us) | _rhythm(columns, baskets["basket_at"], at_us) | _amounts(baskets, at_us)
+    baskets = _baskets(columns, n)
+    moments = baskets["basket_at"]
+    gaps = rec.gap_days(moments)
+    inside = {days: win.in_window(moments, at_us, days) for days in WINDOW_DAYS}
+    numeric = _history(columns, at_us) | _rhythm(moments, gaps, inside, at_us) | _amounts(baskets, inside)
     if (numeric["recency_days"] < 0).any():
         raise FeatureError(
             "A basket lies after its anchor; expected only baskets up to t. Build the columns by a point-in-time join."
         )
     categorical = {name: _text(columns, name, n) for name in CATEGORICAL}
-    return CustomerFeatures(numeric, categorical, _sequence(baskets, at_us), n)
+    return CustomerFeatures(numeric, categorical, _sequence(baskets, gaps, at_us), n)
 
 
 _BASKET_FIELDS = (
@@ -114,14 +118,20 @@ _HISTORY_FIELDS = (
 )
 
 
-def _require_same_lengths(baskets: dict[str, Ragged]) -> None:
-    expected = baskets["basket_at"].offsets
-    for name, lists in baskets.items():
-        if not np.array_equal(lists.offsets, expected):
+def _baskets(columns: Columns, n: int) -> dict[str, Ragged]:
+    """Return the lists of baskets, which all share their offsets."""
+    moments = _ragged(columns, "basket_at", n)
+    expected = moments.offsets
+    found = {"basket_at": moments}
+    for name in _BASKET_FIELDS[1:]:
+        lists = _ragged(columns, name, n)
+        if lists.offsets is not expected and not bool((lists.offsets == expected).all()):
             raise FeatureError(
                 f"Lists of {name!r} have other lengths than those of 'basket_at' ({lists.offsets[-1]} values against "
                 f"{expected[-1]}); expected one value a basket in each. Read all fields of user_baskets together."
             )
+        found[name] = moments.with_values(lists.values)
+    return found
 
 
 def _history(columns: Columns, at_us: NDArray[np.int64]) -> dict[str, Floats]:
@@ -139,28 +149,26 @@ def _history(columns: Columns, at_us: NDArray[np.int64]) -> dict[str, Floats]:
         }
 
 
-def _rhythm(columns: Columns, basket_at: Ragged, at_us: NDArray[np.int64]) -> dict[str, Floats]:
-    gaps = rec.gap_days(basket_at)
-    recency = rec.recency_days(basket_at, at_us)
+def _rhythm(basket_at: Ragged, gaps: Ragged, inside: Windows, at_us: NDArray[np.int64]) -> dict[str, Floats]:
+    recency, usual_gap = rec.recency_days(basket_at, at_us), gaps.mean()
     features = {
         "recency_days": recency,
-        "gap_mean": gaps.mean(),
+        "gap_mean": usual_gap,
         "gap_std": gaps.std(),
         "gap_max": gaps.max(),
         "gap_last": gaps.last(),
         "gap_second_last": gaps.last(1),
-        "late_by_gap_ratio": rec.late_by_gap_ratio(recency, gaps.mean()),
+        "late_by_gap_ratio": rec.late_by_gap_ratio(recency, usual_gap),
         "weekend_share": rec.share_on_weekend(basket_at),
     }
-    for days in WINDOW_DAYS:
-        features[f"baskets_{days}d"] = win.count_in_window(basket_at, at_us, days)
+    for days, here in inside.items():
+        features[f"baskets_{days}d"] = win.count_of(basket_at, here)
     for back in (1, 2, 3, 4):
         features[f"days_since_basket_{back + 1}"] = rec.days_between(basket_at.last(back), at_us)
     return features
 
 
-def _amounts(baskets: dict[str, Ragged], at_us: NDArray[np.int64]) -> dict[str, Floats]:
-    moments = baskets["basket_at"]
+def _amounts(baskets: dict[str, Ragged], inside: Windows) -> dict[str, Floats]:
     features: dict[str, Floats] = {
         "revenue_last_basket": baskets["basket_revenue"].last(),
         "lines_last_basket": baskets["basket_lines"].last(),
@@ -168,9 +176,10 @@ def _amounts(baskets: dict[str, Ragged], at_us: NDArray[np.int64]) -> dict[str, 
         "revenue_spread": _known(baskets["basket_revenue"]).std(),
         "categories_per_basket": baskets["basket_categories"].mean(),
     }
-    for days in WINDOW_DAYS:
-        features[f"revenue_{days}d"] = win.sum_in_window(baskets["basket_revenue"], moments, at_us, days)
-    features["lines_28d"] = win.sum_in_window(baskets["basket_lines"], moments, at_us, 28)
+    revenue = baskets["basket_revenue"].known_or_zero()
+    for days, here in inside.items():
+        features[f"revenue_{days}d"] = win.sum_of(revenue, here)
+    features["lines_28d"] = win.sum_of(baskets["basket_lines"].known_or_zero(), inside[28])
     return features
 
 
@@ -179,13 +188,13 @@ def _known(amounts: Ragged) -> Ragged:
     return amounts if known.all() else amounts.where(known)
 
 
-def _sequence(baskets: dict[str, Ragged], at_us: NDArray[np.int64]) -> dict[str, Ragged]:
+def _sequence(baskets: dict[str, Ragged], gaps: Ragged, at_us: NDArray[np.int64]) -> dict[str, Ragged]:
     moments = baskets["basket_at"]
     before = (np.repeat(at_us, moments.lengths) - moments.values) / rec.DAY_US
     gap_before = np.zeros(len(moments.values))
     follows = np.ones(len(moments.values), np.bool_)
-    follows[moments.offsets[:-1][moments.lengths > 0]] = False
-    gap_before[follows] = rec.gap_days(moments).values
+    follows[moments.begins] = False
+    gap_before[follows] = gaps.values
     angle = 2 * np.pi * ((moments.values // rec.DAY_US + 3) % 7) / 7
     made = {
         "gap_before_days": gap_before,

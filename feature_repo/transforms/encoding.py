@@ -57,6 +57,7 @@ class _Numbers(NamedTuple):
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     is_bounded: bool
+    is_scaled: bool
 
     @classmethod
     def of(cls, columns: tuple[NumericColumn, ...]) -> "_Numbers":
@@ -69,7 +70,8 @@ class _Numbers(NamedTuple):
             np.array([[column.scale] for column in columns]).reshape(-1, 1),
             np.array([[-np.inf if column.low is None else column.low] for column in columns]).reshape(-1, 1),
             np.array([[np.inf if column.high is None else column.high] for column in columns]).reshape(-1, 1),
-            any(column.low is not None for column in columns),
+            any(column.low is not None or column.high is not None for column in columns),
+            any(column.mean != 0 or column.scale != 1 for column in columns),
         )
 
     def apply(self, numeric: dict[str, NDArray[np.float64]], n: int) -> NDArray[np.float64]:
@@ -84,8 +86,9 @@ class _Numbers(NamedTuple):
         if len(self.log):
             logged = values[self.log]
             values[self.log] = np.sign(logged) * np.log1p(np.abs(logged))
-        values -= self.mean
-        values /= self.scale
+        if self.is_scaled:  # else nothing would change, as with trees
+            values -= self.mean
+            values /= self.scale
         return values
 
 
@@ -145,7 +148,12 @@ class TabularEncoding:
             parts += [features.candidate[name][None].astype(np.float64) for name in self.codes]
         except KeyError:
             raise self._lacking(features) from None
-        return np.ascontiguousarray(np.concatenate(parts).T, np.float32)
+        table = np.empty((features.n, sum(map(len, parts))), np.float32)
+        place = 0
+        for part in parts:
+            table[:, place : place + len(part)] = part.T
+            place += len(part)
+        return table
 
     @cached_property
     def _numbers(self) -> _Numbers:
@@ -198,18 +206,34 @@ class SequenceEncoding:
         Raises:
             FeatureError: a channel that the model was fitted with is not among the features.
         """
+        try:
+            lists = {channel.name: features.sequences[channel.name] for channel in self.channels}
+            lists |= {name: features.codes[name] for name in self.codes}
+        except KeyError:
+            raise self._lacking(features) from None
+        first = lists[self.channels[0].name]
+        if first.lengths.max(initial=0) > self.max_length:
+            keep = _newest(first.lengths, self.max_length)
+            lists = {name: item.where(keep) for name, item in lists.items()}
+            first = lists[self.channels[0].name]
+        steps = {name: item.values for name, item in lists.items()}
+        table = np.empty((len(first.values), len(self.channels) + len(self.codes)), np.float32)
+        table[:, : len(self.channels)] = self._numbers.apply(steps, len(table)).T
+        for place, name in enumerate(self.codes, len(self.channels)):
+            table[:, place] = steps[name]
+        return table, first.offsets
+
+    @cached_property
+    def _numbers(self) -> _Numbers:
+        return _Numbers.of(self.channels)
+
+    def _lacking(self, features: CustomerFeatures) -> FeatureError:
         known = features.sequences.keys() | features.codes.keys()
         wanted = {channel.name for channel in self.channels} | set(self.codes)
-        if wanted - known:
-            raise FeatureError(
-                f"Sequences {sorted(wanted - known)} are not there; expected all the model was fitted with. "
-                "Train again, or serve the bundle with the release that made it."
-            )
-        lists = [features.sequences[channel.name] for channel in self.channels]
-        keep = _newest(lists[0].lengths, self.max_length)
-        steps = [c.apply(item.values[keep]) for c, item in zip(self.channels, lists, strict=True)]
-        steps += [features.codes[name].values[keep] for name in self.codes]
-        return np.stack(steps, axis=1).astype(np.float32), lists[0].where(keep).offsets
+        return FeatureError(
+            f"Sequences {sorted(wanted - known)} are not there; expected all the model was fitted with. "
+            "Train again, or serve the bundle with the release that made it."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the encoding as JSON-able data."""

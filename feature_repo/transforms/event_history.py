@@ -37,26 +37,36 @@ class _Places:
 
     def distinct(self, codes: NDArray[np.int32], chosen: Mask) -> Floats:
         """How many different known `codes` the `chosen` events of each list have."""
-        pairs, _ = self.pairs(codes, chosen)
-        return np.bincount(pairs >> 32, minlength=self.n).astype(np.float64)
+        keys = np.sort(self._keys(codes, chosen))
+        return np.bincount(keys[_run_ends(keys)] >> 32, minlength=self.n).astype(np.float64)
 
     def most(self, codes: NDArray[np.int32], chosen: Mask) -> Floats:
         """How many of the `chosen` events of each list have its most frequent known code."""
-        pairs, counts = np.unique(self._keys(codes, chosen), return_counts=True)
+        keys = np.sort(self._keys(codes, chosen))
+        ends = _run_ends(keys)
         result = np.zeros(self.n)
-        np.maximum.at(result, pairs >> 32, counts)
+        np.maximum.at(result, keys[ends] >> 32, np.diff(ends, prepend=-1))
         return result
 
     def pairs(self, codes: NDArray[np.int32], chosen: Mask) -> tuple[Whole, Whole]:
         """The different pairs (list, code) of `chosen` events as one number each, and where the last of each is."""
         keys = self._keys(codes, chosen)
-        found, last = np.unique(keys[::-1], return_index=True)
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        ends = _run_ends(ordered)
         place = np.flatnonzero(chosen & (codes != UNKNOWN))
-        return found, place[len(keys) - 1 - last]
+        return ordered[ends], place[order[ends]]
 
     def _keys(self, codes: NDArray[np.int32], chosen: Mask) -> Whole:
         known = chosen & (codes != UNKNOWN)
         return (self.row[known] << 32) | codes[known].astype(np.int64)
+
+
+def _run_ends(ordered: Whole) -> Whole:
+    """Return the last place of each run of equal numbers."""
+    last = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=last[:-1])
+    return np.flatnonzero(last)
 
 
 def history_features(lists: EventLists, at_us: Whole) -> dict[str, Floats]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from feature_repo.errors import FeatureError
 from feature_repo.events import EVENT_TYPES
 from feature_repo.transforms.ragged import Ragged
-from feature_repo.transforms.words import UNKNOWN, shared_codes
+from feature_repo.transforms.words import UNKNOWN, few_words, shared_codes
 
 __all__ = ["EventLists", "by_block", "event_lists", "kind_code", "running_count"]
 
@@ -25,6 +25,7 @@ _TYPES = {
     "event_revenue": pa.float64(),
     "event_cost": pa.float64(),
 }
+_KINDS: dict[str | None, int] = {word: code for code, word in enumerate(EVENT_TYPES)}
 # A block of lists is worked on while it is in the processor's cache: rows, and rows times the longest list.
 _BLOCK_ROWS = 4096
 _BLOCK_CELLS = 1 << 18
@@ -72,6 +73,9 @@ class EventLists:
     def blocks(self) -> Iterator[tuple[slice, "EventLists"]]:
         """Yield all rows in order, as (rows, their lists), in blocks that fit into the processor's cache."""
         first, lengths = 0, self.lengths
+        if len(self) == 1:
+            yield slice(0, 1), self
+            return
         while first < len(self) or first == 0:
             longest = np.maximum.accumulate(lengths[first : first + _BLOCK_ROWS])
             cells = longest * np.arange(1, len(longest) + 1)
@@ -87,12 +91,14 @@ class EventLists:
 def by_block(lists: EventLists, compute: Callable[[EventLists, slice], dict[str, Floats]]) -> dict[str, Floats]:
     """Return what `compute` says of each block, laid end to end: name → float64 of shape (n,)."""
     parts = [compute(block, rows) for rows, block in lists.blocks()]
+    if len(parts) == 1:  # one request's
+        return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def kind_code(event_type: str) -> int:
     """Return the number that stands for `event_type` in `EventLists`."""
-    return EVENT_TYPES.index(event_type)
+    return _KINDS[event_type]
 
 
 def running_count(chosen: NDArray[np.bool_]) -> NDArray[Any]:
@@ -168,8 +174,9 @@ def _flat(column: Any, field: str) -> Ragged:
 
 def _require_same_lengths(raw: dict[str, Ragged]) -> None:
     expected = raw["event_at"].offsets
+    bits = expected.tobytes()  # the same bits in the usual case, which takes less time to see
     for field, lists in raw.items():
-        if not np.array_equal(lists.offsets, expected):
+        if lists.offsets.tobytes() != bits and not np.array_equal(lists.offsets, expected):
             raise FeatureError(
                 f"Lists of {field!r} have other lengths than those of 'event_at' ({lists.offsets[-1]} values against "
                 f"{expected[-1]}); expected one value an event in each. Read all fields of user_events together."
@@ -188,6 +195,9 @@ def _numbers(field: str, values: Any) -> NDArray[Any]:
 
 
 def _kinds(words: Any) -> NDArray[np.int8]:
+    few = few_words(words)
+    if few is not None:
+        return np.array([_KINDS.get(word, UNKNOWN) for word in few], np.int8)
     codes, known = shared_codes([words, pa.array(EVENT_TYPES)])
     place = np.full(max(codes.max(initial=0), known.max()) + 2, UNKNOWN, np.int8)
     place[known] = np.arange(len(EVENT_TYPES))

@@ -1,6 +1,7 @@
 """A customer's last events as the steps of a sequence, for networks: numbers to scale, and codes to embed."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from feature_repo.transforms.event_lists import EventLists, kind_code
 from feature_repo.transforms.ragged import Ragged
 from feature_repo.transforms.session import SECOND_US
+from feature_repo.transforms.words import few_words
 
 __all__ = ["CODE_BUCKETS", "EVENT_CHANNELS", "candidate_codes", "event_codes", "event_sequence"]
 
@@ -74,11 +76,15 @@ def candidate_codes(item: NDArray[np.object_], category: NDArray[np.object_]) ->
 
 def _hashed(words: Any, buckets: int) -> NDArray[np.int64]:
     """Hash each word once; the same word has the same code in every batch and on every machine."""
+    few = few_words(words)
+    if few is not None:
+        return np.array([_code(word, buckets) if word else 0 for word in few], np.int64)
     encoded = pa.array(words, pa.string(), from_pandas=True).dictionary_encode()
     codes = np.array([_code(word, buckets) for word in encoded.dictionary.to_pylist()] + [0], np.int64)
     return codes[encoded.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)]
 
 
+@lru_cache(maxsize=65_536)
 def _code(word: str, buckets: int) -> int:
     if not word:
         return 0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from feature_repo.transforms.ragged import Ragged
 from feature_repo.transforms.recency import DAY_US
 
-__all__ = ["count_in_window", "in_window", "sum_in_window"]
+__all__ = ["count_in_window", "count_of", "in_window", "sum_in_window", "sum_of"]
 
 
 def in_window(moments: Ragged, at_us: NDArray[np.int64], days: float) -> NDArray[np.bool_]:
@@ -25,10 +25,19 @@ def count_in_window(moments: Ragged, at_us: NDArray[np.int64], days: float) -> N
     >>> count_in_window(Ragged(np.array([0, 2 * day, 9 * day]), np.array([0, 3])), np.array([9 * day]), 7)
     array([1.])
     """
-    return moments.with_values(in_window(moments, at_us, days).astype(np.float64)).sum()
+    return count_of(moments, in_window(moments, at_us, days))
 
 
 def sum_in_window(amounts: Ragged, moments: Ragged, at_us: NDArray[np.int64], days: float) -> NDArray[np.float64]:
     """Sum of `amounts` whose moment lies in (t - days, t]; 0.0 where none does, unknown amounts count 0."""
-    inside = in_window(moments, at_us, days)
-    return amounts.with_values(np.where(inside & ~np.isnan(amounts.values), amounts.values, 0.0)).sum()
+    return sum_of(amounts.known_or_zero(), in_window(moments, at_us, days))
+
+
+def count_of(moments: Ragged, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How many moments of each list are `inside` (shape (total,))."""
+    return moments.with_values(inside.astype(np.float64)).sum()
+
+
+def sum_of(amounts: Ragged, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Sum of the amounts of each list that are `inside` (shape (total,)); all of them are known."""
+    return amounts.with_values(np.where(inside, amounts.values, 0.0)).sum()

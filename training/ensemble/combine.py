@@ -151,4 +151,5 @@ def sigmoid(margin: Any) -> Floats:
 
 
 def _inside(probability: Floats) -> Floats:
-    return np.clip(np.asarray(probability, np.float64), NEVER_SURER, 1 - NEVER_SURER)
+    # What `np.clip` does, in a third of its time for a few numbers.
+    return np.minimum(np.maximum(np.asarray(probability, np.float64), NEVER_SURER), 1 - NEVER_SURER)
