@@ -102,7 +102,7 @@ class RequestHandling:
             if kept is not None:
                 kept.close()
 
-    async def _answered(self, request: Any, answer: Callable[[Any], Awaitable[BaseModel]]) -> Response:
+    async def _answered(self, request: Any, answer: Callable[[Any], Awaitable[BaseModel | bytes]]) -> Response:
         """Return the answer, or the problem with it."""
         if isinstance(request, Problem):
             return problem_response(request)
@@ -114,7 +114,8 @@ class RequestHandling:
             return problem_response(problem_for_status(429))
         except IntentError:
             return problem_response(problem_for_status(503))
-        return Response(found.model_dump_json(), media_type="application/json")
+        body = found if isinstance(found, bytes) else found.model_dump_json()
+        return Response(body, media_type="application/json")
 
     def _scoring(self, user_id: str) -> CustomerScoring:
         scoring = self._models.scoring_for(user_id)
@@ -149,8 +150,9 @@ class RequestHandling:
             return await self.run(self._items(request.user_id).explain, request, datetime.now(UTC))
         return await self.run(self._scoring(request.user_id).explain, request, datetime.now(UTC))
 
-    async def _rank(self, request: RankRequest) -> BaseModel:
-        return await self.run(self._items(request.user_id).rank, request, datetime.now(UTC))
+    async def _rank(self, request: RankRequest) -> bytes:
+        found: bytes = await self.run(self._items(request.user_id).rank_json, request, datetime.now(UTC))
+        return found
 
     async def _events(self, request: EventsRequest) -> BaseModel:
         if self.intake is None:

@@ -14,6 +14,7 @@ from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
 from services.explanation import MemberContributions
 from services.member_contributions import graph_contributions, tree_contributions
+from services.tree_prediction import TreePrediction
 
 __all__ = ["Member", "load_member"]
 
@@ -21,7 +22,12 @@ _ROWS_AT_ONCE = 4096  # bounds the memory of a large batch: 4096 x 50 steps x 8 
 
 
 class Member(Protocol):
-    """A member ready to be run; may be called from several threads."""
+    """A member ready to be run; may be called from several threads.
+
+    `takes_lists`: whether it takes the sequences of the features, and not only the numbers and words.
+    """
+
+    takes_lists: bool
 
     def predict(self, features: CustomerFeatures) -> NDArray[np.float64]:
         """Return the probability of each customer, float64 of shape (n,)."""
@@ -59,10 +65,11 @@ class _Trees:
         self._encoding = TabularEncoding.from_json(description["tabular"])
         self._booster = xgboost.Booster(params={"nthread": threads})
         self._booster.load_model(bytearray(artefact))
+        self._predict = TreePrediction(self._booster)
+        self.takes_lists = False
 
     def predict(self, features: CustomerFeatures) -> NDArray[np.float64]:
-        table = self._encoding.apply(features)
-        return np.asarray(self._booster.inplace_predict(table, validate_features=False), np.float64)
+        return self._predict(self._encoding.apply(features))
 
     def explain(self, features: CustomerFeatures, seed: int) -> MemberContributions:
         return tree_contributions(self._booster, self._encoding, self._encoding.apply(features))
@@ -74,6 +81,7 @@ class _Graph:
 
         self._tabular = TabularEncoding.from_json(description["tabular"]) if description["tabular"] else None
         self._sequence = SequenceEncoding.from_json(description["sequence"]) if description["sequence"] else None
+        self.takes_lists = self._sequence is not None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -102,8 +110,11 @@ class _Graph:
         table = self._tabular.apply(features) if self._tabular else None
         if self._sequence is None:
             answer = self._run({} if table is None else {"tabular": table})
-            return np.broadcast_to(answer, (features.n,)).copy()  # a graph without inputs gives one number for all
+            # A graph without inputs gives one number for all.
+            return answer if len(answer) == features.n else np.broadcast_to(answer, (features.n,)).copy()
         values, offsets = self._sequence.apply(features)
+        if features.n == 1 and len(values):  # one customer's steps are the whole table
+            return self._run({"sequence": values[None]} | ({} if table is None else {"tabular": table}))
         lengths = np.diff(offsets)
         result = np.empty(features.n, np.float64)
         for length in np.unique(lengths):

@@ -44,11 +44,19 @@ class Scorer:
             raise BundleError("Bundle file 'ensemble.json' is malformed. Publish the bundle again.") from error
         self._seed = int(bundle.manifest.get("seed", 0))
         self._members = {name: load_member(*bundle.member(name), threads) for name in self._ensemble.used}
+        self._takes_lists = any(member.takes_lists for member in self._members.values())
+        named = zip(self._ensemble.members, self._ensemble.weights, strict=True)
+        self._weights = {name: weight for name, weight in named if name in self._members}
 
     @property
     def weights(self) -> dict[str, float]:
         """The weight of each member that counts; one of weight 0 is not run at all."""
-        return {n: w for n, w in zip(self._ensemble.members, self._ensemble.weights, strict=True) if n in self._members}
+        return self._weights
+
+    @property
+    def takes_lists(self) -> bool:
+        """Whether a member that counts takes lists of baskets or events."""
+        return self._takes_lists
 
     def score(self, columns: Mapping[str, Any], at_us: NDArray[np.int64]) -> Scores:
         """Return the probabilities of n customers.

@@ -13,7 +13,7 @@ import pytest
 from feature_repo.streaming.online import OnlineViews
 from feature_repo.transforms.columns import columns_of
 from intent_stores.packed_sqlite import PackedSqliteFile
-from services.batch_contracts import RankRequest
+from services.batch_contracts import RankRequest, RankResponse
 from services.contracts import ExplainRequest, ScoreRequest
 from services.event_contracts import EventBody
 from services.event_intake import OUTBOX_VARIABLE, open_intake
@@ -82,6 +82,12 @@ def test_a_ranking_is_what_the_offline_join_gives(sample_run, part, pairs, scori
         assert got == sorted(got, reverse=True)
         assert got == pytest.approx([expected[user, one.item_id] for one in answer.items], abs=1e-5)
         assert {one.item_id for one in answer.items if not one.known} == {"nobody's"}
+
+
+def test_what_is_sent_is_the_answer_as_its_model_writes_it(pairs: dict[str, list[str]], scoring: ItemScoring) -> None:
+    user, items = next(iter(pairs.items()))
+    sent = scoring.rank_json(RankRequest(user_id=user, item_ids=items, at=AT), AT)
+    assert RankResponse.model_validate_json(sent).model_dump_json().encode() == sent
 
 
 def test_one_pair_alone_is_scored_and_explained_the_same(pairs: dict[str, list[str]], scoring: ItemScoring) -> None:
