@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_repo.events import EVENT_TYPES
 from feature_repo.transforms.event_lists import EventLists, kind_code
 from feature_repo.transforms.session import PAUSE_US, SECOND_US, running_session
 from feature_repo.transforms.words import UNKNOWN
@@ -34,6 +35,14 @@ class _Places:
     def count(self, chosen: Mask) -> Floats:
         """How many `chosen` events each list holds."""
         return np.bincount(self.row[chosen], minlength=self.n).astype(np.float64)
+
+    def kinds(self, kinds: NDArray[np.int8], chosen: Mask) -> dict[str, Floats]:
+        """How many `chosen` events of each of `_KINDS` each list holds, and `events` of any kind."""
+        width = len(EVENT_TYPES) + 1  # the first place is for another word, whose code is -1
+        place = self.row[chosen] * width + (kinds[chosen] + 1)
+        table = np.bincount(place, minlength=self.n * width).reshape(self.n, width)
+        counts = {name: table[:, kind_code(kind) + 1].astype(np.float64) for kind, name in _KINDS.items()}
+        return counts | {"events": table.sum(axis=1).astype(np.float64)}
 
     def distinct(self, codes: NDArray[np.int32], chosen: Mask) -> Floats:
         """How many different known `codes` the `chosen` events of each list have."""
@@ -86,20 +95,23 @@ def history_features(lists: EventLists, at_us: Whole) -> dict[str, Floats]:
 
 def _session(lists: EventLists, places: _Places) -> dict[str, Floats]:
     now, items, categories = places.current, lists["event_item"], lists["event_category"]
-    events = places.count(now)
-    counts = {name: places.count(now & (lists["event_type"] == kind_code(kind))) for kind, name in _KINDS.items()}
-    found = {f"session_{name}": count for name, count in counts.items()}
+    counts = places.kinds(lists["event_type"], now)
+    events = counts["events"]
+    found = {f"session_{name}": counts[name] for name in _KINDS.values()}
     seen, _ = places.pairs(items, ~now)
     these, last = places.pairs(items, now)
-    again = np.isin(these, seen, assume_unique=True)
+    again = _among(these, seen)
+    shares = {
+        "session_cart_share": counts["carts"],
+        "session_favourite_share": counts["favourites"],
+        "session_purchase_share": counts["purchases"],
+        "session_top_item_share": places.most(items, now),
+        "session_top_category_share": places.most(categories, now),
+    }
     return found | {
-        "session_items": places.distinct(items, now),
+        "session_items": np.bincount(these >> 32, minlength=places.n).astype(np.float64),
         "session_categories": places.distinct(categories, now),
-        "session_cart_share": _share(counts["carts"], events),
-        "session_favourite_share": _share(counts["favourites"], events),
-        "session_purchase_share": _share(counts["purchases"], events),
-        "session_top_item_share": _share(places.most(items, now), events),
-        "session_top_category_share": _share(places.most(categories, now), events),
+        **_shares({name: (part, events) for name, part in shares.items()}),
         "session_items_seen_before": np.bincount(places.row[last[again]], minlength=places.n).astype(np.float64),
         "session_last_pause": _last_pause(lists, events),
     }
@@ -107,18 +119,21 @@ def _session(lists: EventLists, places: _Places) -> dict[str, Floats]:
 
 def _before(lists: EventLists, places: _Places, at_us: Whole) -> dict[str, Floats]:
     earlier, kinds, at = ~places.current, lists["event_type"], lists["event_at"]
-    events = places.count(earlier)
     follows = np.diff(at, prepend=0) < PAUSE_US
     follows[lists.offsets[:-1][lists.lengths > 0]] = False
     sessions = places.count(earlier & ~follows)
-    counts = {name: places.count(earlier & (kinds == kind_code(kind))) for kind, name in _KINDS.items()}
-    features = {f"earlier_{name}": count for name, count in counts.items()} | {
+    counts = places.kinds(kinds, earlier)
+    events = counts["events"]
+    shares = {
+        "earlier_events_per_session": (events, sessions),
+        "earlier_purchase_share": (counts["purchases"], events),
+        "earlier_cart_share": (counts["carts"], events),
+        "earlier_purchases_per_cart": (counts["purchases"], counts["carts"]),
+        "earlier_items_per_event": (places.distinct(lists["event_item"], earlier), events),
+    }
+    features = {f"earlier_{name}": counts[name] for name in _KINDS.values()} | {
         "earlier_sessions": sessions,
-        "earlier_events_per_session": _share(events, sessions),
-        "earlier_purchase_share": _share(counts["purchases"], events),
-        "earlier_cart_share": _share(counts["carts"], events),
-        "earlier_purchases_per_cart": _share(counts["purchases"], counts["carts"]),
-        "earlier_items_per_event": _share(places.distinct(lists["event_item"], earlier), events),
+        **_shares(shares),
         "seconds_since_session": _since(at, places, earlier, at_us),
     }
     for kind, name in _RECENT.items():
@@ -150,11 +165,9 @@ def _carts(lists: EventLists, places: _Places) -> dict[str, Floats]:
     carted, carted_at = places.pairs(items, kinds == kind_code("add_to_cart"))
     gone = (kinds == kind_code("purchase")) | (kinds == kind_code("remove_from_cart"))
     left, left_at = places.pairs(items, gone)
-    found = np.searchsorted(left, carted)
-    same = found < len(left)
-    same[same] = left[found[same]] == carted[same]
+    same = _among(carted, left)
     still = ~same
-    still[same] = carted_at[same] > left_at[found[same]]
+    still[same] = carted_at[same] > left_at[np.searchsorted(left, carted[same])]
     rows = carted[still] >> 32
     fresh = places.current[carted_at[still]]
     return {
@@ -179,7 +192,17 @@ def _since(at: Whole, places: _Places, chosen: Mask, at_us: Whole) -> Floats:
     return (at_us - newest) / SECOND_US
 
 
-def _share(part: Floats, whole: Floats) -> Floats:
-    share = np.full(len(part), np.nan)
+def _among(numbers: Whole, others: Whole) -> Mask:
+    """Say which of the different rising `numbers` are among `others`, which are different and rise too."""
+    place = np.searchsorted(others, numbers)
+    found = place < len(others)
+    found[found] = others[place[found]] == numbers[found]
+    return found
+
+
+def _shares(parts: dict[str, tuple[Floats, Floats]]) -> dict[str, Floats]:
+    """Divide each (part, whole), all at once; NaN where the whole is 0."""
+    part, whole = (np.array(side) for side in zip(*parts.values(), strict=True))
+    share = np.full(part.shape, np.nan)
     np.divide(part, whole, out=share, where=whole > 0)
-    return share
+    return dict(zip(parts, share, strict=True))
