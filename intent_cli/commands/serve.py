@@ -79,9 +79,9 @@ def _check(bento: "Bento", settings: "Settings", out: Path, as_json: bool) -> No
 
     at = settings.log_end
     with measured("serve", out) as stage:
-        user_ids = [*some_customers(out, _SHOWN - 1, settings.seed), "nobody-we-know"]
         serving = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
         with serving as server, IntentClient(server.address) as client:
+            user_ids = [*some_customers(out, _SHOWN - 1, settings.seed), "nobody-we-know"]
             answers = [client.score(user_id, at).model_dump(mode="json") for user_id in user_ids]
         stage.rows = len(answers)
     report(as_json, {"bento": bento.tag, "at": at.isoformat(), "answers": answers}, stage)

@@ -15,10 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, QUARANTINE_SCHEMA, TIMESTAMP, USER_SCHEMA
+from tests.conftest import ROOT
 from training.evaluation.evaluate import recompute
-from training.models import member_names
+from training.settings import Settings
 
 pytestmark = pytest.mark.end_to_end
+MEMBERS = Settings.load(ROOT / "intent.toml").train.members
 STAGES = {"ingest", "apply", "dataset", "train", "evaluate", "publish", "materialize", "serve", "parity"}
 
 
@@ -51,7 +53,7 @@ def test_metrics_have_the_fixed_names(sample_run) -> None:
     for split in metrics["splits"].values():
         assert {"from", "to", "anchors", "base_rate"} <= set(split)
     assert set(metrics["splits"]) == {"train", "validation", "test"}
-    assert set(metrics["test"]) == {*member_names(), "ensemble"}
+    assert set(metrics["test"]) == {*MEMBERS, "ensemble"}
     for values in metrics["test"].values():
         assert {"roc_auc", "pr_auc", "log_loss", "brier", "ece", "roc_auc_ci"} <= set(values)
         assert values["roc_auc_ci"][0] <= values["roc_auc"] <= values["roc_auc_ci"][1]
@@ -66,7 +68,7 @@ def test_predictions_have_the_fixed_columns_and_give_the_metrics(sample_run) -> 
     assert table.schema.field("user_id").type == pa.string()
     assert table.schema.field("anchor_timestamp").type == TIMESTAMP
     assert table.schema.field("label").type == pa.int8()
-    assert {f"p_{name}" for name in (*member_names(), "ensemble")} <= set(table.column_names)
+    assert {f"p_{name}" for name in (*MEMBERS, "ensemble")} <= set(table.column_names)
     assert all(len(user) == 8 for user in table["user_id"].to_pylist())
     metrics = metrics_of(sample_run)
     again = recompute(path, seed=metrics["seed"])
@@ -88,7 +90,7 @@ def test_a_batch_equals_the_predictions(sample_run) -> None:
     table = pq.read_table(sample_run.out / "test_predictions.parquet").to_pandas()
     last = table[table["anchor_timestamp"] == table["anchor_timestamp"].max()].set_index("user_id")
     assert sorted(batch["user_id"].to_pylist()) == sorted(last.index)
-    for name in ("p_ensemble", *(f"p_{name}" for name in member_names())):
+    for name in ("p_ensemble", *(f"p_{name}" for name in MEMBERS)):
         if name in batch.column_names:
             expected = last.loc[batch["user_id"].to_pylist(), name].to_numpy()
             assert np.abs(batch[name].to_numpy() - expected).max() <= 1e-5, name
@@ -171,7 +173,7 @@ def test_a_port_in_use_is_refused(sample_run) -> None:
         listener.listen()
         port = str(listener.getsockname()[1])
         done = sample_run.run(["intent", "serve", "--port", port], expect=1)
-    assert f"Port {port} cannot be listened on" in done.stderr
+    assert f"Port {port} of 127.0.0.1 cannot be listened on" in done.stderr
 
 
 def test_a_changed_byte_in_the_published_model_is_refused(sample_run, tmp_path) -> None:
