@@ -161,8 +161,8 @@ def _rhythm(basket_at: Ragged, gaps: Ragged, inside: Windows, at_us: NDArray[np.
         "late_by_gap_ratio": rec.late_by_gap_ratio(recency, usual_gap),
         "weekend_share": rec.share_on_weekend(basket_at),
     }
-    for days, here in inside.items():
-        features[f"baskets_{days}d"] = win.count_of(basket_at, here)
+    counts = win.sums_of(basket_at.with_values(np.ones(len(basket_at.values))), inside.values())
+    features |= {f"baskets_{days}d": count for days, count in zip(inside, counts, strict=True)}
     for back in (1, 2, 3, 4):
         features[f"days_since_basket_{back + 1}"] = rec.days_between(basket_at.last(back), at_us)
     return features
@@ -176,9 +176,8 @@ def _amounts(baskets: dict[str, Ragged], inside: Windows) -> dict[str, Floats]:
         "revenue_spread": _known(baskets["basket_revenue"]).std(),
         "categories_per_basket": baskets["basket_categories"].mean(),
     }
-    revenue = baskets["basket_revenue"].known_or_zero()
-    for days, here in inside.items():
-        features[f"revenue_{days}d"] = win.sum_of(revenue, here)
+    sums = win.sums_of(baskets["basket_revenue"].known_or_zero(), inside.values())
+    features |= {f"revenue_{days}d": revenue for days, revenue in zip(inside, sums, strict=True)}
     features["lines_28d"] = win.sum_of(baskets["basket_lines"].known_or_zero(), inside[28])
     return features
 

@@ -107,8 +107,11 @@ class OneHotColumn:
     def apply(self, words: NDArray[np.object_]) -> NDArray[np.float64]:
         """Return float64 of shape (n, len(vocabulary) + 1)."""
         place, unknown = self._place, len(self.vocabulary)
-        codes = np.fromiter((place.get(word, unknown) for word in words), np.int64, len(words))
         encoded = np.zeros((len(words), unknown + 1))
+        if len(words) == 1 or (len(words) and words.strides == (0,)):  # one customer's word, maybe for many items
+            encoded[:, place.get(words[0], unknown)] = 1.0
+            return encoded
+        codes = np.fromiter((place.get(word, unknown) for word in words), np.int64, len(words))
         encoded[np.arange(len(words)), codes] = 1.0
         return encoded
 

@@ -106,8 +106,8 @@ def combine(ensemble: Ensemble, probabilities: Mapping[str, Any]) -> Floats:
     >>> combine(half, {"a": np.array([0.1]), "b": np.array([0.3])})
     array([0.2])
     """
-    weighted = [(w, name) for w, name in zip(ensemble.weights, ensemble.members, strict=True) if w]
-    terms = [(weight, np.asarray(probabilities[name], np.float64)) for weight, name in weighted]
+    weights = zip(ensemble.weights, ensemble.members, strict=True)
+    terms = [(weight, probabilities[name]) for weight, name in weights if weight]
     if ensemble.method == "mean":
         combined = sum((weight * _inside(p) for weight, p in terms), np.float64(0))
     else:
