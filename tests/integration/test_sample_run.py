@@ -185,7 +185,7 @@ def test_a_changed_byte_in_the_published_model_is_refused(sample_run, tmp_path) 
     out.mkdir()
     shutil.copytree(sample_run.out / "feast", out / "feast")
     (out / "published.json").write_text(json.dumps({**tags, "home": str(home)}))
-    artefact = next((home / "models").rglob("*.ubj"))
+    artefact = next((home / "models" / tags["model"].replace(":", "/")).rglob("*.ubj"))  # others lie beside it
     content = bytearray(artefact.read_bytes())
     content[len(content) // 2] ^= 1
     artefact.write_bytes(bytes(content))
