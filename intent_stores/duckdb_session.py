@@ -71,6 +71,11 @@ def memory_limit(connection: duckdb.DuckDBPyConnection) -> int:
     return size_in_bytes(connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
 
 
+def thread_count(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return how many threads a session may use."""
+    return int(connection.execute("SELECT current_setting('threads')").fetchall()[0][0])
+
+
 def size_in_bytes(shown: str) -> int:
     """Return the bytes of a size as DuckDB shows it, such as "3.7 GiB"."""
     number, unit = shown.split()

@@ -8,12 +8,14 @@ Three steps:
 3. *Gather*: features of the matched rows only, by row number.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from intent_stores import spilling_match
-from intent_stores.duckdb_session import memory_limit
+from intent_stores.duckdb_session import memory_limit, thread_count
 from intent_stores.key_numbers import join_keys, numbered_keys
 from intent_stores.latest_known import NarrowRows, latest_known
 from intent_stores.parquet_source import ROW_NUMBER, row_count
@@ -52,7 +54,8 @@ def join_latest(connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: 
     finally:
         connection.unregister("matched")
         connection.execute("DROP TABLE IF EXISTS matched")
-    return _in_order(gathered, anchors.num_rows).rename_columns([f.output for f in plan.features])
+    names = [f.output for f in plan.features]
+    return _in_order(gathered, anchors.num_rows, thread_count(connection)).rename_columns(names)
 
 
 def _match_in_memory(connection: duckdb.DuckDBPyConnection, anchors: pa.Table, plan: ViewPlan) -> pa.Table:
@@ -87,9 +90,17 @@ def _gather(plan: ViewPlan) -> str:
     )
 
 
-def _in_order(gathered: pa.Table, rows: int) -> pa.Table:
+def _in_order(gathered: pa.Table, rows: int, threads: int) -> pa.Table:
     """Put gathered rows in the anchors' order, with nulls where an anchor met none."""
     place = np.full(rows, -1, dtype=np.int64)
     place[gathered.column(0).to_numpy()] = np.arange(gathered.num_rows)
     index = pa.array(place, mask=place < 0)
-    return gathered.remove_column(0).combine_chunks().take(index).combine_chunks()
+
+    def taken(column: int) -> pa.ChunkedArray:
+        return gathered.select([column]).combine_chunks().take(index).combine_chunks().column(0)
+
+    columns = range(1, gathered.num_columns)
+    if not columns:  # a table without columns has no place for its number of rows
+        return gathered.take(index).select([])
+    with ThreadPoolExecutor(threads) as pool:  # Arrow takes on one core
+        return pa.table(list(pool.map(taken, columns)), gathered.column_names[1:])
