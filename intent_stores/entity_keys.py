@@ -25,6 +25,8 @@ def matching_key(column: pa.ChunkedArray, source_type: str, key: JoinKey, plan: 
         return column.cast(pa.int64()) if expected in ("whole", "float") else column.cast(pa.string())
     if given == "float" and expected == "whole":
         return _whole_again(column)
+    if given == "whole" and expected == "float":
+        return _exact_as_float(column)
     if given == expected or {given, expected} <= {"whole", "float"}:
         return column
     raise EntityKeyTypeError(
@@ -39,6 +41,14 @@ def _whole_again(column: pa.ChunkedArray) -> pa.ChunkedArray:
     in_range = pc.less(pc.abs(column), 2.0**63)
     integral = pc.and_(in_range, pc.equal(pc.floor(column), column))
     return pc.if_else(integral, column, None).cast(pa.int64())
+
+
+def _exact_as_float(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    # Beyond 2^53 not every whole number is a float, and its neighbour is another key.
+    floats = column.cast(pa.float64(), safe=False)
+    in_range = pc.less(pc.abs(floats), 2.0**63)
+    back = pc.if_else(in_range, floats, None).cast(pa.int64())
+    return pc.if_else(pc.equal(back, column), floats, None)
 
 
 def _kind(kind: pa.DataType) -> str:

@@ -14,6 +14,7 @@ from intent_stores.errors import EntityRowsError
 from intent_stores.view_plan import ViewPlan
 
 EVENT_TIMESTAMP = "event_timestamp"
+_YEAR_1, _YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000
 
 
 @dataclass(frozen=True)
@@ -146,4 +147,10 @@ def _micros(column: pa.ChunkedArray, name: str) -> "np.ndarray[tuple[int], np.dt
         # Floor: a moment may not see what happened later within its microsecond.
         return np.floor_divide(whole.to_numpy(), 1000)
     factor = {"s": 1_000_000, "ms": 1000, "us": 1}[unit]
-    return pc.multiply_checked(whole, factor).to_numpy()
+    micros: np.ndarray[tuple[int], np.dtype[np.int64]] = pc.multiply_checked(whole, factor).to_numpy()
+    if len(micros) and (micros.min() < _YEAR_1 or micros.max() >= _YEAR_10000):
+        raise EntityRowsError(
+            f"The entity rows' timestamp {name!r} goes from {micros.min()} to {micros.max()} microseconds since 1970; "
+            "expected moments of the years 1 to 9999 (an infinite one is none). Correct or drop these rows."
+        )
+    return micros

@@ -42,6 +42,7 @@ class HistoricalRequest:
         full_feature_names: name results "view__feature".
         known_only: a row counts only from its creation time on.
         start_date, end_date: the range for `entity_df=None`.
+        on_demand: the on-demand views that Feast computes on the result.
     """
 
     limits: SessionLimits
@@ -53,6 +54,15 @@ class HistoricalRequest:
     known_only: bool
     start_date: datetime | None = None
     end_date: datetime | None = None
+    on_demand: Sequence[Any] = ()
+
+    @property
+    def computed(self) -> list[str]:
+        """Columns that Feast's on-demand views add to the result."""
+        views = [
+            (f"{view.projection.name_to_use()}__" if self.full_feature_names else "", view) for view in self.on_demand
+        ]
+        return [f"{prefix}{feature.name}" for prefix, view in views for feature in view.features]
 
 
 def evaluate(request: HistoricalRequest, dictionaries: bool = False) -> pa.Table:
@@ -72,6 +82,7 @@ def evaluate(request: HistoricalRequest, dictionaries: bool = False) -> pa.Table
                 length = plan.source.sequence_length
                 features = gather_sequences(connection, anchors, plan, length, dictionaries).lists
             result = _beside(result, features, plan)
+        _refuse_computed(request, set(result.column_names))
         return result
 
 
@@ -88,6 +99,7 @@ def check(request: HistoricalRequest) -> None:
             for feature in plan.features:
                 _refuse_clash(feature.output, names, plan)
                 names.add(feature.output)
+        _refuse_computed(request, names)
 
 
 def metadata(request: HistoricalRequest) -> RetrievalMetadata:
@@ -186,6 +198,15 @@ def _refuse_clash(name: str, taken: set[str], plan: ViewPlan) -> None:
             f"Feature {name!r} of view {plan.name!r} has the name of a column that the result has already; expected "
             "distinct names. Pass full_feature_names=True, or rename the column of the entity rows."
         )
+
+
+def _refuse_computed(request: HistoricalRequest, taken: set[str]) -> None:
+    for name in request.computed:
+        if name in taken:
+            raise EntityRowsError(
+                f"An on-demand view computes {name!r}, the name of a column that the result has already; expected "
+                "distinct names. Pass full_feature_names=True, or rename the column of the entity rows."
+            )
 
 
 def _moment(micros: int | None) -> datetime | None:

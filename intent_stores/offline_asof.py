@@ -82,6 +82,7 @@ class AsofOfflineStore(WithoutMonitoring):
             EntityRowsError: the entity rows cannot be joined.
             SourceError: a source, or a column of it, is not as the view says.
         """
+        on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         request = historical.HistoricalRequest(
             limits=session_limits(config),
             repo_path=config.repo_path,
@@ -92,13 +93,14 @@ class AsofOfflineStore(WithoutMonitoring):
             known_only=config.offline_store.filter_by_created_timestamp or filter_by_created_timestamp,
             start_date=start_date,
             end_date=end_date,
+            on_demand=on_demand,
         )
         historical.check(request)
         frame = request.entity_df if isinstance(request.entity_df, pd.DataFrame) else None
         return AsofRetrievalJob(
             evaluate=partial(historical.evaluate, request),
             repo_path=config.repo_path,
-            on_demand_feature_views=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
+            on_demand_feature_views=on_demand,
             full_feature_names=full_feature_names,
             metadata=partial(historical.metadata, request),
             caller_frame=None if frame is None else frame.reset_index(drop=True),

@@ -1,5 +1,6 @@
 """Where a Feast `FileSource` keeps its rows, and how they are read: files, columns, times, row numbers."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,11 @@ SEQUENCE_LENGTH_TAG = "sequence.length"
 
 # A row's number: the file's position in the sorted list, then the row's position in its file.
 ROW_NUMBER = "((file_index::BIGINT << 40) | file_row_number)"
+
+_WILDCARD = re.compile(r"[*?\[]")
+
+# What row numbers are made of while a file is read: a column of such a name would be taken for it.
+_RESERVED = {"file_index", "file_row_number", "__asof_row"}
 
 _MICROSECOND_TYPES = {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS"}
 
@@ -121,7 +127,7 @@ def open_source(connection: duckdb.DuckDBPyConnection, data_source: Any, repo_pa
         repo_path: the feature repository, against which a relative path is resolved.
 
     Raises:
-        SourceError: not a Parquet file source, or its files cannot be read.
+        SourceError: not a Parquet file source, its files cannot be read, or a column has a name that is reserved.
         SourceNotFoundError: no file there.
         ConfigurationError: the tag `sequence.length` is not a positive whole number.
     """
@@ -139,6 +145,7 @@ def open_source(connection: duckdb.DuckDBPyConnection, data_source: Any, repo_pa
             f"Source {source.name!r} at {location!r} cannot be read as Parquet: {error}. "
             "Check that every file there is a complete Parquet file and that their columns agree."
         ) from error
+    _refuse_reserved(source.name, [row[0] for row in rows])
     return ParquetSource(
         name=source.name,
         files=files,
@@ -195,7 +202,7 @@ def sequence_length(source: Any) -> int | None:
 
 def partition_columns(file: str, location: str) -> tuple[str, ...]:
     """Return the names of hive folders between a source's location and one of its files, outermost first."""
-    root = location.split("*", 1)[0]
+    root = _fixed_folder(location)
     below = file[len(root) :] if file.startswith(root) else ""
     return tuple(part.split("=", 1)[0] for part in below.split("/")[:-1] if "=" in part)
 
@@ -232,6 +239,23 @@ def _find_files(connection: duckdb.DuckDBPyConnection, name: str, location: str)
     return files
 
 
+def _fixed_folder(location: str) -> str:
+    """Return what of a location all its files begin with: itself, or the folder before a glob's first wildcard."""
+    fixed = _WILDCARD.split(location, maxsplit=1)[0]
+    if fixed == location or ("://" not in location and Path(location).exists()):
+        return location
+    return fixed[: fixed.rfind("/") + 1]
+
+
+def _refuse_reserved(name: str, columns: list[str]) -> None:
+    taken = [column for column in columns if column.lower() in _RESERVED]
+    if taken:
+        raise SourceError(
+            f"Source {name!r} has the columns {taken}; expected none of {sorted(_RESERVED)}, by which rows "
+            "are told apart while files are read. Rename them in the files."
+        )
+
+
 def _without_wildcards(folder: str) -> str:
     """Return a folder's path with the characters that a glob would interpret taken literally."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in folder.rstrip("/"))
@@ -239,5 +263,6 @@ def _without_wildcards(folder: str) -> str:
 
 def _is_hidden(file: str, location: str) -> bool:
     """Tell files of unfinished or internal writes (`_temporary`, `.part-…`), which no reader may see."""
-    below = file[len(location) :] if file.startswith(location) else Path(file).name
+    root = _fixed_folder(location)
+    below = file[len(root) :] if file.startswith(root) else Path(file).name
     return any(part.startswith((".", "_")) for part in below.split("/") if part)
