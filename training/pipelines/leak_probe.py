@@ -13,14 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_repo.errors import FeatureError
-from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, TIMESTAMP, USER_SCHEMA
+from feature_repo.events import TIMESTAMP
 from feature_repo.transforms.columns import columns_of
 from feature_repo.transforms.customer import customer_features
 from feature_repo.transforms.feature_sets import FeatureFunction
@@ -28,6 +27,7 @@ from training.dataset.leakage_checks import changed_columns
 from training.dataset.point_in_time import join_features
 from training.dataset.service_definition import ServiceDefinition, describe_service
 from training.pipelines.feature_store import SERVICE, apply, derive_features, open_store
+from training.pipelines.log_of_customers import LOG, log_of_customers
 from training.progress import Silent
 
 __all__ = ["probe_for_leaks"]
@@ -35,7 +35,6 @@ __all__ = ["probe_for_leaks"]
 CUSTOMERS = 300
 _TICK = timedelta(microseconds=1)
 _DAY_US = 86_400_000_000
-_LOG = (("events", EVENT_SCHEMA), ("users", USER_SCHEMA), ("items", ITEM_SCHEMA))
 
 
 def probe_for_leaks(
@@ -56,7 +55,7 @@ def probe_for_leaks(
     probed = _on_the_eve(_one_anchor_each(anchors, seed))
     with tempfile.TemporaryDirectory(prefix="leak-probe-") as folder:
         run = Path(folder)
-        log = _log_of(out, probed)
+        log = log_of_customers(out, probed)
         _write_log(run, log)
         derive_features(run, Silent())
         store = open_store(run)
@@ -92,19 +91,6 @@ def _on_the_eve(probed: pa.Table) -> pa.Table:
     return probed.set_column(index, "event_timestamp", pa.array(np.maximum(moved, 0)).cast(TIMESTAMP))
 
 
-def _log_of(out: Path, probed: pa.Table) -> dict[str, pa.Table]:
-    """Read what the log says of the probed customers, and all items."""
-    log = {}
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("probed", probed)
-        for name, schema in _LOG:
-            of_probed = "" if name == "items" else "WHERE user_id IN (SELECT user_id FROM probed)"
-            table = connection.sql(f"FROM read_parquet(?) {of_probed}", params=[f"{out}/{name}/*.parquet"])
-            log[name] = table.to_arrow_table().select(schema.names).cast(schema)
-    return log
-
-
 def _write_log(run: Path, log: dict[str, pa.Table]) -> None:
     for name, table in log.items():
         (run / name).mkdir(parents=True, exist_ok=True)
@@ -113,7 +99,7 @@ def _write_log(run: Path, log: dict[str, pa.Table]) -> None:
 
 def _planted(name: str, table: pa.Table, probed: pa.Table) -> pa.Table:
     """For every other anchor rows just after t, for the rest rows before t that became known just after it."""
-    schema = dict(_LOG)[name]
+    schema = dict(LOG)[name]
     if name == "items" and "item_id" not in probed.column_names:
         return schema.empty_table()
     kinds = pc.unique(table["event_type"]).to_pylist() if name == "events" else [""]

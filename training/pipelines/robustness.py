@@ -12,14 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from feature_repo.errors import InputError
-from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, USER_SCHEMA
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.feature_sets import feature_function
 from training.atomic import write_json
@@ -33,6 +31,7 @@ from training.evaluation.predictions import ENSEMBLE, PREFIX
 from training.pipelines.build_dataset import read_split, read_test_labels
 from training.pipelines.feature_store import apply, derive_features, open_store
 from training.pipelines.fit import ENSEMBLE_FILE, TEST_SCORES, require_whole_training
+from training.pipelines.log_of_customers import log_of_customers
 from training.pipelines.task_features import calendar_of
 from training.progress import Progress, Silent
 from training.settings import Settings
@@ -42,7 +41,6 @@ __all__ = ["ROBUSTNESS", "Predictor", "judge_robustness", "robustness_of"]
 
 ROBUSTNESS = "robustness.json"
 CUSTOMERS = 2000
-_LOG = (("events", EVENT_SCHEMA), ("users", USER_SCHEMA), ("items", ITEM_SCHEMA))
 
 Floats = NDArray[np.float64]
 
@@ -79,7 +77,7 @@ def judge_robustness(
     training = require_whole_training(out)
     anchors, label, scored = _sample(out, settings.seed)
     members = {path.name: _load(path, load) for path in sorted((out / "members").iterdir()) if path.is_dir()}
-    log, variants = _log_of(out, anchors), []
+    log, variants = log_of_customers(out, anchors), []
     with progress.task("damaging the log", len(PERTURBATIONS), "ways") as task:
         for name, damage in PERTURBATIONS.items():
             events, changed = damage(log["events"], np.random.default_rng(settings.seed))
@@ -111,18 +109,6 @@ def _sample(out: Path, seed: int) -> tuple[pa.Table, NDArray[np.int8], Floats]:
 def _load(folder: Path, load: Callable[[dict[str, Any], bytes], Predictor]) -> Predictor:
     description = json.loads((folder / "member.json").read_text())
     return load(description, (folder / description["artefact"]).read_bytes())
-
-
-def _log_of(out: Path, anchors: pa.Table) -> dict[str, pa.Table]:
-    log = {}
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("asked", anchors)
-        for name, schema in _LOG:
-            of_asked = "" if name == "items" else "WHERE user_id IN (SELECT user_id FROM asked)"
-            table = connection.sql(f"FROM read_parquet(?) {of_asked}", params=[f"{out}/{name}/*.parquet"])
-            log[name] = table.to_arrow_table().select(schema.names).cast(schema)
-    return log
 
 
 def _scores(
