@@ -25,10 +25,12 @@ NEVER = int(np.iinfo(np.int64).min)
 OK, ABSENT, CORRUPT, OTHER_SCHEMA = range(4)
 """Why a row can or cannot be used: codes of `DecodedRows.reason`."""
 
-_BIAS = np.uint64(1 << 63)
+_BIASED = 1 << 63
+_BIAS = np.uint64(_BIASED)
 _CRC_BYTES = 4
 _CRC_OF_WHOLE = 0x2144DF1C  # what CRC-32 gives for anything that is followed by its own CRC-32
 _VERSION = Struct(">3Q")
+_ONE_VALID = np.ones(1, bool)
 _DIGEST = slice(VERSION_BYTES, VERSION_BYTES + 8)
 _SMALLEST = VERSION_BYTES + 8 + _CRC_BYTES
 
@@ -72,6 +74,14 @@ class DecodedRows(NamedTuple):
     reason: NDArray[np.uint8]
 
 
+class WholeRow(NamedTuple):
+    """One row without nulls, as in `DecodedRows`; its version is event time, creation time and sequence number."""
+
+    values: dict[str, Column]
+    valid: dict[str, Mask]
+    version: tuple[int, int, int]
+
+
 def schema_digest(value: bytes) -> bytes:
     """Return the digest of the schema that a packed value was written by."""
     return value[_DIGEST]
@@ -113,9 +123,10 @@ def encode_rows(
 def decode_rows(schema: PackedSchema, packed: Sequence[bytes | None]) -> DecodedRows:
     """Unpack n values; whatever cannot be read as this schema's is a missing row with its reason, never an error."""
     if len(packed) == 1 and packed[0] is not None:
-        whole = _decode_whole(schema, packed[0])
+        whole = decode_whole(schema, packed[0])
         if whole is not None:
-            return whole
+            times = RowTimes(*[np.array([moment]) for moment in whole.version])
+            return DecodedRows(whole.values, whole.valid, times, shared(OK, np.uint8, 1))
     codes = [_checked(schema, value) for value in packed]
     reason = np.array(codes, np.uint8) if any(codes) else shared(OK, np.uint8, len(codes))
     rows, tails = _rows(schema, packed, reason)
@@ -132,11 +143,11 @@ def decode_rows(schema: PackedSchema, packed: Sequence[bytes | None]) -> Decoded
     return DecodedRows(values, masks, RowTimes(version[0], version[1], version[2]), reason)
 
 
-def _decode_whole(schema: PackedSchema, value: bytes) -> DecodedRows | None:
-    """Unpack one row without nulls in half the time of the general way, which gives the same; None if it is no such."""
+def decode_whole(schema: PackedSchema, value: bytes) -> WholeRow | None:
+    """Unpack one row without nulls in a third of the general way's time, to the same end; None if it is no such row."""
     if _checked(schema, value) != OK or value[schema.nulls].strip(b"\0"):
         return None
-    held, valid = bytearray(value), shared(True, bool, 1)
+    held = bytearray(value)
     values: dict[str, Column] = {}
     for kind, dtype, names, start in schema.places:
         block = np.frombuffer(held, dtype, len(names), start).reshape(-1, 1)
@@ -147,9 +158,9 @@ def _decode_whole(schema: PackedSchema, value: bytes) -> DecodedRows | None:
         if ends[-1] != len(tail) or [*ends] != sorted(ends):
             return None
         for name, start, stop in zip(schema.variable, (0, *ends), ends, strict=False):
-            values[name] = read_variable(schema.fields[name], [tail[start:stop]], valid)
-    times = RowTimes(*[np.array([biased - (1 << 63)]) for biased in _VERSION.unpack_from(held)])
-    return DecodedRows(values, dict.fromkeys(schema.order, valid), times, shared(OK, np.uint8, 1))
+            values[name] = read_variable(schema.fields[name], [tail[start:stop]], _ONE_VALID)
+    event, created, sequence = _VERSION.unpack_from(held)
+    return WholeRow(values, schema.all_valid.copy(), (event - _BIASED, created - _BIASED, sequence - _BIASED))
 
 
 @lru_cache(64)

@@ -64,8 +64,10 @@ def pack_feast_rows(view: PackedView, rows: Sequence[FeastRow]) -> tuple[list[by
     Raises:
         FeatureValueError, OnlineKeyError: what cannot be held is not stored.
     """
-    event = [microseconds(row[2]) for row in rows]
-    created = [NEVER if row[3] is None else microseconds(row[3]) for row in rows]
+    event = [_moment(row[2]) for row in rows]
+    if NEVER in event:
+        raise FeatureValueError(f"A row of view {view.name!r} has no event time; expected one. Nothing was stored.")
+    created = [_moment(row[3]) for row in rows]
     columns, valid = {}, {}
     for name, kind in view.schema.fields.items():
         cells = [_cell(name, kind, row[1].get(name)) for row in rows]
@@ -114,6 +116,11 @@ def _key_column(name: str, value: Any) -> Any:
     raise OnlineKeyError(
         f"Join key {name!r} is {field or 'null'}; expected text, bytes, whole numbers, times or UUIDs as keys."
     )
+
+
+def _moment(time: datetime | None) -> int:
+    # A null time comes from Feast as pandas' NaT, which is a datetime that does not equal itself.
+    return NEVER if time is None or time != time else microseconds(time)
 
 
 def _cell(name: str, kind: str, value: Any) -> Any:

@@ -108,9 +108,7 @@ class PackedReader:
         Raises:
             OnlineKeyError: keys are missing, or cannot be keys.
         """
-        canonical = {names: entity_keys(names, keys) for names in {tuple(view.join_keys) for view in views}}
-        wanted = [(view.name, canonical[tuple(view.join_keys)]) for view in views]
-        fetched = self._store.fetch(wanted)
+        fetched = self._store.fetch(_wanted(views, keys))
         at_us = microseconds(at)
         found: dict[str, ViewColumns] = {}
         for view, values in zip(views, fetched.values, strict=True):
@@ -139,6 +137,17 @@ class PackedReader:
         if seen:
             with self._lock:
                 self.counts.update(seen)
+
+
+def _wanted(views: Sequence[PackedView], keys: Mapping[str, Any]) -> Wanted:
+    canonical: dict[tuple[str, ...], list[bytes]] = {}
+    wanted = []
+    for view in views:
+        names = tuple(view.join_keys)
+        if names not in canonical:
+            canonical[names] = entity_keys(names, keys)
+        wanted.append((view.name, canonical[names]))
+    return wanted
 
 
 def microseconds(at: datetime | int | None) -> int:

@@ -116,6 +116,13 @@ class PackedSchema:
         return Struct(f"<{len(self.variable)}I")
 
     @cached_property
+    def all_valid(self) -> dict[str, NDArray[np.bool_]]:
+        """The masks of one row without nulls, read-only; to copy the table is a tenth of making it anew."""
+        mask = np.ones(1, bool)
+        mask.flags.writeable = False
+        return dict.fromkeys(self.order, mask)
+
+    @cached_property
     def empty(self) -> NDArray[Any]:
         """One row without a value: every feature null, floats NaN, times NaT, whole numbers 0."""
         row = np.zeros(1, self.dtype)

@@ -142,7 +142,7 @@ class PackedSqliteFile:
             self._open.connection = self._open.identity = None
 
     def _table(self, view: str) -> str:
-        return f"packed:{quoted(self._project)}:{quoted(view)}"
+        return _table_name(self._project, view)
 
     def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
         try:
@@ -188,6 +188,11 @@ class PackedSqliteFile:
 def sqlite_reader(path: str | Path, project: str) -> PackedReader:
     """Return a columnar reader of the file that `PackedSqliteOnlineStore` writes for a Feast project."""
     return PackedReader(PackedSqliteFile(path, project))
+
+
+@lru_cache(1024)
+def _table_name(project: str, view: str) -> str:
+    return f"packed:{quoted(project)}:{quoted(view)}"
 
 
 def _create(table: str) -> str:

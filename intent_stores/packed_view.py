@@ -21,6 +21,7 @@ from intent_stores.packed_codec import (
     OTHER_SCHEMA,
     DecodedRows,
     decode_rows,
+    decode_whole,
     schema_digest,
     shared,
 )
@@ -40,6 +41,7 @@ REASONS = {
 }
 _REASON_TEXTS = np.array([REASONS[code] for code in range(len(REASONS))], object)
 _STATUS_TEXTS = np.array([STALE if c == EXPIRED else MISSING if c else FRESH for c in range(len(REASONS))], object)
+_ONE_FRESH, _ONE_NOTHING = shared(FRESH, object, 1), shared(None, object, 1)
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,10 @@ class ViewColumns(NamedTuple):
 
 def view_columns(view: PackedView, packed: Sequence[bytes | None], at_us: int, keep_stale: bool = False) -> ViewColumns:
     """Unpack what a store returned for n keys, as it counts at `at_us`."""
+    if len(packed) == 1 and packed[0] is not None:
+        alone = _fresh_alone(view, packed[0], at_us)
+        if alone is not None:
+            return alone
     rows = decode_rows(view.schema, packed)
     event = rows.times.event_us
     if _all_fresh(view, rows, at_us):
@@ -145,6 +151,18 @@ def take_rows(column: Column, rows: NDArray[np.int64]) -> Column:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     places = np.repeat(column.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
     return Ragged(column.values[places], offsets)
+
+
+def _fresh_alone(view: PackedView, value: bytes, at_us: int) -> ViewColumns | None:
+    """Answer for one fresh row without nulls, in half the time of the general way; None if it is no such row."""
+    row = decode_whole(view.schema, value)
+    if row is None:
+        return None
+    event, created, _ = row.version
+    if event > at_us or created > at_us or (view.ttl_us and event < at_us - view.ttl_us):
+        return None
+    age, happened = np.array([at_us - event]), np.array([event])
+    return ViewColumns(row.values, row.valid, _ONE_FRESH, _ONE_NOTHING, age, happened)
 
 
 def _all_fresh(view: PackedView, rows: DecodedRows, at_us: int) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from intent_stores.circuit_breaker import CircuitBreaker
 from intent_stores.errors import ConfigurationError, OnlineStoreUnavailableError
@@ -45,6 +47,28 @@ def test_what_counts_at_a_moment(event, created, status, reason, age) -> None:
     assert found.valid["score"].tolist() == [status == "fresh"]
     assert found.event_us[0] == (NEVER if status == "missing" else event)
     assert found.values["tags"][0].tolist() == (["1.5"] if status == "fresh" else [])
+
+
+@given(
+    event=st.integers(890, 1010),
+    created=st.none() | st.integers(890, 1010),
+    at=st.integers(950, 1010),
+    ttl=st.sampled_from([0, 50, 100]),
+    keep_stale=st.booleans(),
+    null=st.booleans(),
+)
+def test_a_row_alone_is_answered_as_it_is_among_others(event, created, at, ttl, keep_stale, null) -> None:
+    view = PackedView(VIEW.name, VIEW.fields, VIEW.join_keys, ttl)
+    score = np.array([None if null else 1.5], object)
+    [packed] = rows(score, RowTimes.of([event], created))
+    alone = view_columns(view, [packed], at, keep_stale)
+    among = view_columns(view, [packed, None], at, keep_stale)
+    for field in ("status", "reason", "age_us", "event_us"):
+        assert getattr(alone, field).tolist() == getattr(among, field)[:1].tolist()
+    for name in VIEW.fields:
+        assert alone.valid[name].tolist() == among.valid[name][:1].tolist()
+    assert alone.values["tags"][0].tolist() == among.values["tags"][0].tolist()
+    np.testing.assert_array_equal(alone.values["score"], among.values["score"][:1])
 
 
 def test_stale_values_are_there_for_who_asks() -> None:
