@@ -24,6 +24,8 @@ from feast.repo_config import RepoConfig
 from feast.types import Array, Bool, Bytes, Float32, Float64, Int32, Int64, Map, String, UnixTimestamp
 from feast.value_type import ValueType
 
+from intent_stores.errors import FeatureValueError
+
 OURS = ["packed_sqlite", "packed_redis"]
 KINDS = [*OURS, "feast_sqlite", "feast_redis"]
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -271,6 +273,19 @@ def test_a_correction_that_arrives_before_what_it_corrects_stays(place: Place) -
     store.write_to_online_store("stats", stats_row("a", 2, event, event + HOUR))
     store.write_to_online_store("stats", stats_row("a", 1, event, event))
     assert score_of(store, "a") == [2.0]
+
+
+@stores(*OURS)
+def test_a_row_without_a_creation_time_loses_against_one_that_has_one(place: Place) -> None:
+    store = applied(place)
+    rows = pd.concat([stats_row("a", 1), stats_row("a", 2), stats_row("b", 3)], ignore_index=True)
+    rows.loc[[1, 2], "created"] = pd.NaT
+    store.write_to_online_store("stats", rows)
+    assert score_of(store, "a", "b") == [1.0, 3.0]
+    no_moment = stats_row("b", 4).assign(event_timestamp=pd.Series([pd.NaT], dtype="datetime64[us, UTC]"))
+    with pytest.raises(FeatureValueError, match="no event time"):
+        store.write_to_online_store("stats", no_moment)
+    assert score_of(store, "b") == [3.0]
 
 
 @stores(feast_sqlite="feast#5160: sqlite.py keeps the last row of a batch")
