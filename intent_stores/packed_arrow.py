@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from intent_stores.errors import FeatureValueError
+from intent_stores.errors import FeatureValueError, OnlineKeyError
 from intent_stores.packed_codec import NEVER, RowTimes
 from intent_stores.packed_schema import FIXED, PackedSchema, element_kind
 from intent_stores.ragged_column import ByteRuns, Ragged
@@ -68,15 +68,18 @@ def table_times(table: pa.Table, event: str, created: str | None, sequence: str 
 def key_values(table: pa.Table, join_keys: list[str]) -> dict[str, Any]:
     """Return the join keys as columns for `entity_keys`; a null is None, which is refused there.
 
+    Whole numbers that pandas turned into floats (because a key was null) become whole numbers again, as in joins.
+
     Raises:
         FeatureValueError: a join key has no column.
+        OnlineKeyError: a join key holds numbers that are not whole.
     """
     missing = sorted(set(join_keys) - set(table.column_names))
     if missing:
         raise FeatureValueError(f"The table has no columns {missing} (join keys); received {table.column_names}.")
     found: dict[str, Any] = {}
     for name in join_keys:
-        array = one_array(table.column(name))
+        array = _whole_again(name, one_array(table.column(name)))
         is_time = pa.types.is_timestamp(array.type) and not array.null_count
         found[name] = array.cast(pa.timestamp("us")).to_numpy() if is_time else array.to_pylist()
     return found
@@ -88,6 +91,15 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
     return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+
+
+def _whole_again(name: str, array: pa.Array) -> pa.Array:
+    if not pa.types.is_floating(array.type):
+        return array
+    try:
+        return array.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise OnlineKeyError(f"Join key {name!r} is {array.type}: {error}. Expected whole numbers, or text.") from error
 
 
 def _column(kind: str, array: pa.Array) -> Any:

@@ -70,6 +70,8 @@ def _typed(name: str, values: Any) -> tuple[str, list[bytes]]:
     listed = values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind != "M" else values
     try:
         if isinstance(values, np.ndarray) and values.dtype.kind == "M":
+            if np.isnat(values).any():
+                raise OnlineKeyError(f"Join key {name!r} holds NaT; expected a time in each row.")
             micros = values.astype("datetime64[us]").view(np.int64).tolist()
             return "t", [b"%d" % cell for cell in micros]
         kinds = set(map(type, listed))
@@ -77,7 +79,7 @@ def _typed(name: str, values: Any) -> tuple[str, list[bytes]]:
             return "s", [cell.encode() for cell in listed]
         if kinds <= {bytes}:
             return "b", list(listed)
-        if all(issubclass(kind, int | np.integer) for kind in kinds):
+        if bool not in kinds and all(issubclass(kind, int | np.integer) for kind in kinds):  # True is not the key 1
             return "i", [b"%d" % cell for cell in listed]
     except UnicodeEncodeError as error:
         raise OnlineKeyError(f"Join key {name!r} holds text that is not Unicode: {error}.") from error

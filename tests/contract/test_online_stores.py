@@ -24,7 +24,7 @@ from feast.repo_config import RepoConfig
 from feast.types import Array, Bool, Bytes, Float32, Float64, Int32, Int64, Map, String, UnixTimestamp
 from feast.value_type import ValueType
 
-from intent_stores.errors import FeatureValueError
+from intent_stores.errors import FeatureValueError, OnlineKeyError
 
 OURS = ["packed_sqlite", "packed_redis"]
 KINDS = [*OURS, "feast_sqlite", "feast_redis"]
@@ -419,6 +419,19 @@ def test_arrow_tables_are_written_as_feast_writes_rows(place: Place) -> None:
     one, two = backend.fetch([("one", keys), ("two", keys)]).values
     assert None not in one
     assert one == two
+
+
+@stores("packed_sqlite")
+def test_whole_number_keys_that_pandas_turned_into_floats(place: Place) -> None:
+    store = place.open()
+    store.apply([ITEM, place.view("items", [ITEM], [Field(name="price", dtype=Float64)])])
+    online, view = store._get_provider().online_store, store.get_feature_view("items")
+    rows = pa.Table.from_pandas(frame(item_id=[7.0, -1.0], price=[0.5, 2.5]), preserve_index=False)
+    online.write_arrow(store.config, view, rows)
+    assert ask(store, ["items:price"], [{"item_id": -1}, {"item_id": 7}])["price"] == [2.5, 0.5]
+    for key in (0.5, 2.0**63, float("nan")):
+        with pytest.raises(OnlineKeyError, match="'item_id'"):
+            online.write_arrow(store.config, view, rows.set_column(0, "item_id", pa.array([1.0, key])))
 
 
 def arrow_type(dtype: Any) -> pa.DataType:

@@ -28,7 +28,12 @@ def test_times_are_microseconds() -> None:
     assert entity_keys(["t"], {"t": moments}) == [b"t:t=1000000"]
 
 
-@pytest.mark.parametrize("column", [[None], [1.5], ["a", 1], ["\ud800"], np.array([0.5])])
+NO_TIME = np.array(["NaT"], "datetime64[us]")
+
+
+@pytest.mark.parametrize(
+    "column", [[None], [1.5], ["a", 1], ["\ud800"], np.array([0.5]), [True], np.array([False]), [1, True], NO_TIME]
+)
 def test_what_cannot_be_a_key_is_refused(column) -> None:
     with pytest.raises(OnlineKeyError, match="'user'"):
         entity_keys(["user"], {"user": column})
