@@ -201,11 +201,24 @@ def _stored(row: Any) -> Stored:
     return Stored(values.pop("seq"), Event(**values))
 
 
-def _plain(given: Any) -> Any:
-    return {str(name): value for name, value in given.items()} if isinstance(given, Mapping) else given
+def _shown(given: Any) -> str:
+    """Return JSON of a refused event; of one that JSON cannot hold, of those of its cells that it can."""
+    if not isinstance(given, Mapping):
+        return _cell(given)
+    try:
+        return json.dumps({str(name): value for name, value in given.items()}, default=str)
+    except Exception:  # whatever is wrong with one event must not hold up the others
+        return "{" + ", ".join(f"{_cell(name)}: {_cell(value)}" for name, value in given.items()) + "}"
+
+
+def _cell(value: Any) -> str:
+    try:
+        return json.dumps(value, default=str)
+    except Exception:
+        return json.dumps(f"a {type(value).__name__} that cannot be shown")
 
 
 def _refused(refusal: Refusal, given: Any, now_us: int) -> dict[str, Any]:
-    values = json.dumps(_plain(given), default=str)[:_VALUES_KEPT]
+    values = _shown(given)[:_VALUES_KEPT]
     digest = hashlib.sha256(f"{refusal.reason}\0{values}".encode()).hexdigest()
     return {"digest": digest, "received_us": now_us, **asdict(refusal), "source_values": values}

@@ -147,5 +147,5 @@ def _event(fields: dict[bytes, bytes]) -> Any:
     raw = fields.get(_FIELD)
     try:
         return None if raw is None else json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: lists in lists, thousands deep
         return raw.decode(errors="replace") if raw is not None else None

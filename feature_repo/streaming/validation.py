@@ -125,11 +125,15 @@ def _event(given: Any, now_us: int, tolerance_us: int) -> Event:
 
 
 def _id(field: str, value: Any, missing: str) -> str:
-    if value is None or value == "":
+    if _is_missing(value):
         raise _RefusedError(missing, field)
     if not isinstance(value, str) or len(value) > ID_CHARACTERS or not value.isprintable():
         raise _RefusedError("id_not_servable", field)
     return value
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value)  # not `== ""`: arrays and pandas' NA have no answer
 
 
 def _text(field: str, value: Any) -> str | None:
@@ -141,7 +145,7 @@ def _text(field: str, value: Any) -> str | None:
 
 
 def _kind(value: Any) -> str:
-    if value is None or value == "":
+    if _is_missing(value):
         raise _RefusedError("missing_event_type", "event_type")
     if not isinstance(value, str) or value not in EVENT_TYPES:
         raise _RefusedError("unknown_event_type", "event_type")

@@ -157,7 +157,7 @@ def _batches(lines: TextIO) -> Iterator[list[Any]]:
 def _parsed(line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: lists in lists, thousands deep
         return line.rstrip("\n")  # the quarantine says that it is no object
 
 

@@ -95,11 +95,12 @@ def test_what_is_no_event_is_set_apart_and_confirmed(client: Any, name: str, out
     client.xadd(name, {"event": b"\xff not json"})
     client.xadd(name, {"something": "else"})
     client.xadd(name, {"event": "[]"})
+    client.xadd(name, {"event": "[" * 100_000})
     add(client, name, 1)
     source = consumer(name, "a")
-    assert take(source, outbox) == 4
+    assert take(source, outbox) == 5
     assert client.xpending(name, "intent")["pending"] == 0
-    assert (outbox.head(), outbox.quarantined()) == (1, {"not_an_object": 3})
+    assert (outbox.head(), outbox.quarantined()) == (1, {"not_an_object": 4})
 
 
 def test_a_redis_that_is_away_is_told(name: str) -> None:

@@ -107,11 +107,11 @@ def test_what_cannot_be_taken_is_set_apart_and_the_rest_is_taken(
     out: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "mixed.jsonl"
-    path.write_bytes(json.dumps(event(1)).encode() + b'\nnot json\n\n{"user_id": "u"}\n\xff\xfe\n')
+    path.write_bytes(json.dumps(event(1)).encode() + b'\nnot json\n\n{"user_id": "u"}\n\xff\xfe\n' + b"[" * 100_000)
     intent(capsys, out, "events", "push", str(path), expect=1)
     told = intent(capsys, out, "events", "status")
     assert told["acknowledged"] == 1
-    assert told["quarantined"] == {"missing_event_type": 1, "not_an_object": 2}
+    assert told["quarantined"] == {"missing_event_type": 1, "not_an_object": 3}
     intent(capsys, out, "events", "push", str(tmp_path / "none.jsonl"), expect=1)
 
 

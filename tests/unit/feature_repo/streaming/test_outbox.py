@@ -77,6 +77,20 @@ def test_refused_events_are_set_apart_once_and_hold_up_nobody(outbox: Outbox) ->
     assert outbox.head() == 1
 
 
+def test_a_refused_event_that_no_json_can_hold_is_set_apart_too(outbox: Outbox) -> None:
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    deep: list = []
+    deep.append(deep)
+    refusal = Refusal("not_a_text", "field item_id")
+    given = [{"item_id": cell} for cell in (deep, {(1, 2): 3}, 10**5000, Mute())] + [deep]
+    receipts = outbox.append([*((refusal, one) for one in given), view(1)])
+    assert [receipt.seq for receipt in receipts] == [None] * 5 + [1]
+    assert outbox.quarantined() == {"not_a_text": 5}
+
+
 def test_what_each_customer_lacks(outbox: Outbox) -> None:
     for number, user in enumerate(["a", "b", "a", "c", "a'\"{}"], start=1):
         outbox.append([view(number, user)], now_us=100 + number)

@@ -3,6 +3,8 @@
 import math
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from feature_repo.events import EVENT_SCHEMA
@@ -76,6 +78,12 @@ def test_what_cannot_be_taken_has_its_reason(changes, reason) -> None:
     found = told(**changes)
     assert isinstance(found, Refusal)
     assert found.reason == reason
+
+
+@pytest.mark.parametrize("cell", [pd.NA, np.array(["a", "b"]), float("nan"), pd.NaT], ids=str)
+def test_what_data_frames_hold_where_a_cell_is_missing_is_refused(cell) -> None:
+    for name in EVENT_SCHEMA.names:
+        assert isinstance(told(**{name: cell}), Refusal)
 
 
 @pytest.mark.parametrize("given", [None, 7, "{}", [1], b"x"])
