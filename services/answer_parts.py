@@ -15,7 +15,7 @@ from services.request_reading import microseconds
 from services.scoring import Scores
 from services.served_lines import MODEL_INPUTS, ServedBatch, model_input_columns
 
-__all__ = ["Scored", "is_cold", "is_degraded", "served_batch", "shares", "view_ages"]
+__all__ = ["Scored", "is_answered", "is_cold", "is_degraded", "served_batch", "shares", "view_ages"]
 
 _SAID: dict[str, Reason] = {reason: reason for reason in get_args(Reason)}
 Views = Mapping[str, ViewRows]
@@ -59,6 +59,12 @@ def is_degraded(views: Views, row: int) -> bool:
     return any(rows.reason[row] is not None and rows.reason[row] not in NOT_KNOWN for rows in views.values())
 
 
+def is_answered(views: Views) -> bool:
+    """Whether the store answered at all."""
+    reasons = {reason for rows in views.values() for reason in rows.reason.tolist()}
+    return all(reason is None or reason in _SAID for reason in reasons)
+
+
 def shares(scores: Scores, weights: Mapping[str, float], row: int) -> dict[str, MemberShare]:
     """Return each member's own probability of one customer, with its weight."""
     return {
@@ -70,7 +76,6 @@ def shares(scores: Scores, weights: Mapping[str, float], row: int) -> dict[str, 
 def served_batch(scored: Scored, request_id: str, model: str) -> ServedBatch:
     """Return what the served log keeps of answers."""
     views = scored.views
-    reasons = [reason for rows in views.values() for reason in rows.reason.tolist()]
     columns: dict[str, Any] = {name: rows.columns for name, rows in views.items()}
     return ServedBatch(
         request_id=request_id,
@@ -81,7 +86,7 @@ def served_batch(scored: Scored, request_id: str, model: str) -> ServedBatch:
         status={name: rows.status for name, rows in views.items()},
         age_seconds={name: rows.age_seconds for name, rows in views.items()},
         probability=scored.scores.probability,
-        answered=all(reason is None or reason in _SAID for reason in reasons),
+        answered=is_answered(views),
     )
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import to_json
 
-from services.answer_parts import is_cold, is_degraded, shares, view_ages
+from services.answer_parts import is_answered, is_cold, is_degraded, shares, view_ages
+from services.answer_sinks import AnswerSink
 from services.batch_contracts import RankRequest, RankResponse
 from services.contracts import ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
 from services.feature_lookup import NOT_KNOWN, FeatureLookup, ViewRows
 from services.reasons import contributions, reasons
 from services.request_reading import microseconds
+from services.served_lines import ServedBatch
 from training.packaging.bundle import Bundle
 
 if TYPE_CHECKING:  # features of events need Arrow, which a service without a model of items need not load
@@ -31,6 +33,7 @@ class _Crossed:
     """What was looked up of the customer (one row) and of the items (m rows), and what came of it."""
 
     at: datetime
+    keys: Mapping[str, Sequence[str]]
     customer: Views
     items: Views
     scores: "ItemScores"
@@ -43,15 +46,18 @@ class _Crossed:
 class ItemScoring:
     """A bundle's item part and an online store, together; may be called from several threads."""
 
-    def __init__(self, part: Bundle, scorer: "ItemScorer", lookup: FeatureLookup) -> None:
+    def __init__(
+        self, part: Bundle, scorer: "ItemScorer", lookup: FeatureLookup, served_log: AnswerSink | None = None
+    ) -> None:
         """Prepare.
 
         Args:
             part: of the bundle (training/packaging/item_part.py).
             scorer: of the part.
             lookup: reads the part's views of customers and items.
+            served_log: takes what was answered, or None.
         """
-        self._scorer, self._lookup = scorer, lookup
+        self._scorer, self._lookup, self._served_log = scorer, lookup, served_log
         self._tag, self._horizon_days = part.tag, part.horizon_days
         views = part.json("features.json")["views"]
         self._of_items = {name for name, view in views.items() if "item_id" in view["join_keys"]}
@@ -64,6 +70,8 @@ class ItemScoring:
         """Return what `rank` does as its JSON: to make hundreds of objects only to write them takes longer."""
         found = self._crossed(request.user_id, list(request.item_ids), request.at or now)
         faulty = _faulty(found.items)
+        request_id = uuid.uuid4().hex
+        self._log(found, request_id)
         answer = {
             "items": _ordered(found, request),
             "views": view_ages(found.customer, 0),
@@ -73,7 +81,7 @@ class ItemScoring:
             "model": self._tag,
             "horizon_days": self._horizon_days,
             "at": found.at,
-            "request_id": uuid.uuid4().hex,
+            "request_id": request_id,
         }
         return to_json(answer)
 
@@ -81,6 +89,8 @@ class ItemScoring:
         """Return the score of the request's customer and item."""
         found = self._crossed(request.user_id, [str(request.item_id)], request.at or now)
         scores, views = found.scores.of(0), found.views(0)
+        request_id = uuid.uuid4().hex
+        self._log(found, request_id)
         told = reasons(self._scorer.explain(scores)[0], scores.features, found.at) if request.reasons else None
         return ScoreResponse.model_construct(
             probability=float(scores.probability[0]),
@@ -91,7 +101,7 @@ class ItemScoring:
             model=self._tag,
             horizon_days=self._horizon_days,
             at=found.at,
-            request_id=uuid.uuid4().hex,
+            request_id=request_id,
             reasons=told,
         )
 
@@ -118,14 +128,34 @@ class ItemScoring:
         )
 
     def _crossed(self, user_id: str, item_ids: Sequence[str], at: datetime) -> _Crossed:
-        at_us = microseconds(at)
-        views = self._lookup.lookup({"user_id": [user_id], "item_id": item_ids}, at_us)
+        at_us, keys = microseconds(at), {"user_id": [user_id], "item_id": item_ids}
+        views = self._lookup.lookup(keys, at_us)
         customer = {name: rows for name, rows in views.items() if name not in self._of_items}
         items = {name: rows for name, rows in views.items() if name in self._of_items}
         known = {field: column for rows in customer.values() for field, column in rows.columns.items()}
         of_items = {field: column for rows in items.values() for field, column in rows.columns.items()}
         of_items["item_id"] = np.array(item_ids, object)
-        return _Crossed(at, customer, items, self._scorer.cross(known, of_items, at_us))
+        return _Crossed(at, keys, customer, items, self._scorer.cross(known, of_items, at_us))
+
+    def _log(self, found: _Crossed, request_id: str) -> None:
+        if self._served_log is not None:
+            self._served_log.offer(_batch(found, request_id, self._tag))
+
+
+def _batch(found: _Crossed, request_id: str, model: str) -> ServedBatch:
+    """Return what the served log keeps: views as the model saw them, each customer's once for all items."""
+    views = {**found.customer, **found.items}
+    return ServedBatch(
+        request_id=request_id,
+        at_us=microseconds(found.at),
+        keys=found.keys,
+        model=model,
+        columns={name: rows.columns for name, rows in views.items()},
+        status={name: rows.status for name, rows in views.items()},
+        age_seconds={name: rows.age_seconds for name, rows in views.items()},
+        probability=found.scores.probability,
+        answered=is_answered(views),
+    )
 
 
 def _ordered(found: _Crossed, request: RankRequest) -> list[dict[str, str | float | bool]]:

@@ -5,12 +5,13 @@ The first line of a part says what the others hold:
     {"format": 1, "schema": "<16 hex digits>", "service": "<name>", "views": {view: {"join_keys": […], "fields": {…}}},
      "pseudonyms": {"user_id": "<the pseudonym of nobody>"}}
 
-Every other line is one customer's answer, or how many answers were left out since the last such line:
+Every other line is one answer, or how many answers were left out since the last such line:
 
-    {"request": "…", "t": 983404800000000, "keys": {"user_id": "…"}, "model": "…", "answered": true,
+    {"request": "…", "of": 1, "t": 983404800000000, "keys": {"user_id": "…"}, "model": "…", "answered": true,
      "probability": 0.17, "views": {view: {"status": "fresh", "age_seconds": 86400.0, "values": {field: value}}}}
     {"dropped": 3}
 
+`of` is how many answers the request had: customers of a batch, or items of a ranking, which `keys` then names too.
 A user id is a pseudonym, as `services.hashed_ids` makes it, where the first line says so.
 `t` is int64 microseconds since 1970. A float is written so that reading it gives the same bits. null is what the model
 was not shown; NaN is written as null, in a list too. `answered` is false where the online store was away. A view named
@@ -50,7 +51,8 @@ class ServedBatch:
 
     `keys` maps a join key to n values. `columns` maps a view to its fields, each an array of shape (n,) or a `Ragged`
     of n lists, as the model could see them. `status` and `age_seconds` map a view to n values; `probability` has n, or
-    is None. The arrays must not be changed afterwards: they are written later.
+    is None. What has one value (the customer of a ranking, and all that is known of that customer) holds for all rows.
+    The arrays must not be changed afterwards: they are written later.
     """
 
     request_id: str
@@ -62,6 +64,15 @@ class ServedBatch:
     age_seconds: Mapping[str, Any] = field(default_factory=dict)
     probability: Any = None
     answered: bool = True
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return max(map(len, self.keys.values()), default=0)
+
+    def key(self, row: int) -> dict[str, str]:
+        """Return the join keys of a row."""
+        return {name: _at(values, row) for name, values in self.keys.items()}
 
 
 def header_line(service: str, views: Mapping[str, Mapping[str, Any]], ids: IdHasher | None = None) -> bytes:
@@ -79,8 +90,9 @@ def answer_line(
     return _line(
         {
             "request": batch.request_id,
+            "of": batch.count,
             "t": int(batch.at_us),
-            "keys": {key: _key(key, values[row], ids) for key, values in batch.keys.items()},
+            "keys": {name: _key(name, value, ids) for name, value in batch.key(row).items()},
             "model": batch.model,
             "answered": batch.answered,
             "probability": None if batch.probability is None else float(batch.probability[row]),
@@ -118,17 +130,22 @@ def _view(batch: ServedBatch, name: str, row: int, fields: Mapping[str, str]) ->
     columns = batch.columns[name]
     found: dict[str, Any] = {}
     if name in batch.status:
-        found["status"] = str(batch.status[name][row])
+        found["status"] = str(_at(batch.status[name], row))
     if name in batch.age_seconds:
-        found["age_seconds"] = _cell("Float64", batch.age_seconds[name][row])
+        found["age_seconds"] = _cell("Float64", _at(batch.age_seconds[name], row))
     found["values"] = {field: _value(kind, columns[field], row) for field, kind in fields.items()}
     return found
 
 
+def _at(values: Any, row: int) -> Any:
+    return values[row if len(values) > 1 else 0]
+
+
 def _value(kind: str, column: Any, row: int) -> Any:
     if not kind.startswith("Array("):
-        return _cell(kind, column[row])
-    cells = column.values[column.offsets[row] : column.offsets[row + 1]]
+        return _cell(kind, _at(column, row))
+    place = row if len(column) > 1 else 0
+    cells = column.values[column.offsets[place] : column.offsets[place + 1]]
     plain = cells.tolist()
     if cells.dtype.kind == "f":
         return [None if cell != cell else cell for cell in plain]

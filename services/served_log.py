@@ -1,4 +1,4 @@
-"""The log of what was served: sampled by customer, written off the request path, never in the way of an answer.
+"""The log of what was served: sampled by customer and item, written off the request path, never in an answer's way.
 
 It is off unless `INTENT_SERVED_LOG` names a folder, and only its owner may read it (0700 and 0600). Customers stand in
 it under pseudonyms: whoever has the key and the shop's own ids finds them again, to replay it.
@@ -112,8 +112,7 @@ class ServedLog:
 
     def offer(self, batch: ServedBatch) -> None:
         """Take what the sample wants of a batch; returns at once and raises nothing."""
-        keys = list(zip(*batch.keys.values(), strict=True))
-        rows = [row for row, key in enumerate(keys) if in_sample(key, self._sample)]
+        rows = [row for row in range(batch.count) if in_sample([*batch.key(row).values()], self._sample)]
         if self._closed:
             self._drop(len(rows))
             return

@@ -81,7 +81,7 @@ class ServingModels:
         features = checked.bundle.json("features.json")
         lookup = self._lookup(features, "user_id")
         _require_same_schema(tag, lookup)
-        log, items = self._log(features), self._items(checked)
+        log, items = self._log(features, {MODEL_INPUTS: model_inputs()}, "user_id"), self._items(checked)
         return ServingModel(checked, lookup, log, self._scoring(checked, lookup, log, items), items)
 
     def shadowed(self, champion: ServingModel, challenger: ServingModel | None) -> ServingModel:
@@ -121,10 +121,11 @@ class ServingModels:
         if checked.items is None:
             return None
         part, scorer = checked.items
-        lookup = self._lookup(part.json("features.json"), "user_id", "item_id")
+        features, keys = part.json("features.json"), ("user_id", "item_id")
+        lookup = self._lookup(features, *keys)
         _require_same_schema(part.tag, lookup)
         noted = metered(scorer, f"{part.tag} items", self._metrics)
-        return ItemScoring(part, noted, MeteredLookup(lookup, self._metrics))
+        return ItemScoring(part, noted, MeteredLookup(lookup, self._metrics), self._log(features, {}, *keys))
 
     def _lookup(self, features: Mapping[str, Any], *keys: str) -> PackedLookup:
         views = views_of(read_views(features), *keys)
@@ -133,9 +134,10 @@ class ServingModels:
             self._lookups[name] = open_lookup(read_online_url(self._environment.get(VARIABLE)), views)
         return self._lookups[name]
 
-    def _log(self, features: Mapping[str, Any]) -> ServedLog | None:
-        views = views_of(read_views(features), "user_id")
-        logged = {view.name: features["views"][view.name] for view in views} | {MODEL_INPUTS: model_inputs()}
+    def _log(self, features: Mapping[str, Any], also: Mapping[str, Any], *keys: str) -> ServedLog | None:
+        """Return the log of the views that these keys suffice for, and of what else is said of an answer."""
+        views = views_of(read_views(features), *keys)
+        logged = {view.name: features["views"][view.name] for view in views} | dict(also)
         name = json.dumps([features.get("service"), logged], sort_keys=True)
         if name not in self._logs:
             self._logs[name] = open_served_log(self._environment, str(features.get("service", "")), logged)

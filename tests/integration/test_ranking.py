@@ -1,5 +1,6 @@
 """Items as the demo's bundle ranks them: what is served is what the offline join gives at the same moment."""
 
+import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from services.item_scorer import ItemScorer
 from services.item_scoring import ItemScoring
 from services.online_url import VARIABLE, SqliteUrl
 from services.packed_lookup import open_lookup
+from services.served_log import ServedLog
 from training.packaging.bundle import Bundle
 from training.packaging.item_part import item_part
 
@@ -102,6 +104,23 @@ def test_one_pair_alone_is_scored_and_explained_the_same(pairs: dict[str, list[s
     assert 1 / (1 + np.exp(-why.log_odds)) == pytest.approx(score.probability, abs=1e-6)
     assert score.reasons is not None
     assert {"item_catalogue", "item_demand", "user_events"} <= score.views.keys()
+
+
+def test_a_logged_ranking_is_what_training_would_have_seen(sample_run, part, pairs, scoring, tmp_path: Path) -> None:
+    features = part.json("features.json")
+    of_part = {view.name: features["views"][view.name] for view in views_of(read_views(features), "user_id", "item_id")}
+    log = ServedLog(tmp_path / "served", features["service"], of_part)
+    online = SqliteUrl(sample_run.out / "feast" / "online.db", "purchase_intent")
+    views = views_of(read_views(features), "user_id", "item_id")
+    logged = ItemScoring(part, ItemScorer(part), open_lookup(online, views), log)
+    for user, items in pairs.items():
+        logged.rank(RankRequest(user_id=user, item_ids=items, at=AT), AT)
+        logged.answer(ScoreRequest(user_id=user, item_id=items[0], at=AT), AT)
+    log.close()
+    sample_run.run(["intent", "consistency", "--log", str(tmp_path / "served")])  # exit code 2: they differ
+    found = json.loads((sample_run.out / "consistency.json").read_text())
+    assert (found["vectors"], found["differing"]) == (sum(map(len, pairs.values())) + len(pairs), 0)
+    assert {"item_demand", "item_catalogue", "user_events"} <= found["views"].keys()
 
 
 def test_the_next_ranking_sees_an_event(sample_run, part: Bundle, scoring: ItemScoring, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """What was said beside what became of it: outcomes that came back, joined to the answers in the served log.
 
-An answer is found by the request's id, and by the customer where a request was about several. Of several outcomes of
-one answer the one received last counts. A member's or a model's calibration is judged on what came back: if only
+An answer is found by the request's id, and where a request was about several customers or items, by the one that the
+outcome names; an outcome that names none of several is of no answer. Of several outcomes of one answer the one received
+last counts. A member's or a model's calibration is judged on what came back: if only
 purchases are reported, that is no sample of all answers, and the command says how many of the answers have an outcome.
 """
 
@@ -22,7 +23,8 @@ from training.evaluation.metrics import Ranking, equal_mass_bins, probability_me
 __all__ = ["Bin", "Feedback", "ModelFeedback", "join_feedback"]
 
 _BINS = 10
-Key = tuple[str, str]
+Key = tuple[str, str, str]
+"""A request, and the customer and the item that an outcome names; "" is not named."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,12 @@ def join_feedback(folder: Path) -> Feedback:
 
 
 def _keys(answer: Mapping[str, Any]) -> list[Key]:
-    user = str(answer["keys"].get("user_id", ""))
-    return [(answer["request"], user), (answer["request"], "")]
+    """Return how an outcome of this answer may be addressed, the most exact way first."""
+    request, user, item = answer["request"], *(str(answer["keys"].get(key, "")) for key in ("user_id", "item_id"))
+    several = answer.get("of", 1) > 1
+    users = [user] if several and not item else [user, ""]
+    items = [item] if several or not item else [item, ""]
+    return [(request, one, other) for one in users for other in items]
 
 
 def _answers(folder: Path) -> Iterator[Mapping[str, Any]]:
@@ -121,7 +127,8 @@ def _outcomes(folder: Path, found: Feedback) -> dict[Key, bool]:
     newest: dict[Key, tuple[int, bool]] = {}
     for file in files:
         for record in _records(file, found):
-            key, received = (record["request"], record["user_id"] or ""), record["received"]
+            key = (record["request"], record["user_id"] or "", record["item_id"] or "")
+            received = record["received"]
             if key not in newest or received >= newest[key][0]:
                 newest[key] = (received, record["bought"])
     return {key: bought for key, (_, bought) in newest.items()}
@@ -133,7 +140,7 @@ def _records(file: Path, found: Feedback) -> Iterator[Mapping[str, Any]]:
     for line in lines[:-1]:
         try:
             record = json.loads(line)
-            yield {name: record[name] for name in ("request", "user_id", "bought", "received")}
+            yield {name: record[name] for name in ("request", "user_id", "item_id", "bought", "received")}
         except (ValueError, KeyError, TypeError):
             raise SourceDataError(
                 f"{file.name} is not the service's feedback: got a line that is none of its own. Move it out of the "

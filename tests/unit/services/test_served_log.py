@@ -69,6 +69,7 @@ def test_a_line_says_what_the_model_could_see(tmp_path: Path) -> None:
     assert header["views"] == VIEWS
     assert old == {
         "request": "r",
+        "of": 2,
         "t": 983_404_800_000_000,
         "keys": {"user_id": "old"},
         "model": "purchase_intent:1",
@@ -251,3 +252,19 @@ def test_customers_stand_under_pseudonyms_and_there_is_no_log_without_a_key(tmp_
     assert header["pseudonyms"] == {"user_id": hasher.check}
     assert answer["keys"] == {"user_id": hasher.pseudonym("01104905")}
     assert b"01104905" not in b"".join(gzip.decompress(part.read_bytes()) for part in tmp_path.iterdir())
+
+
+def test_what_a_ranking_knows_of_its_customer_is_in_every_line(tmp_path: Path) -> None:
+    one = batch("old")
+    items = {"item_demand": {"join_keys": ["item_id"], "fields": {"price": "Float64"}}}
+    columns = one.columns | {"item_demand": {"price": np.array([2.5, np.nan])}}
+    keys, both = {"user_id": ["old"], "item_id": ["i1", "i2"]}, np.array([0.5, 0.75])
+    log = ServedLog(tmp_path, "shop", VIEWS | items)
+    log.offer(ServedBatch("r", 0, keys, "m:1", columns, one.status, one.age_seconds, both))
+    log.close()
+    _, first, second = lines(tmp_path)
+    assert [line["keys"] for line in (first, second)] == [{"user_id": "old", "item_id": f"i{n}"} for n in (1, 2)]
+    assert [line["views"]["item_demand"]["values"]["price"] for line in (first, second)] == [2.5, None]
+    assert first["views"]["user_events"] == second["views"]["user_events"]
+    assert first["views"]["user_events"]["values"]["price"] == [0.1, None]
+    assert [(line["of"], line["probability"]) for line in (first, second)] == [(2, 0.5), (2, 0.75)]

@@ -11,7 +11,7 @@ from services.customer_scoring import CustomerScoring
 from services.event_contracts import Outcome
 from services.feedback_log import FeedbackLog
 from services.scoring import Scorer
-from services.served_lines import MODEL_INPUTS, model_inputs
+from services.served_lines import MODEL_INPUTS, ServedBatch, model_inputs
 from services.served_log import ServedLog
 from tests.online_store import VIEWS, tiny_lookup
 from tests.tiny_shop import AT
@@ -68,6 +68,34 @@ def test_of_a_batch_the_customer_says_which_answer(answers: tuple[Path, dict[str
     log.close()
     (model,) = join_feedback(folder).models.values()
     assert model.said == pytest.approx(said[USERS[4]])
+
+
+def test_an_outcome_that_names_none_of_a_batch_is_of_no_answer(answers) -> None:
+    folder, _, _ = answers
+    log = FeedbackLog(folder)
+    log.append([Outcome(request_id="f" * 32, bought=True)])
+    log.close()
+    assert (join_feedback(folder).joined, join_feedback(folder).unknown) == (0, 1)
+
+
+def test_of_a_ranking_the_item_says_which_answer(tmp_path: Path) -> None:
+    views = {"item_demand": {"join_keys": ["item_id"], "fields": {"price": "Float64"}}}
+    served = ServedLog(tmp_path, "shop", views)
+    columns = {"item_demand": {"price": np.array([1.0, 2.0])}}
+    keys = {"user_id": ["u1"], "item_id": ["i1", "i2"]}
+    served.offer(ServedBatch("e" * 32, 0, keys, "model:1", columns, probability=np.array([0.25, 0.75])))
+    served.close()
+    log = FeedbackLog(tmp_path)
+    log.append([Outcome(request_id="e" * 32, item_id="i2", bought=True)])
+    log.append([Outcome(request_id="e" * 32, user_id="u1", item_id="i1", bought=False)])
+    log.append([Outcome(request_id="e" * 32, user_id="u1", bought=True)])
+    log.append([Outcome(request_id="e" * 32, item_id="another", bought=True)])
+    log.close()
+    found = join_feedback(tmp_path)
+    assert (found.joined, found.unknown) == (2, 2)
+    (model,) = found.models.values()
+    assert (model.answers, model.outcomes, model.said, model.bought) == (2, 2, 0.5, 0.5)
+    assert model.metrics["roc_auc"] == 1.0
 
 
 def test_a_line_that_a_crash_cut_off_is_left_out(answers: tuple[Path, dict[str, str], dict[str, float]]) -> None:
