@@ -6,7 +6,7 @@ whatever came before: a crash, another consumer, or a materialisation that took 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,14 @@ from intent_stores.ragged_column import Ragged
 __all__ = ["OnlineViews"]
 
 _POSITION_KEY = b"#streamed"  # no entity's key: those are `name:type=value`
-_POSITION = PackedSchema({"seq": "Int64"})
+_POSITION = PackedSchema({"seq": "Int64", "event": "Int64"})
+
+
+class Reached(NamedTuple):
+    """The event up to which the stream was applied: its number, and its `event_key` (None: not known which it was)."""
+
+    seq: int
+    event_key: int | None
 
 
 class OnlineViews:
@@ -44,26 +51,40 @@ class OnlineViews:
         Raises:
             DependencyDown: the store does not answer.
         """
+        reached = self.reached()
+        return None if reached is None else reached.seq
+
+    def reached(self) -> Reached | None:
+        """Return the event up to which the stream was applied; None if the store was not materialised.
+
+        Raises:
+            DependencyDown: the store does not answer.
+        """
         found = self._store.fetch([(USER_COUNTERS.name, [_POSITION_KEY])])
         if found.trouble is not None and not found.trouble.startswith("no file"):
             raise DependencyDown(
                 f"The online store does not answer ({found.trouble}); acknowledged events wait for it."
             )
-        return _seq(found.values[0][0])
+        return _unpacked(found.values[0][0])
 
-    def begin(self, seq: int) -> None:
+    def begin(self, seq: int, event_id: str | None = None) -> None:
         """Note that the store holds what the log held, with the stream up to `seq`: from there it is applied again.
+
+        Arguments:
+            event_id: that of the event `seq`, by which another outbox is told; None where it is not known.
 
         Raises:
             DependencyDown: the store cannot be written.
         """
-        self._change(USER_COUNTERS.name, [_POSITION_KEY], lambda places, held: [_packed_seq(seq)])
+        key = None if event_id is None else event_key(event_id)
+        self._change(USER_COUNTERS.name, [_POSITION_KEY], lambda places, held: [_packed(Reached(seq, key))])
 
-    def advance(self, before: int, after: int) -> None:
-        """Move the position from `before` to `after`, unless somebody else has moved it."""
+    def advance(self, before: Reached, last: Stored) -> None:
+        """Move the position from `before` to the event `last`, unless somebody else has moved it."""
+        after = Reached(last.seq, event_key(last.event.event_id))
 
         def moved(places: Sequence[int], held: Sequence[bytes | None]) -> list[bytes | None]:
-            return [_packed_seq(after) if _seq(held[0]) == before else None]
+            return [_packed(after) if _unpacked(held[0]) == before else None]
 
         self._change(USER_COUNTERS.name, [_POSITION_KEY], moved)
 
@@ -98,17 +119,22 @@ class OnlineViews:
             raise DependencyDown(f"{error} Acknowledged events wait for it.") from error
 
 
-def require_same_stream(position: int, head: int) -> None:
-    """Refuse an outbox that ends before what was applied.
+def require_same_stream(reached: Reached, found: Stored | None) -> None:
+    """Refuse an outbox that is not the one which was applied.
+
+    Arguments:
+        found: the event that has the number `reached.seq` in the outbox.
 
     Raises:
-        DifferenceFound: it is another one; its first events would be taken for applied.
+        DifferenceFound: there is none, or another one; its first events would be taken for applied.
     """
-    if position > head:
-        raise DifferenceFound(
-            f"The online store holds the stream up to event {position}, but the outbox ends at {head}; expected the "
-            "outbox that the store was filled from. Bring it back, or run `intent materialize` to begin with this one."
-        )
+    if found is not None and reached.event_key in (None, event_key(found.event.event_id)):
+        return
+    raise DifferenceFound(
+        f"The online store holds the stream up to event {reached.seq}, but the outbox "
+        f"{'ends before it' if found is None else 'has another event of that number'}; expected the outbox that the "
+        "store was filled from. Bring it back, or run `intent materialize` to begin with this one."
+    )
 
 
 def _packed_lists(groups: Sequence[Sequence[Stored]]) -> list[bytes]:
@@ -155,11 +181,14 @@ def _count(users: Sequence[str], held: Sequence[bytes | None], outbox: Outbox) -
     return [value if user in lacking else None for user, value in zip(users, packed, strict=True)]
 
 
-def _seq(packed: bytes | None) -> int | None:
+def _unpacked(packed: bytes | None) -> Reached | None:
     rows = decode_rows(_POSITION, [packed])
-    column = rows.values["seq"]
-    return int(column[0]) if rows.reason[0] == OK and isinstance(column, np.ndarray) else None
+    if rows.reason[0] != OK:
+        return None
+    seq, event = (int(np.asarray(rows.values[name])[0]) for name in ("seq", "event"))
+    return Reached(seq, event if rows.valid["event"][0] else None)
 
 
-def _packed_seq(seq: int) -> bytes:
-    return encode_rows(_POSITION, {"seq": [seq]}, RowTimes.of([0], 0, seq))[0]
+def _packed(reached: Reached) -> bytes:
+    columns = {"seq": np.array([reached.seq], object), "event": np.array([reached.event_key], object)}
+    return encode_rows(_POSITION, columns, RowTimes.of([0], 0, reached.seq))[0]

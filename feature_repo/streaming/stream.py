@@ -89,15 +89,17 @@ class EventStream:
         """
         done = 0
         while self._views is not None and (most is None or done < most):
-            position = self._views.position()
-            if position is None:
+            reached = self._views.reached()
+            if reached is None:
                 break
-            events = self._outbox.after(position, BATCH)
+            events = self._outbox.after(reached.seq - 1, BATCH + 1)
+            if reached.seq:
+                require_same_stream(reached, events[0] if events else None)
+                events = events[1:]
             if not events:
-                require_same_stream(position, self._outbox.head())
                 break
             self._views.apply(events, self._outbox)
-            self._views.advance(position, events[-1].seq)
+            self._views.advance(reached, events[-1])
             done += len(events)
         return done
 

@@ -37,7 +37,7 @@ def materialize(
     from intent_cli.online_address import packed_store, profile_address
     from intent_cli.progress import progress
     from intent_cli.reports import report
-    from training.dataset.log_manifest import stream_position
+    from training.dataset.log_manifest import stream_position, streamed_event_id
     from training.pipelines.feature_store import materialise, require_current_features
     from training.pipelines.stages import measured
     from training.settings import Settings
@@ -47,7 +47,8 @@ def materialize(
     with measured("materialize", out) as stage:
         require_current_features(out)
         keys = materialise(out, moment, progress(as_json), ledger=ledger, rebuild=rebuild, only_new=only_new)
-        OnlineViews(packed_store(profile_address(out))).begin(stream_position(out, moment))
+        known = stream_position(out, moment)
+        OnlineViews(packed_store(profile_address(out))).begin(known, streamed_event_id(out, known))
         stage.rows = sum(keys.values())
     report(as_json, {"at": moment.isoformat(), "keys": keys}, stage)
     if not as_json:

@@ -175,3 +175,7 @@ def test_another_outbox_than_the_logs_is_refused(out: Path, capsys: pytest.Captu
     (out / "stream" / "outbox.db").rename(out / "elsewhere.db")
     intent(capsys, out, "events", "push", written(out, event(3)))
     intent(capsys, out, "apply", expect=1)
+    intent(capsys, out, "events", "push", written(out, event(4), event(5)))  # as long as the other, and longer
+    intent(capsys, out, "apply", expect=1)
+    intent(capsys, out, "materialize", "--at", datetime.now(UTC).isoformat())
+    intent(capsys, out, "events", "consume", "--once", expect=2)

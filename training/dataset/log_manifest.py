@@ -32,6 +32,7 @@ __all__ = [
     "stream_part",
     "stream_parts",
     "stream_position",
+    "streamed_event_id",
     "write_log_manifest",
 ]
 
@@ -99,6 +100,23 @@ def stream_position(out: Path, at: datetime | None = None) -> int:
     except (OSError, pa.ArrowException) as error:
         raise SourceDataError(f"The log below {out} cannot be read: {error}. Run `intent apply` again.") from error
     return sum(pc.sum(pc.less_equal(column, pa.scalar(at, column.type))).as_py() for column in known)
+
+
+def streamed_event_id(out: Path, seq: int) -> str | None:
+    """Return the `event_id` of the streamed event `seq`; None if the log holds no event of that number.
+
+    Raises:
+        SourceDataError: the log has no manifest, or the part that holds the event cannot be read.
+    """
+    for first, last in stream_parts(read_log_manifest(out)[0]):
+        if first <= seq <= last:
+            try:
+                return str(pq.read_table(out / stream_part(first, last), columns=["event_id"])[0][seq - first])
+            except (OSError, pa.ArrowException) as error:
+                raise SourceDataError(
+                    f"The log below {out} cannot be read: {error}. Run `intent apply` again."
+                ) from error
+    return None
 
 
 def keep_stream_parts(out: Path, fresh_events: Path) -> None:

@@ -20,6 +20,7 @@ from training.dataset.log_manifest import (
     read_log_manifest,
     stream_part,
     stream_parts,
+    streamed_event_id,
     write_log_manifest,
 )
 from training.progress import Progress
@@ -65,6 +66,7 @@ def add_streamed_events(out: Path, outbox: Outbox, progress: Progress) -> int:
                 "expected the outbox that they came from. Bring it back, or begin with another folder."
             )
         found = hash_log(out)
+        _require_same_events(out, outbox, [p for p in parts if found.get(stream_part(*p)) == files[stream_part(*p)]])
         wanted = [part for part in parts if found.get(stream_part(*part)) != files[stream_part(*part)]]
         wanted += [(first, min(first + _PART_ROWS - 1, head)) for first in range(done + 1, head + 1, _PART_ROWS)]
         if not wanted:
@@ -81,6 +83,19 @@ def add_streamed_events(out: Path, outbox: Outbox, progress: Progress) -> int:
         told |= {name: value for name, value in files.items() if not name.startswith("events/stream-")}
         write_log_manifest(out, told, ingest)
     return head - done
+
+
+def _require_same_events(out: Path, outbox: Outbox, whole: list[tuple[int, int]]) -> None:
+    """Refuse an outbox that has another event than the log where the last undamaged part ends."""
+    if not whole:
+        return
+    last = whole[-1][1]
+    (stored,) = outbox.after(last - 1, 1)
+    if stored.event.event_id != streamed_event_id(out, last):
+        raise SourceDataError(
+            f"The log below {out} holds another event of number {last} than the outbox; expected the outbox that the "
+            "log's streamed events came from. Bring it back, or begin with another folder."
+        )
 
 
 def _sweep(out: Path, parts: list[tuple[int, int]]) -> None:

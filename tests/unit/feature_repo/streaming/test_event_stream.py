@@ -111,8 +111,24 @@ def test_events_wait_until_the_store_was_materialised(outbox: Outbox, store: Pac
 
 def test_a_store_that_is_ahead_of_the_outbox_is_refused(outbox: Outbox, store: PackedSqliteFile) -> None:
     OnlineViews(store).begin(5)
-    with pytest.raises(DifferenceFound, match="ends at 0"):
+    with pytest.raises(DifferenceFound, match="ends before it"):
         EventStream(outbox, store).catch_up()
+
+
+def test_a_store_that_was_filled_from_another_outbox_is_refused(
+    outbox: Outbox, store: PackedSqliteFile, tmp_path: Path
+) -> None:
+    OnlineViews(store).begin(0)
+    stream = EventStream(outbox, store)
+    stream.push([event(1), event(2)])
+    stream.catch_up()
+    other = EventStream(Outbox(f"sqlite:///{tmp_path}/other.db"), store)
+    other.push([event(number) for number in (7, 8, 9)])
+    with pytest.raises(DifferenceFound, match="another event of that number"):
+        other.catch_up()
+    assert (views(store, "u"), stream.catch_up()) == (2, 0)
+    OnlineViews(store).begin(2, event_id="e8")  # what `intent materialize` says of a log with the other's events
+    assert other.catch_up() == 1
 
 
 def test_what_the_shop_does_not_say_is_empty_or_nan_online(outbox: Outbox, store: PackedSqliteFile) -> None:
