@@ -14,7 +14,7 @@ from intent_stores.errors import OutOfResourcesError
 from intent_stores.parquet_source import ROW_NUMBER, ParquetSource
 from intent_stores.sequence_gather import gather_sequences
 from intent_stores.sql_text import identifier, listing
-from intent_stores.view_plan import FOREVER, FeatureColumn, JoinKey, ViewPlan
+from intent_stores.view_plan import FOREVER, LONG_AGO, FeatureColumn, JoinKey, ViewPlan
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def all_rows(connection: duckdb.DuckDBPyConnection, request: PullRequest) -> pa.
     """Return every row between start and end that was known at the end, in the order of the file."""
     plan = request.plan
     event, created = plan.event_micros, plan.created_micros
-    known = f" AND {created} <= {request.end}" if plan.filters_created else ""
+    # A row without a creation time is never known, as in joins.
+    known = f" AND {created} > {LONG_AGO} AND {created} <= {request.end}" if plan.filters_created else ""
     query = (
         f"SELECT {_columns(plan)} FROM (SELECT *, {ROW_NUMBER} AS __asof_row FROM {plan.source.relation}) "
         f"WHERE {event} BETWEEN {request.start} AND {request.end}{known} ORDER BY __asof_row"

@@ -127,6 +127,16 @@ def test_all_rows_in_range_are_pulled_except_those_not_known_at_the_end(tmp_path
     assert table.column("event_timestamp").num_chunks == 1
 
 
+@pytest.mark.parametrize("pull_latest", [True, False])
+def test_a_row_without_a_creation_time_comes_online_no_more_than_into_a_join(tmp_path: Path, pull_latest: bool) -> None:
+    store, path = build(tmp_path, pull_latest, created=True), tmp_path / "events" / "0.parquet"
+    table = pq.read_table(path)
+    created = pa.array(table["created"].to_pylist(), pa.timestamp("us", tz="UTC"), mask=np.arange(len(table)) % 3 == 0)
+    pq.write_table(table.set_column(2, "created", created), path)
+    store.materialize(at(-1), at(60))
+    assert_online_equals_the_join(store, ["latest", "history"], at(60))
+
+
 def test_incremental_materialisation_brings_late_events_into_sequences(tmp_path: Path) -> None:
     store = build(tmp_path, pull_latest=True, created=True)
     store.materialize(at(-1), at(100))
