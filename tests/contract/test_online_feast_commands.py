@@ -17,7 +17,9 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from feast import FeatureStore
+from feast.cli.cli import cli
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -80,6 +82,22 @@ def test_feast_serve_reads_and_takes_pushes(kind: str, tmp_path: Path) -> None:
     try:
         store.materialize_incremental(NOW + timedelta(seconds=1))
         served(repository)
+    finally:
+        store.teardown()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_feast_plan_shows_deleted_views_and_deletes_nothing(kind: str, tmp_path: Path) -> None:
+    Repository(tmp_path, kind)
+    store, path = FeatureStore(str(tmp_path)), tmp_path / "definitions.py"
+    found = runpy.run_path(str(path))
+    store.apply([found["user"], found["clicks"], found["stats"]])
+    try:
+        store.materialize_incremental(NOW + timedelta(seconds=1))
+        path.write_text(DEFINITIONS.split("stats =")[0])
+        told = CliRunner().invoke(cli, ["--chdir", str(tmp_path), "plan"])
+        assert (told.exit_code, "Deleted feature view stats" in told.output) == (0, True), told.output
+        assert store.get_online_features(["stats:score"], [{"user_id": "a"}]).to_dict()["score"] == [1.5]
     finally:
         store.teardown()
 
