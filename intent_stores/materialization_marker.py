@@ -54,10 +54,11 @@ def read_marker(store: PackedStore, view: str) -> Marker | None:
 
 
 def write_marker(store: PackedStore, view: str, marker: Marker) -> None:
-    """Put a view's marker in the place of an older one.
+    """Put a view's marker in the place of another, whatever the clocks of their writers say.
 
     Raises:
         OnlineStoreUnavailableError: the store cannot be written.
     """
     columns = {"marker": [json.dumps(asdict(marker))]}
-    store.write(view, [MARKER_KEY], encode_rows(_SCHEMA, columns, RowTimes.of([time.time_ns() // 1000])))
+    packed = encode_rows(_SCHEMA, columns, RowTimes.of([time.time_ns() // 1000]))
+    store.change(view, [MARKER_KEY], lambda places, held: packed)

@@ -140,6 +140,20 @@ def test_a_store_that_was_being_emptied_is_filled_again(tmp_path: Path, monkeypa
     assert run(store, "stats", at(131)).written == total
 
 
+def test_a_clock_that_is_behind_the_last_runs_changes_nothing(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.write(random_events(400, USERS, 60))
+    store = repository.open()
+    engine, view = engine_of(store), store.get_feature_view("stats")
+    run(store, "stats", at(100))
+    monkeypatch.setattr("intent_stores.materialization_marker.time.time_ns", lambda: 1)
+    run(store, "stats", at(130))
+    assert engine.watermark(view).end_us == int(at(130).timestamp() * 1e6)
+    engine.drop(view)
+    assert engine.watermark(view) is None
+
+
 def test_a_store_of_an_earlier_run_is_filled_again(tmp_path: Path) -> None:
     events = random_events(400, USERS, 60)
     repository = Repository(tmp_path, engine={"look_back_hours": 0.0})
