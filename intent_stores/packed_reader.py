@@ -16,6 +16,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Wanted = Sequence[tuple[str, Sequence[bytes]]]
 """(name of a view, canonical keys) for each view of a request."""
 
+WRITINGS = "#writings"
+"""Under this name a store that notes its writings holds, by the name of a view, what tells the last one from others."""
+
 Change = Callable[[Sequence[int], Sequence[bytes | None]], Sequence[bytes | None]]
 """(places of some keys, what is stored there) → what is to be stored; None leaves a key as it is."""
 
@@ -32,7 +35,13 @@ class Fetched:
 
 
 class PackedStore(Protocol):
-    """A store of packed values. May be called from several threads."""
+    """A store of packed values. May be called from several threads.
+
+    `notes_writings` says whether each change of a view changes what is found under its name in `WRITINGS`, in one
+    transaction.
+    """
+
+    notes_writings: bool
 
     def fetch(self, wanted: Wanted) -> Fetched:
         """Return the values of all views in one round trip; never raises because the store is away."""
@@ -108,14 +117,7 @@ class PackedReader:
         Raises:
             OnlineKeyError: keys are missing, or cannot be keys.
         """
-        fetched = self._store.fetch(_wanted(views, keys))
-        at_us = microseconds(at)
-        found: dict[str, ViewColumns] = {}
-        for view, values in zip(views, fetched.values, strict=True):
-            if fetched.trouble is None:
-                found[view.name] = view_columns(view, values, at_us, keep_stale)
-            else:
-                found[view.name] = unanswered(view, len(values), fetched.trouble)
+        found = self._read(views, _wanted(views, keys), microseconds(at), keep_stale)
         self._count(found)
         return found
 
@@ -131,6 +133,22 @@ class PackedReader:
     def close(self) -> None:
         """Close the store's connections."""
         self._store.close()
+
+    def _read(
+        self, views: Sequence[PackedView], wanted: Wanted, at_us: int, keep_stale: bool
+    ) -> dict[str, ViewColumns]:
+        return self._columns(views, self._store.fetch(wanted), at_us, keep_stale)
+
+    def _columns(
+        self, views: Sequence[PackedView], fetched: Fetched, at_us: int, keep_stale: bool
+    ) -> dict[str, ViewColumns]:
+        found: dict[str, ViewColumns] = {}
+        for view, values in zip(views, fetched.values, strict=False):  # a holding reader asks for more than rows
+            if fetched.trouble is None:
+                found[view.name] = view_columns(view, values, at_us, keep_stale)
+            else:
+                found[view.name] = unanswered(view, len(values), fetched.trouble)
+        return found
 
     def _count(self, found: Mapping[str, ViewColumns]) -> None:
         seen = [(n, r) for n, columns in found.items() for r in columns.reason.tolist() if r is not None]

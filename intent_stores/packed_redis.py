@@ -65,6 +65,8 @@ class PackedRedisServer:
     A cluster's servers are asked at once, and a request is answered as a whole or not at all.
     """
 
+    notes_writings = False  # of a cluster, no two keys change together
+
     def __init__(
         self,
         url: str,

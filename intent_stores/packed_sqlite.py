@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from intent_stores.errors import OnlineStoreUnavailableError
 from intent_stores.packed_keys import quoted
-from intent_stores.packed_reader import Change, Fetched, PackedReader, Wanted
+from intent_stores.packed_reader import WRITINGS, Change, Fetched, PackedReader, Wanted
 from intent_stores.packed_schema import VERSION_BYTES
 from intent_stores.sql_text import identifier
 
@@ -25,6 +25,8 @@ class PackedSqliteFile:
 
     Every thread has a connection of its own; a file that was replaced is opened anew. Reading makes no file.
     """
+
+    notes_writings = True
 
     def __init__(self, path: str | Path, project: str, busy_timeout_seconds: float = 10.0) -> None:
         """Prepare; nothing is opened before the first call.
@@ -62,6 +64,7 @@ class PackedSqliteFile:
         def store(connection: sqlite3.Connection) -> None:
             connection.execute(_create(table))
             connection.executemany(upsert, zip(keys, values, strict=True))
+            self._note(connection, view)
 
         self._change(store)
 
@@ -79,6 +82,7 @@ class PackedSqliteFile:
             fresh = change(range(len(keys)), _select(connection, name, keys))
             rows = [(key, value) for key, value in zip(keys, fresh, strict=True) if value is not None]
             connection.executemany(upsert, rows)
+            self._note(connection, view)
 
         self._change(swap)
 
@@ -131,8 +135,13 @@ class PackedSqliteFile:
     def drop(self, view: str) -> None:
         """Remove all values of a view."""
         if self._path.exists():
-            statement = f"DROP TABLE IF EXISTS {identifier(self._table(view))}"
-            self._change(lambda connection: connection.execute(statement))
+            table = identifier(self._table(view))
+
+            def remove(connection: sqlite3.Connection) -> None:
+                connection.execute(f"DROP TABLE IF EXISTS {table}")
+                self._note(connection, view)
+
+            self._change(remove)
 
     def close(self) -> None:
         """Close this thread's connection; the others close with their threads."""
@@ -143,6 +152,12 @@ class PackedSqliteFile:
 
     def _table(self, view: str) -> str:
         return _table_name(self._project, view)
+
+    def _note(self, connection: sqlite3.Connection, view: str) -> None:
+        """Tell this writing from every other one: by chance, so that a file put back from a copy is told too."""
+        table = identifier(self._table(WRITINGS))
+        connection.execute(_create(table))
+        connection.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, randomblob(16))", [view.encode()])
 
     def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
         try:

@@ -122,18 +122,23 @@ def view_columns(view: PackedView, packed: Sequence[bytes | None], at_us: int, k
         if alone is not None:
             return alone
     rows = decode_rows(view.schema, packed)
-    event = rows.times.event_us
-    if _all_fresh(view, rows, at_us):
-        fresh, nothing = shared(FRESH, object, len(packed)), shared(None, object, len(packed))
-        return ViewColumns(rows.values, rows.valid, fresh, nothing, at_us - event, event)
+    found = columns_at(view, rows, at_us)
+    if found is not None:
+        return found
     codes = _codes_at(view, rows, at_us)
     unusable = (codes != rows.reason) & ((codes != EXPIRED) | (not keep_stale))
-    if unusable.any():
-        kept = [None if drop else value for value, drop in zip(packed, unusable.tolist(), strict=True)]
-        rows = decode_rows(view.schema, kept)
-    there = (codes == OK) | (codes == EXPIRED)
-    age, event_us = np.where(there, at_us - event, -1), np.where(there, event, NEVER)
-    return ViewColumns(rows.values, rows.valid, _STATUS_TEXTS[codes], _REASON_TEXTS[codes], age, event_us)
+    kept = [None if drop else value for value, drop in zip(packed, unusable.tolist(), strict=True)]
+    return _as_coded(decode_rows(view.schema, kept), codes, rows.times.event_us, at_us)
+
+
+def columns_at(view: PackedView, rows: DecodedRows, at_us: int) -> ViewColumns | None:
+    """Return rows as they count at `at_us`; None if one is expired or not known yet, so that its values are to hide."""
+    event = rows.times.event_us
+    if _all_fresh(view, rows, at_us):
+        fresh, nothing = shared(FRESH, object, len(event)), shared(None, object, len(event))
+        return ViewColumns(rows.values, rows.valid, fresh, nothing, at_us - event, event)
+    codes = _codes_at(view, rows, at_us)
+    return _as_coded(rows, codes, event, at_us) if np.array_equal(codes, rows.reason) else None
 
 
 def unanswered(view: PackedView, count: int, why: str) -> ViewColumns:
@@ -173,6 +178,12 @@ def _all_fresh(view: PackedView, rows: DecodedRows, at_us: int) -> bool:
     if max(event) > at_us or max(created) > at_us:
         return False
     return not view.ttl_us or min(event) >= at_us - view.ttl_us
+
+
+def _as_coded(rows: DecodedRows, codes: NDArray[np.uint8], event: NDArray[np.int64], at_us: int) -> ViewColumns:
+    there = (codes == OK) | (codes == EXPIRED)
+    age, event_us = np.where(there, at_us - event, -1), np.where(there, event, NEVER)
+    return ViewColumns(rows.values, rows.valid, _STATUS_TEXTS[codes], _REASON_TEXTS[codes], age, event_us)
 
 
 def _codes_at(view: PackedView, rows: DecodedRows, at_us: int) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from feature_repo.errors import DependencyDown
 from feature_repo.transforms.ragged import Ragged
 from intent_stores.errors import ConfigurationError, OnlineStoreUnavailableError
+from intent_stores.held_rows import HoldingReader
 from intent_stores.packed_reader import PackedReader
 from intent_stores.packed_sqlite import PackedSqliteFile
 from intent_stores.packed_view import PackedView, ViewColumns
@@ -100,7 +101,8 @@ def open_lookup(url: SqliteUrl | RedisUrl, views: Sequence[PackedView]) -> Packe
     """
     if isinstance(url, SqliteUrl):
         file = PackedSqliteFile(url.path, url.project)
-        return PackedLookup(PackedReader(file), views, file.lacking, file.sample)
+        seldom_written = [view for view in views if view.join_keys and "user_id" not in view.join_keys]
+        return PackedLookup(HoldingReader(file, seldom_written), views, file.lacking, file.sample)
     from intent_stores.packed_redis import PackedRedisServer  # its client takes a while to import
 
     try:
