@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -72,13 +72,26 @@ def without_cluster(url: str) -> tuple[str, bool]:
     ('rediss://:secret@redis.shop:7000/0?ssl_ca_certs=ca.pem', True)
     """
     parts = urlsplit(url)
+    _check_place(parts)
     query = parse_qsl(parts.query, keep_blank_values=True)
     asked = [value.lower() for name, value in query if name == "cluster"]
     if set(asked) - {"true", "false"}:
         raise ValueError("cluster is neither true nor false")
-    address = parts._replace(query=urlencode([pair for pair in query if pair[0] != "cluster"])).geturl()
+    rest = parts._replace(query=urlencode([pair for pair in query if pair[0] != "cluster"])).geturl()
+    address = rest if asked else url  # urllib does not give `unix:///path` back as it was
     parse_url(address)  # type: ignore[no-untyped-call]
-    return (address if asked else url), asked[-1:] == ["true"]
+    return address, asked[-1:] == ["true"]
+
+
+def _check_place(parts: SplitResult) -> None:
+    """Refuse what redis-py would answer with a part of the password, or overlook."""
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("its port is no number; in a password, write %2F for / and %40 for @") from None
+    database = parts.path.strip("/")
+    if parts.scheme in ("redis", "rediss") and database and not database.isdecimal():
+        raise ValueError("its database is no number")
 
 
 class ServerWriter:

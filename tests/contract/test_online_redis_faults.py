@@ -312,7 +312,23 @@ def test_many_threads_in_and_out_of_trouble(server: Server) -> None:
     assert until_fresh(reader) < 5
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1", "redis://127.0.0.1:port/0", ""])
+BAD = ["http://127.0.0.1", "redis://127.0.0.1:port/0", "", "redis://127.0.0.1/live", "redis://:secret/word@127.0.0.1/0"]
+
+
+@pytest.mark.parametrize("url", BAD)
 def test_an_url_that_cannot_be_used(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="redis://"):
+    with pytest.raises(ConfigurationError, match="redis://") as refused:
         redis_reader(url, "p")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_unix_socket_by_url(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    server = Server(tmp_path, "--unixsocket", str(path))
+    server.start()
+    try:
+        server.url = f"unix://{path}?db=1"
+        fill(server)
+        assert until_fresh(redis_reader(server.url, "p")) < 5
+    finally:
+        server.kill()
