@@ -14,7 +14,7 @@ from feature_repo.transforms.event_lists import EventLists, kind_code
 from feature_repo.transforms.session import PAUSE_US, SECOND_US, running_session
 from feature_repo.transforms.words import UNKNOWN
 
-__all__ = ["HISTORY_FIELDS", "history_features"]
+__all__ = ["HISTORY_FIELDS", "Places", "among", "divided", "history_features", "places_of"]
 
 HISTORY_FIELDS = ("event_at", "event_type", "event_item", "event_category")
 _KINDS = {"view": "views", "favourite": "favourites", "add_to_cart": "carts", "purchase": "purchases"}
@@ -25,7 +25,7 @@ Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
+class Places:
     """For each event: `row`, the list it is in; `current`, whether it belongs to the session that runs at t."""
 
     row: Whole
@@ -85,22 +85,27 @@ def history_features(lists: EventLists, at_us: Whole) -> dict[str, Floats]:
         lists: of `HISTORY_FIELDS`, holding nothing after t.
         at_us: t for each row, int64 microseconds since 1970, shape (n,).
     """
+    places = places_of(lists, at_us)
+    return _session(lists, places) | _before(lists, places, at_us) | _last_event(lists, places) | _carts(lists, places)
+
+
+def places_of(lists: EventLists, at_us: Whole) -> Places:
+    """Return where each event is: in which list, and whether in the session that runs at t (shape (n,))."""
     lengths = lists.lengths
     row = np.repeat(np.arange(len(lists)), lengths)
     in_session = running_session(lists, at_us).events
     current = np.arange(len(row)) >= np.repeat(lists.offsets[1:] - in_session, lengths)
-    places = _Places(row, current, len(lists))
-    return _session(lists, places) | _before(lists, places, at_us) | _last_event(lists, places) | _carts(lists, places)
+    return Places(row, current, len(lists))
 
 
-def _session(lists: EventLists, places: _Places) -> dict[str, Floats]:
+def _session(lists: EventLists, places: Places) -> dict[str, Floats]:
     now, items, categories = places.current, lists["event_item"], lists["event_category"]
     counts = places.kinds(lists["event_type"], now)
     events = counts["events"]
     found = {f"session_{name}": counts[name] for name in _KINDS.values()}
     seen, _ = places.pairs(items, ~now)
     these, last = places.pairs(items, now)
-    again = _among(these, seen)
+    again = among(these, seen)
     shares = {
         "session_cart_share": counts["carts"],
         "session_favourite_share": counts["favourites"],
@@ -111,13 +116,13 @@ def _session(lists: EventLists, places: _Places) -> dict[str, Floats]:
     return found | {
         "session_items": np.bincount(these >> 32, minlength=places.n).astype(np.float64),
         "session_categories": places.distinct(categories, now),
-        **_shares({name: (part, events) for name, part in shares.items()}),
+        **divided({name: (part, events) for name, part in shares.items()}),
         "session_items_seen_before": np.bincount(places.row[last[again]], minlength=places.n).astype(np.float64),
         "session_last_pause": _last_pause(lists, events),
     }
 
 
-def _before(lists: EventLists, places: _Places, at_us: Whole) -> dict[str, Floats]:
+def _before(lists: EventLists, places: Places, at_us: Whole) -> dict[str, Floats]:
     earlier, kinds, at = ~places.current, lists["event_type"], lists["event_at"]
     follows = np.diff(at, prepend=0) < PAUSE_US
     follows[lists.offsets[:-1][lists.lengths > 0]] = False
@@ -133,7 +138,7 @@ def _before(lists: EventLists, places: _Places, at_us: Whole) -> dict[str, Float
     }
     features = {f"earlier_{name}": counts[name] for name in _KINDS.values()} | {
         "earlier_sessions": sessions,
-        **_shares(shares),
+        **divided(shares),
         "seconds_since_session": _since(at, places, earlier, at_us),
     }
     for kind, name in _RECENT.items():
@@ -141,7 +146,7 @@ def _before(lists: EventLists, places: _Places, at_us: Whole) -> dict[str, Float
     return features
 
 
-def _last_event(lists: EventLists, places: _Places) -> dict[str, Floats]:
+def _last_event(lists: EventLists, places: Places) -> dict[str, Floats]:
     """What the newest event is, and how often its item and category came before."""
     filled = lists.lengths > 0
     newest = lists.offsets[1:][filled] - 1
@@ -159,13 +164,13 @@ def _last_event(lists: EventLists, places: _Places) -> dict[str, Floats]:
     return features
 
 
-def _carts(lists: EventLists, places: _Places) -> dict[str, Floats]:
+def _carts(lists: EventLists, places: Places) -> dict[str, Floats]:
     """How many items lie in the cart: carted after they were last bought or taken out."""
     items, kinds = lists["event_item"], lists["event_type"]
     carted, carted_at = places.pairs(items, kinds == kind_code("add_to_cart"))
     gone = (kinds == kind_code("purchase")) | (kinds == kind_code("remove_from_cart"))
     left, left_at = places.pairs(items, gone)
-    same = _among(carted, left)
+    same = among(carted, left)
     still = ~same
     still[same] = carted_at[same] > left_at[np.searchsorted(left, carted[same])]
     rows = carted[still] >> 32
@@ -185,14 +190,14 @@ def _last_pause(lists: EventLists, events: Floats) -> Floats:
     return pause
 
 
-def _since(at: Whole, places: _Places, chosen: Mask, at_us: Whole) -> Floats:
+def _since(at: Whole, places: Places, chosen: Mask, at_us: Whole) -> Floats:
     """Seconds from the newest `chosen` event of each list to t."""
     newest = np.full(places.n, np.nan)
     newest[places.row[chosen]] = at[chosen]  # the last one of a row is written last
     return (at_us - newest) / SECOND_US
 
 
-def _among(numbers: Whole, others: Whole) -> Mask:
+def among(numbers: Whole, others: Whole) -> Mask:
     """Say which of the different rising `numbers` are among `others`, which are different and rise too."""
     place = np.searchsorted(others, numbers)
     found = place < len(others)
@@ -200,7 +205,7 @@ def _among(numbers: Whole, others: Whole) -> Mask:
     return found
 
 
-def _shares(parts: dict[str, tuple[Floats, Floats]]) -> dict[str, Floats]:
+def divided(parts: dict[str, tuple[Floats, Floats]]) -> dict[str, Floats]:
     """Divide each (part, whole), all at once; NaN where the whole is 0."""
     part, whole = (np.array(side) for side in zip(*parts.values(), strict=True))
     share = np.full(part.shape, np.nan)

@@ -4,6 +4,7 @@ A service without an entry here is one of customers, as `purchase_within_horizon
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from feature_repo.transforms.event_history import HISTORY_FIELDS, history_featur
 from feature_repo.transforms.event_lists import EventLists, event_lists
 from feature_repo.transforms.event_sequence import candidate_codes, event_codes, event_sequence
 from feature_repo.transforms.item_counts import item_counts
+from feature_repo.transforms.past_sessions import past_session_features
 from feature_repo.transforms.situation import situation_features
 
 __all__ = [
@@ -68,13 +70,14 @@ def customer_event_features(
         FeatureError: the lists are missing, of different lengths, or not ordered by time.
     """
     lists, _ = event_lists(columns, at_us, EVENT_FIELDS, {})
-    return features_of_lists(columns, lists, at_us, calendar)
+    found = features_of_lists(columns, lists, at_us, calendar)
+    return replace(found, numeric=found.numeric | past_session_features(lists, at_us))
 
 
 def features_of_lists(
     columns: Columns, lists: EventLists, at_us: NDArray[np.int64], calendar: Calendar | None = None
 ) -> CustomerFeatures:
-    """Do as `customer_event_features`, with the lists of `columns` as `event_lists` codes them."""
+    """Compute what pairs with an item have of the customer, with the lists of `columns` as `event_lists` codes them."""
     known, words = situation_features(columns)
     base = customer_features(columns, at_us)
     numeric = (
@@ -101,7 +104,8 @@ def customer_item_features(
         at_us: t for each row, int64 microseconds since 1970, shape (n,).
         calendar: of the shop.
     """
-    base = customer_event_features(columns, at_us, calendar)
+    every, _ = event_lists(columns, at_us, EVENT_FIELDS, {})
+    base = features_of_lists(columns, every, at_us, calendar)
     n = base.n
     item = item_numbers(columns)
     category = columns.get("item_category", np.full(n, None, object))

@@ -5,7 +5,7 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from training.ensemble.calibration import METHODS, fit_calibration
+from training.ensemble.calibration import METHODS, fit_calibration, recent_level
 from training.ensemble.combine import calibrate
 
 ONE_DATE = np.zeros(20_000, np.int64)
@@ -88,3 +88,24 @@ def test_beta_against_a_direct_search(forecast):
 
     best = minimize(loss, [1.0, 1.0, 0.0], method="Nelder-Mead", options={"maxiter": 2000, "fatol": 1e-10}).fun
     assert loss([found.slope, found.slope_other, found.intercept]) == pytest.approx(best, abs=1e-6)
+
+
+def test_the_recent_level_follows_demand_that_drifts_and_leaves_the_slope():
+    random, dates = np.random.default_rng(3), np.repeat(np.arange(6) * 7, 8000)
+    margin, level = random.normal(-1.5, 1, len(dates)), np.where(dates >= 28, 0.6, -0.6)
+    label = (random.random(len(dates)) < expit(margin + level)).astype(np.int8)
+    found = fit_calibration("recent", expit(margin), label, dates)
+    # Weights 1, 1/2, 1/4, ... of the newest dates, and 1 for no change.
+    weights = 0.5 ** np.arange(6)
+    expected = 0.6 * (weights * [1, 1, -1, -1, -1, -1]).sum() / (weights.sum() + 1)
+    assert (found.method, found.slope) == ("platt", 1.0)
+    assert found.intercept == pytest.approx(expected, abs=0.05)
+    everything = fit_calibration("platt", expit(margin), label, dates)
+    assert everything.intercept < 0 < found.intercept
+
+
+def test_the_recent_level_of_a_steady_forecast_is_no_change():
+    random, dates = np.random.default_rng(4), np.repeat(np.arange(6), 8000)
+    margin = random.normal(-1.5, 1, len(dates))
+    label = (random.random(len(dates)) < expit(margin)).astype(np.int8)
+    assert recent_level(margin, label, dates) == pytest.approx(0.0, abs=0.03)

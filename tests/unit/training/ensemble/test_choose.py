@@ -78,7 +78,7 @@ def test_candidates_are_scored_on_dates_after_those_they_were_fitted_on():
     data = forward({"a": 0.5, "b": 0.5})
     choice = choose(data, 7)
     assert choice.scored_dates == [date * 7 * DAY_US for date in (2, 3, 4)]
-    assert len(choice.candidates) == 16
+    assert len(choice.candidates) == 4 * 5
     assert sum(candidate.chosen for candidate in choice.candidates) == 1
     losses = [candidate.log_loss for candidate in choice.candidates]
     assert losses == sorted(losses)
