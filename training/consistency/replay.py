@@ -39,15 +39,20 @@ def replay(store: Any, views: Mapping[str, ServedView], asked: pa.Table) -> dict
 
 
 def require_registered(store: Any, views: Mapping[str, ServedView]) -> None:
-    """Refuse a log whose views, or whose fields, the registry does not have.
+    """Refuse a log whose views, or whose fields, the registry does not have, or has with another type.
 
     Raises:
         FeatureError: the message names them.
     """
-    fields = {view.name: {field.name for field in view.features} for view in _registered(store)}
-    fields |= {name: set(transform({}, np.empty(0, np.int64))) for name, transform in TRANSFORMS.items()}
-    unknown = [name for name in views if name not in fields]
-    unknown += [f"{n}:{f}" for n, v in views.items() for f in v.fields if n in fields and f not in fields[n]]
+    kinds = {view.name: {field.name: str(field.dtype) for field in view.features} for view in _registered(store)}
+    outputs = {name: set(transform({}, np.empty(0, np.int64))) for name, transform in TRANSFORMS.items()}
+    unknown = [name for name in views if name not in kinds | outputs]
+    for name, view in views.items():
+        if name in outputs:
+            unknown += [f"{name}:{field}" for field in view.fields if field not in outputs[name]]
+        elif name in kinds:
+            served = [(field, kind) for field, kind in view.fields.items() if kinds[name].get(field) != kind]
+            unknown += [f"{name}:{field} ({kind})" for field, kind in served]
     if unknown:
         raise FeatureError(
             f"The served log holds {', '.join(sorted(unknown))}, which the registry does not have; expected the "
