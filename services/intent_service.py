@@ -69,6 +69,7 @@ class PurchaseIntent:
         DRAINING.begin()
         await self._handling.run(self._models.load)
         await self._handling.run(self._handling.open, os.environ)
+        await self._handling.rehearse(self._models.rehearse)
         gc.collect()
         gc.freeze()  # what is loaded stays; to look through it again took a request 0.3 seconds now and then
 

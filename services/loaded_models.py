@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,12 @@ class LoadedModels:
         self._begin()
         self._thread = threading.Thread(target=self._watch, name="model-slots", daemon=True)
         self._thread.start()
+
+    def rehearse(self) -> None:
+        """Let the champion answer once about nobody, on the thread that calls; nothing where there is none."""
+        if self.answering is not None:
+            with suppress(IntentError):  # the first request will tell
+                self.answering.champion.rehearse()
 
     def scoring_for(self, user_id: str) -> CustomerScoring | None:
         """Return what answers requests about a customer, or None if nothing does."""

@@ -95,6 +95,11 @@ class RequestHandling:
         if self.intake is not None:
             self.intake.start()
 
+    async def rehearse(self, answer: Callable[[], None]) -> None:
+        """Call `answer` on every thread that answers requests, this one too: each opens the store for itself."""
+        await self._executor.on_each_thread(answer)
+        answer()
+
     def close(self) -> None:
         """Finish the requests in progress, and what was kept open for them."""
         self._executor.close()

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services import loaded_models
+from services.contracts import ScoreRequest
 from services.loaded_models import LoadedModels
 from services.model_description import described
 from services.model_slots import Slots, write_slots
@@ -76,6 +78,26 @@ def test_without_slots_the_bento_s_own_model_answers(store: Store, start: Callab
     assert [report.champion for report in live_reports(store.slots)] == [store.own]
     models.close()
     assert live_reports(store.slots) == []
+
+
+def test_a_rehearsal_is_neither_counted_nor_logged(store: Store, start: Callable, tmp_path: Path) -> None:
+    store.environment |= {"INTENT_SERVED_LOG": str(tmp_path / "served"), "INTENT_ID_KEY": "a key of this test alone"}
+    store.environment |= {"INTENT_SERVED_SAMPLE": "1"}
+    models = start()
+    before = models.metrics.exposition()
+    models.rehearse()
+    assert models.metrics.exposition() == before
+    assert list((tmp_path / "served").iterdir()) == []
+    scoring = models.scoring_for("u")
+    assert scoring is not None
+    scoring.answer(ScoreRequest(user_id="u"), datetime.now(UTC))
+    models.close()
+    assert models.metrics.exposition() != before
+    assert len(list((tmp_path / "served").iterdir())) == 1
+
+
+def test_where_nothing_answers_nothing_is_rehearsed(store: Store) -> None:
+    LoadedModels(store.environment).rehearse()
 
 
 def test_slots_are_followed_at_the_start_and_whenever_they_change(store: Store, start: Callable) -> None:

@@ -25,6 +25,17 @@ def test_more_than_the_limit_is_refused_at_once() -> None:
     asyncio.run(run())
 
 
+def test_each_thread_is_met_once() -> None:
+    async def names() -> list[str]:
+        executor, met = BoundedExecutor(threads=3, limit=4), []
+        await executor.on_each_thread(lambda: met.append(threading.current_thread().name))
+        executor.close()
+        return met
+
+    met = asyncio.run(names())
+    assert len(met) == len(set(met)) == 3
+
+
 def test_a_failed_call_frees_its_place() -> None:
     async def run() -> None:
         executor = BoundedExecutor(threads=1, limit=1)
