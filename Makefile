@@ -92,8 +92,9 @@ bench-online: setup ## the packed online stores beside raw reads and Feast's own
 	@$(BIN)/python -m benchmarks.materialize
 	@$(BIN)/python -m benchmarks.push
 
-bench-training: setup ## an LSTM epoch beside Keras, trees beside XGBoost, memory of training from disk, in one run (about fifteen minutes)
+bench-training: setup ## an LSTM epoch beside Keras, trees beside XGBoost, memory of training from disk, an evaluation with 1,000 draws, in one run (about fifteen minutes)
 	@$(BIN)/python -m benchmarks.training
+	@$(BIN)/python -m benchmarks.evaluation
 
 bench-ingest: setup ## events per second and memory of each adapter beside DuckDB's own copy, in one run (about ten minutes)
 	@$(BIN)/python -m benchmarks.ingest

@@ -3,14 +3,15 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from training.evaluation.evaluate import Evaluation
     from training.evaluation.targets import CheckedTarget
     from training.pipelines.figures import Table
     from training.simulator.distances import Distance
 
-__all__ = ["distance_lines", "figure_lines", "metric_lines", "target_lines"]
+__all__ = ["distance_lines", "figure_lines", "interval_lines", "metric_lines", "target_lines"]
 
 
 def metric_lines(evaluation: "Evaluation", metrics: "Sequence[str]", members: "Sequence[str]") -> list[str]:
@@ -49,6 +50,15 @@ def target_lines(targets: "Sequence[CheckedTarget]") -> list[str]:
         expected = f"expected {target.relation} {target.bound}"
         lines.append(f"    missed: {target.subject} {target.figure} {checked.value:.4f}, {expected}")
     return lines
+
+
+def interval_lines(found: "Mapping[str, Any]") -> list[str]:
+    """How often the ensemble's intervals held on the test dates; nothing where it has none."""
+    if not found:
+        return []
+    held = f"  intervals held the rate of buyers for {found['coverage']:.1%} of the anchors"
+    least = f"{found['expected']:.1%} or more expected, of {found['dates']} past dates"
+    return [f"{held} ({least}), mean width {found['mean_width']:.3f}"]
 
 
 def figure_lines(table: "Table") -> list[str]:

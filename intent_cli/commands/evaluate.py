@@ -41,7 +41,7 @@ def evaluate(
     """
     from intent_cli.progress import progress
     from intent_cli.reports import report
-    from intent_cli.tables import metric_lines, target_lines
+    from intent_cli.tables import interval_lines, metric_lines, target_lines
     from services.runtimes import load_member
     from training.evaluation.known_names import require_members, require_metrics
     from training.pipelines.evaluate import evaluate_run, scored_members
@@ -64,12 +64,14 @@ def evaluate(
         record_run(out, mlflow)
     judged = done.evaluation.to_metrics_json()
     further = {"further": done.evaluation.further_json(), "fairness": [table.to_json() for table in done.fairness]}
-    report(as_json, judged | further | {"robustness": done.robustness}, stage)
+    measured_too = {"robustness": done.robustness, "intervals": done.intervals}
+    report(as_json, judged | further | measured_too, stage)
     if not as_json:
         typer.echo(
             "\n".join(
                 [
                     *metric_lines(done.evaluation, shown, named or tuple(done.evaluation.metrics)),
+                    *interval_lines(done.intervals),
                     *target_lines(done.targets),
                 ]
             )

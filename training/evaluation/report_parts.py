@@ -89,7 +89,8 @@ class ReportInput:
     `data` are facts of the log (label -> text or number); `weights` is each member's share in the ensemble;
     `versions` names what the run was made with; `seed` is that of the run. `fairness` has the figures by group of
     customers; `robustness` is `robustness.json` of the run, empty if it was not tested; `seeds` is what `metrics.json`
-    says of further seeds, empty for one; `ceiling` what it says of the best score that is known, on a simulated shop.
+    says of further seeds, empty for one; `ceiling` what it says of the best score that is known, on a simulated shop;
+    `intervals` how often the ensemble's intervals held the rates of the test period, empty if it has none.
     """
 
     title: str
@@ -111,3 +112,4 @@ class ReportInput:
     robustness: Mapping[str, Any] = field(default_factory=dict)
     seeds: Mapping[str, Any] = field(default_factory=dict)
     ceiling: Mapping[str, Any] = field(default_factory=dict)
+    intervals: Mapping[str, Any] = field(default_factory=dict)

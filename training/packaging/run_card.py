@@ -31,6 +31,7 @@ def run_card(question: str, metrics: Mapping[str, Any], training: Mapping[str, A
     lines += [f"* fitted on {'train and validation' if training.get('refitted_on_validation') else 'train alone'}"]
     lines += ["", "## Figures on the test period", "", "95 % intervals by a bootstrap over customers.", ""]
     lines += _table(metrics["test"], _MEASURES)
+    lines += _intervals(metrics.get("intervals", {}))
     lines += _seeds(metrics.get("seeds", {}))
     lines += _further(metrics.get("further", {}))
     lines += _fairness(metrics.get("fairness", ()))
@@ -44,6 +45,14 @@ def _table(members: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> li
         f"| {member} | " + " | ".join(_shown(values.get(name), values.get(f"{name}_ci")) for name in names) + " |"
         for member, values in members.items()
     ]
+
+
+def _intervals(found: Mapping[str, Any]) -> list[str]:
+    if not found:
+        return []
+    share, least = _percent(found["coverage"]), _percent(found["expected"])
+    held = f"The ensemble's intervals held the rate of buyers for {share} of the anchors ({least} or more expected)."
+    return ["", held]
 
 
 def _further(further: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -32,6 +32,7 @@ from training.packaging.run_card import run_card
 from training.pipelines.build_dataset import read_split, read_test_labels
 from training.pipelines.distance_to_best import distance_to_best
 from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
+from training.pipelines.interval_coverage import coverage_on_test
 from training.pipelines.robustness import robustness_of
 from training.pipelines.seeds import over_seeds
 from training.pipelines.stages import read_stages
@@ -51,6 +52,7 @@ class Evaluated:
     """The evaluation, the targets that the run is held to (none but for the whole demo), and where its page lies.
 
     `fairness`: the figures by group of customers; `robustness`: those on damaged logs, empty if it was not tested.
+    `intervals`: how often the ensemble's held, empty if it has none.
     """
 
     evaluation: Evaluation
@@ -58,6 +60,7 @@ class Evaluated:
     report: Path
     fairness: tuple[FairnessTable, ...] = ()
     robustness: Mapping[str, Any] = field(default_factory=dict)
+    intervals: Mapping[str, Any] = field(default_factory=dict)
 
 
 def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated:
@@ -84,6 +87,8 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         write_json(out / "slices.json", evaluation.slices_json())
         further = {"further": evaluation.further_json(), "fairness": [table.to_json() for table in fairness]}
         further["ceiling"] = distance_to_best(out, predictions, _manifest(out)["splits"]["train"]["base_rate"])
+        dates = task_named(settings.task.name).dates(predictions.anchor_us, settings)
+        further["intervals"] = coverage_on_test(out, predictions, dates)
         further["seeds"] = over_seeds(out, predictions, settings.seed, training)
         metrics = _write_metrics(
             out,
@@ -96,7 +101,8 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         write_report(out / "report.html", _report(settings, out, predictions, evaluation, test, metrics, fairness))
         task.advance()
     targets = _targets(settings, out, evaluation)
-    return Evaluated(evaluation, targets, out / "report.html", fairness, metrics.get("robustness", {}))
+    robustness = metrics.get("robustness", {})
+    return Evaluated(evaluation, targets, out / "report.html", fairness, robustness, metrics["intervals"])
 
 
 def scored_members(out: Path) -> tuple[str, ...]:
@@ -125,8 +131,8 @@ def _fairness(test: pa.Table, predictions: Predictions, thresholds: Mapping[str,
 def _write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> dict[str, Any]:
     """Write `metrics.json`, and return it.
 
-    data, splits, test, paired, further, fairness, ceiling (empty but for a simulated shop), seeds (empty for one),
-    robustness (if tested), training (the digest of what was judged), stages, seed.
+    data, splits, test, paired, further, fairness, ceiling (empty but for a simulated shop), intervals, seeds (empty
+    for one), robustness (if tested), training (the digest of what was judged), stages, seed.
     """
     data = {"data": _card(out), "splits": _manifest(out)["splits"]}
     metrics = data | judged | {"stages": read_stages(out), "seed": settings.seed}
@@ -246,6 +252,7 @@ def _report(
         robustness=metrics.get("robustness", {}),
         seeds=metrics["seeds"],
         ceiling=metrics["ceiling"],
+        intervals=metrics["intervals"],
     )
 
 

@@ -35,3 +35,9 @@ def test_shows_groups_and_damaged_logs_where_there_are_some():
     assert "| trees | 0.2500 |" in page
     assert "| country | 1 of 1 | 0.0500 |" in page
     assert "| as it is | 0.00 % | 0.7000 |" in page
+
+
+def test_says_how_often_intervals_held():
+    found = {"coverage": 0.875, "expected": 0.6, "mean_width": 0.1, "dates": 4, "test_dates": 3}
+    page = run_card("Will they buy?", METRICS | {"intervals": found}, TRAINING)
+    assert "held the rate of buyers for 87.50 % of the anchors (60.00 % or more expected)" in page
