@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from intent_stores.errors import ConfigurationError, LedgerError
 from intent_stores.materialization_lock import exclusive
 
+_CONNECT_SECONDS = 5
 _TABLES = sa.MetaData()
 _NAME = sa.String(255)
 _RUNS = sa.Table(
@@ -95,12 +96,8 @@ class Ledger:
 
     def __init__(self, url: str, wait_seconds: float = 600.0, folder: str | Path | None = None) -> None:
         self._url, self._wait, self._ready = _usable(url, Path(folder or ".")), wait_seconds, False
-        is_file = self._url.get_backend_name() == "sqlite"
-        patient = {"timeout": wait_seconds} if is_file else {}
         with _told(self._url):
-            self._engine = sa.create_engine(self._url, poolclass=sa.NullPool, connect_args=patient)
-        if is_file:
-            sa.event.listen(self._engine, "connect", _write_ahead)
+            self._engine = _engine(self._url, wait_seconds)
 
     @contextmanager
     def view(self, project: str, view: str) -> Iterator["ViewLedger"]:
@@ -198,6 +195,20 @@ class ViewLedger:
         with _told(self._connection.engine.url), self._connection.begin():
             for statement in statements:
                 self._connection.execute(statement)
+
+
+def _engine(url: sa.URL, wait_seconds: float) -> sa.Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": wait_seconds})
+        sa.event.listen(engine, "connect", _write_ahead)
+        return engine
+    limits = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=limits)
+    if url.get_driver_name() == "psycopg":
+        from intent_stores.postgres_connection import connect_bounded
+
+        sa.event.listen(engine, "do_connect", connect_bounded)
+    return engine
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:

@@ -153,12 +153,8 @@ def _engine(url: sa.URL) -> sa.Engine:
 
 
 def _postgres_engine(url: sa.URL) -> sa.Engine:
-    from feature_repo.streaming.postgres_connection import BoundedConnection  # psycopg: not where there are files only
+    from intent_stores.postgres_connection import connect_bounded  # psycopg: not where there are files only
 
     engine = sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS})
-
-    @sa.event.listens_for(engine, "do_connect")
-    def _connect(_: Any, __: Any, arguments: Any, settings: Any) -> BoundedConnection:
-        return BoundedConnection.connect(*arguments, **settings)
-
+    sa.event.listen(engine, "do_connect", connect_bounded)
     return engine

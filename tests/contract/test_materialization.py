@@ -1,6 +1,7 @@
 """Feast's materialisation through the chunked engine, over both stores and both ledgers: online equals the oracle."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,7 +15,9 @@ import sqlalchemy as sa
 
 from intent_stores.errors import ConfigurationError, LedgerError, OnlineStoreUnavailableError, SourceChangedError
 from intent_stores.materialization import Materialized
+from intent_stores.materialization_ledger import Ledger
 from tests.materialization import Event, Repository, at, engine_of, offline_rows, online_rows, random_events
+from tests.servers import PrivatePostgres
 
 USERS, VIEWS = 40, ["stats", "history"]
 
@@ -353,6 +356,19 @@ def test_a_ledger_that_is_away_changes_nothing(tmp_path: Path) -> None:
         run(store, "stats", at(1))
     assert "secret" not in str(told.value)
     assert online_rows(store, "stats", USERS) == {}
+
+
+def test_a_ledger_that_is_frozen_is_given_up(private_postgres: PrivatePostgres) -> None:
+    ledger = Ledger(private_postgres.url)
+    with ledger.view("p", "v") as book:
+        assert book.watermark() is None
+        private_postgres.freeze()
+        for ask in (book.watermark, lambda: ledger.watermark("p", "v")):
+            begun = time.monotonic()
+            with pytest.raises(LedgerError, match="no watermark has moved"):
+                ask()
+            assert time.monotonic() - begun < 20
+        private_postgres.thaw()
 
 
 def test_another_process_finds_what_the_first_one_did(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 from psycopg.errors import OperationalError
 
-__all__ = ["BoundedConnection"]
+__all__ = ["BoundedConnection", "connect_bounded"]
 
 _ANSWER_SECONDS = 5.0
 
@@ -26,3 +26,8 @@ class BoundedConnection(psycopg.Connection[Any]):
         except psycopg.errors._WaitTimeout as error:
             self.pgconn.finish()  # a late answer must not be taken for another statement's
             raise OperationalError(f"no answer within {_ANSWER_SECONDS:g} seconds") from error
+
+
+def connect_bounded(_dialect: Any, _record: Any, arguments: Any, settings: Any) -> BoundedConnection:
+    """Open a `BoundedConnection` where SQLAlchemy's engine (event `do_connect`) would open psycopg's own."""
+    return BoundedConnection.connect(*arguments, **settings)
