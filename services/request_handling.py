@@ -45,6 +45,7 @@ class RequestHandling:
         self._models = models
         self._executor = BoundedExecutor(THREADS, IN_PROGRESS)
         self._gathering = Gathering[CustomerScoring, ScoreRequest, ScoreResponse](_together, self.run)
+        self._beside = self.run
         self.intake: EventIntake | None = None
         self.feedback_log: FeedbackLog | None = None
 
@@ -80,10 +81,12 @@ class RequestHandling:
         """Open what takes events and feedback, where the environment names a place for them; takes a while.
 
         A store in a file is read on the event loop: a tenth of a millisecond, for which a thread would cost more than
-        it saves. Another one is asked over a network, beside it.
+        it saves; with it what is made of it, for one interpreter runs one thread at a time. Another one is asked over a
+        network, beside it.
         """
         if (environment.get(VARIABLE) or "").startswith("sqlite:"):
             self._gathering = Gathering(_together)
+            self._beside = _here
         try:
             self.feedback_log = open_feedback_log(environment)
         except IntentError as error:
@@ -156,7 +159,7 @@ class RequestHandling:
         return await self.run(self._scoring(request.user_id).explain, request, datetime.now(UTC))
 
     async def _rank(self, request: RankRequest) -> bytes:
-        found: bytes = await self.run(self._items(request.user_id).rank_json, request, datetime.now(UTC))
+        found: bytes = await self._beside(self._items(request.user_id).rank_json, request, datetime.now(UTC))
         return found
 
     async def _events(self, request: EventsRequest) -> BaseModel:
@@ -179,6 +182,10 @@ _NO_ITEM_MODEL = Problem(
     "The model that is served answers for a customer and any item, not for one item; expected a bundle with a model of "
     "items. Leave item_id out, or ask the operator to publish one.",
 )
+
+
+async def _here(function: Callable[..., Any], *arguments: object) -> Any:
+    return function(*arguments)
 
 
 def _together(scoring: CustomerScoring, requests: Sequence[ScoreRequest]) -> list[ScoreResponse]:

@@ -26,6 +26,7 @@ from services.packed_lookup import PackedLookup, open_lookup
 from services.served_lines import MODEL_INPUTS, model_inputs
 from services.served_log import ServedLog, open_served_log
 from services.shadow import Shadow, ShadowLog
+from training.packaging.bundle import Bundle
 
 __all__ = ["PUBLIC_KEYS_VARIABLE", "ServingModel", "ServingModels"]
 
@@ -95,7 +96,7 @@ class ServingModels:
         features = checked.bundle.json("features.json")
         lookup = self._lookup(features, "user_id")
         _require_same_schema(tag, lookup)
-        log = self._log(features, {MODEL_INPUTS: model_inputs()}, "user_id")
+        log = self._log(checked.bundle, {MODEL_INPUTS: model_inputs()}, "user_id")
         items, item_lookup = self._items(checked) or (None, None)
         return ServingModel(checked, lookup, log, self._scoring(checked, lookup, log, items), items, item_lookup)
 
@@ -140,7 +141,7 @@ class ServingModels:
         lookup = self._lookup(features, *keys)
         _require_same_schema(part.tag, lookup)
         noted = metered(scorer, f"{part.tag} items", self._metrics)
-        log = self._log(features, {}, *keys)
+        log = self._log(part, {}, *keys)
         return ItemScoring(part, noted, MeteredLookup(lookup, self._metrics), log), lookup
 
     def _lookup(self, features: Mapping[str, Any], *keys: str) -> PackedLookup:
@@ -150,13 +151,15 @@ class ServingModels:
             self._lookups[name] = open_lookup(read_online_url(self._environment.get(VARIABLE)), views)
         return self._lookups[name]
 
-    def _log(self, features: Mapping[str, Any], also: Mapping[str, Any], *keys: str) -> ServedLog | None:
+    def _log(self, bundle: Bundle, also: Mapping[str, Any], *keys: str) -> ServedLog | None:
         """Return the log of the views that these keys suffice for, and of what else is said of an answer."""
+        features = bundle.json("features.json")
+        service = str(bundle.manifest.get("features", {}).get("service", "purchase_within_horizon"))
         views = views_of(read_views(features), *keys)
         logged = {view.name: features["views"][view.name] for view in views} | dict(also)
-        name = json.dumps([features.get("service"), logged], sort_keys=True)
+        name = json.dumps([service, logged], sort_keys=True)
         if name not in self._logs:
-            self._logs[name] = open_served_log(self._environment, str(features.get("service", "")), logged)
+            self._logs[name] = open_served_log(self._environment, service, logged)
         return self._logs[name]
 
 

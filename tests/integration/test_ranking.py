@@ -1,7 +1,9 @@
 """Items as the demo's bundle ranks them: what is served is what the offline join gives at the same moment."""
 
 import json
+import shutil
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from feature_repo.streaming.online import OnlineViews
 from feature_repo.transforms.columns import columns_of
 from intent_stores.packed_sqlite import PackedSqliteFile
+from services import loaded_models
 from services.batch_contracts import RankRequest, RankResponse
 from services.contracts import ExplainRequest, ScoreRequest
 from services.event_contracts import EventBody
@@ -21,9 +24,12 @@ from services.event_intake import OUTBOX_VARIABLE, open_intake
 from services.feature_lookup import read_views, views_of
 from services.item_scorer import ItemScorer
 from services.item_scoring import ItemScoring
+from services.loaded_models import LoadedModels
+from services.model_slots import Slots, write_slots
 from services.online_url import VARIABLE, SqliteUrl
 from services.packed_lookup import open_lookup
 from services.served_log import ServedLog
+from tests.hostile_bundles import reseal
 from training.packaging.bundle import Bundle
 from training.packaging.item_part import item_part
 
@@ -109,7 +115,7 @@ def test_one_pair_alone_is_scored_and_explained_the_same(pairs: dict[str, list[s
 def test_a_logged_ranking_is_what_training_would_have_seen(sample_run, part, pairs, scoring, tmp_path: Path) -> None:
     features = part.json("features.json")
     of_part = {view.name: features["views"][view.name] for view in views_of(read_views(features), "user_id", "item_id")}
-    log = ServedLog(tmp_path / "served", features["service"], of_part)
+    log = ServedLog(tmp_path / "served", "customer_item_events", of_part)
     online = SqliteUrl(sample_run.out / "feast" / "online.db", "purchase_intent")
     views = views_of(read_views(features), "user_id", "item_id")
     logged = ItemScoring(part, ItemScorer(part), open_lookup(online, views), log)
@@ -146,3 +152,39 @@ def test_the_next_ranking_sees_an_event(sample_run, part: Bundle, scoring: ItemS
     assert {one.item_id for one in before.items if one.candidate} == set()
     assert {one.item_id for one in after.items if one.candidate} == {"4711"}
     assert (before.cold_start, after.cold_start) == (True, False)
+
+
+def test_rankings_go_on_while_models_with_an_item_part_are_swapped(
+    sample_run, pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sample_run.is_on_servers:
+        pytest.skip("the online store is not a file here")
+    models, bundle = tmp_path / "home" / "models" / "purchase_intent", sample_run.out / "bundle"
+    other = Path(shutil.copytree(bundle, tmp_path / "other"))
+    reseal(other, seed=8)
+    tags = [Bundle.load(folder).tag for folder in (bundle, other)]
+    for tag, folder in zip(tags, (bundle, other), strict=True):
+        shutil.copytree(folder, models / tag.split(":")[1] / "bundle")
+    monkeypatch.setattr(loaded_models, "_published", lambda: (models, tags[0]))
+    online = SqliteUrl(sample_run.out / "feast" / "online.db", "purchase_intent")
+    slots = tmp_path / "slots"
+    served = LoadedModels({VARIABLE: online.setting, "INTENT_SLOTS": str(slots)})
+    served.load()
+    assert served.trouble() is None
+    user, items = next(iter(pairs.items()))
+    asked, by_model = RankRequest(user_id=user, item_ids=items, at=AT), dict.fromkeys(tags, 0)
+    probabilities = set()
+    for turn in range(8):
+        wanted = tags[(turn + 1) % 2]
+        write_slots(slots, Slots(champion=wanted))
+        deadline = time.monotonic() + 60
+        while served.answering.champion.tag != wanted or by_model[wanted] <= turn:
+            assert time.monotonic() < deadline
+            scoring = served.scoring_for(user)
+            assert scoring is not None
+            answer = scoring.items.rank(asked, AT)
+            by_model[answer.model] += 1
+            probabilities.add(tuple(one.probability for one in answer.items))
+    served.close()
+    assert len(probabilities) == 1
+    assert min(by_model.values()) >= 4
