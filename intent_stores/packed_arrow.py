@@ -1,5 +1,6 @@
 """Arrow tables as the columns that the packed codec takes: whole buffers, no value touched by Python."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -65,21 +66,25 @@ def table_times(table: pa.Table, event: str, created: str | None, sequence: str 
     return RowTimes.of(moments, created_us, numbers), moments != NEVER
 
 
-def key_values(table: pa.Table, join_keys: list[str]) -> dict[str, Any]:
+def key_values(table: pa.Table, join_keys: Mapping[str, str | None]) -> dict[str, Any]:
     """Return the join keys as columns for `entity_keys`; a null is None, which is refused there.
 
     Whole numbers that pandas turned into floats (because a key was null) become whole numbers again, as in joins.
+    Numbers of an entity that is declared as text become text, and the other way round: so Feast asks for them.
+
+    Arguments:
+        join_keys: name → kind, as Feast spells the declared type; None where none is known.
 
     Raises:
         FeatureValueError: a join key has no column.
-        OnlineKeyError: a join key holds numbers that are not whole.
+        OnlineKeyError: a join key holds numbers that are not whole, or text that is no number where one is declared.
     """
     missing = sorted(set(join_keys) - set(table.column_names))
     if missing:
         raise FeatureValueError(f"The table has no columns {missing} (join keys); received {table.column_names}.")
     found: dict[str, Any] = {}
-    for name in join_keys:
-        array = _whole_again(name, one_array(table.column(name)))
+    for name, kind in join_keys.items():
+        array = _as_declared(name, kind, one_array(table.column(name)))
         is_time = pa.types.is_timestamp(array.type) and not array.null_count
         found[name] = array.cast(pa.timestamp("us")).to_numpy() if is_time else array.to_pylist()
     return found
@@ -93,11 +98,12 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
     return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
 
 
-def _whole_again(name: str, array: pa.Array) -> pa.Array:
-    if not pa.types.is_floating(array.type):
-        return array
+def _as_declared(name: str, kind: str | None, array: pa.Array) -> pa.Array:
+    is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
     try:
-        return array.cast(pa.int64())
+        if pa.types.is_floating(array.type) or (is_text and kind in ("Int64", "Int32")):
+            array = array.cast(pa.int64())
+        return array.cast(pa.string()) if kind == "String" and pa.types.is_integer(array.type) else array
     except pa.ArrowInvalid as error:
         raise OnlineKeyError(f"Join key {name!r} is {array.type}: {error}. Expected whole numbers, or text.") from error
 

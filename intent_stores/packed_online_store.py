@@ -103,6 +103,8 @@ class PackedOnlineStore(OnlineStore):
         """
         view, source = packed_view(table, config), table.batch_source
         created = source.created_timestamp_column or None
+        declared = {column.name: str(column.dtype) for column in table.entity_columns}
+        join_keys = {name: declared.get(name) for name in view.join_keys}
         rule = _rule(view, table)
         if whole_lists and rule is not None and rule.event_time is None:
             rule = None
@@ -114,7 +116,7 @@ class PackedOnlineStore(OnlineStore):
                 part = part.filter(pa.array(usable))
                 times, _ = table_times(part, source.timestamp_field, created, sequence)
             columns, valid = table_columns(view.schema, part)
-            keys = entity_keys(view.join_keys, key_values(part, list(view.join_keys)))
+            keys = entity_keys(view.join_keys, key_values(part, join_keys))
             keys = keys if view.join_keys else keys * part.num_rows
             _write(store, view, rule, keys, encode_rows(view.schema, columns, times, valid), whole_lists)
             written += int(np.count_nonzero(usable))

@@ -449,6 +449,19 @@ def test_whole_number_keys_that_pandas_turned_into_floats(place: Place) -> None:
             online.write_arrow(store.config, view, rows.set_column(0, "item_id", pa.array([1.0, key])))
 
 
+@stores("packed_sqlite")
+def test_keys_have_the_type_that_their_entity_declares(place: Place) -> None:
+    store = place.open()
+    store.apply([USER, ITEM, place.view("affinity", [USER, ITEM], [Field(name="n", dtype=Int64)])])
+    online, view = store._get_provider().online_store, store.get_feature_view("affinity")
+    rows = pa.Table.from_pandas(frame(user_id=[7, 8], item_id=["1", "-2"], n=[70, 80]), preserve_index=False)
+    online.write_arrow(store.config, view, rows)
+    asked = [{"user_id": "8", "item_id": -2}, {"user_id": "7", "item_id": 1}]
+    assert ask(store, ["affinity:n"], asked)["n"] == [80, 70]
+    with pytest.raises(OnlineKeyError, match="'item_id'"):
+        online.write_arrow(store.config, view, rows.set_column(1, "item_id", pa.array(["1", "one"])))
+
+
 def arrow_type(dtype: Any) -> pa.DataType:
     plain = {
         Bool: pa.bool_(), Int32: pa.int32(), Int64: pa.int64(), Float32: pa.float32(), Float64: pa.float64(),
