@@ -27,7 +27,7 @@ from benchmarks.serving_servers import Server, echo, naive, ours
 from benchmarks.serving_strain import overload, soak
 from training.dataset.anchors import some_customers
 
-ROUNDS, USERS, ITEMS = 5, 20_000, 200
+ROUNDS, USERS, ITEMS = 20, 20_000, 200
 AT = "2001-03-01T00:00:00Z"
 PARTS = ("score", "rank", "many", "model", "overload", "soak")
 
