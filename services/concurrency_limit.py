@@ -20,10 +20,18 @@ class ConcurrencyLimit:
         self._most = most
         self.in_progress = self.refused = 0
 
-    def __enter__(self) -> None:
+    def require_place(self) -> None:
+        """Take no place, but see that there is one.
+
+        Raises:
+            Refused: 429, there is none.
+        """
         if self.in_progress >= self._most:
             self.refused += 1
             raise Refused(problem_for_status(429))
+
+    def __enter__(self) -> None:
+        self.require_place()
         self.in_progress += 1
 
     def __exit__(
