@@ -56,5 +56,5 @@ def train(
         typer.echo(f"    {name}: AUC {found.roc_auc:.4f}, log loss {found.log_loss:.4f}{spent}")
     ensemble = trained.ensemble
     weights = ", ".join(f"{name} {w:.2f}" for name, w in zip(ensemble.members, ensemble.weights, strict=True))
-    typer.echo(f"  ensemble: {ensemble.method} ({weights}), calibration {ensemble.calibration.method}")
+    typer.echo(f"  ensemble: {ensemble.method} ({weights}), calibration {trained.choice.calibration}")
     typer.echo(f"  members fitted {'on train and validation' if trained.refitted else 'on train alone'}")

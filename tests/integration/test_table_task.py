@@ -80,6 +80,8 @@ def test_folds_judge_every_row_by_fits_that_did_not_see_it(run) -> None:
     trees = folds["members"]["boosted_trees"]["roc_auc"]
     assert 0.6 < trees["mean"] < 0.95
     assert trees["deviation"] > 0
+    assert set(folds["members"]) == {"boosted_trees", "recency", "ensemble"}
+    assert folds["members"]["ensemble"]["log_loss"]["mean"] < folds["members"]["recency"]["log_loss"]["mean"]
 
 
 def test_a_training_that_was_cut_off_is_refused_and_the_next_one_is_whole(run, tmp_path, monkeypatch) -> None:

@@ -57,6 +57,11 @@ class Choice:
     candidates: list[Candidate]
     scored_dates: list[int]
 
+    @property
+    def calibration(self) -> CalibrationMethod:
+        """How the ensemble's correction was fitted; several ways are applied by one formula."""
+        return next((candidate.calibration for candidate in self.candidates if candidate.chosen), "none")
+
 
 def choose(forward: Forward, horizon_days: float) -> Choice:
     """Try every combination with every calibration, fitting on earlier dates and scoring on later ones.

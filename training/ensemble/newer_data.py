@@ -30,8 +30,12 @@ class NewerData:
 
     @property
     def helps(self) -> bool:
-        """True if newer data were better by more than one standard error."""
-        return -self.difference > self.standard_error
+        """True if newer data were better at all.
+
+        The models of older data are no safer choice: whatever drifts, they are further behind. So newer data need not
+        prove themselves beyond the noise.
+        """
+        return self.difference < 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON-able data; a standard error that is not known (one date only) is null."""

@@ -14,9 +14,14 @@ from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedShuffleSp
 
 from training.atomic import write_json
 from training.dataset.examples import Examples
+from training.ensemble.combine import combine
+from training.ensemble.fit_weights import fit_weights
+from training.ensemble.forward_predictions import Forward, predict
 from training.evaluation.metrics import METRICS, probability_metrics
+from training.evaluation.predictions import ENSEMBLE
 from training.models.contract import FitSettings, Member, Value
 from training.models.told_member import told_member
+from training.progress import Task
 
 __all__ = ["FOLDS", "cross_validate"]
 
@@ -35,17 +40,17 @@ def cross_validate(
     """Fit each member on two thirds and judge it on the rest, nine times; write `<out>/folds.json`, and return it.
 
     The figures are means over the nine parts that were held out, with their standard deviation. No row of a part that
-    is judged is seen by a fit, nor by what decides its number of steps.
+    is judged is seen by a fit, by what decides its number of steps, or by what decides which members the ensemble
+    is the mean of: both are a fifth of the two thirds, which the first fit of a member has not seen.
     """
     folds = RepeatedStratifiedKFold(n_splits=_SPLITS, n_repeats=_REPEATS, random_state=settings.seed % 2**32)
     together = examples.dated(np.zeros(len(examples), np.int64))  # no dates: one level of demand
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in members}
     pool = {name: told_member(name, parameters) for name in members}
-    with settings.progress.task("folds", len(found) * _SPLITS * _REPEATS, "fits") as task:
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in (*pool, ENSEMBLE)}
+    with settings.progress.task("folds", len(pool) * _SPLITS * _REPEATS, "fits") as task:
         for known, held_out in folds.split(np.zeros(len(examples)), examples.label):
-            for name, one in pool.items():
-                found[name].append(_figures(one, together, known, held_out, settings))
-                task.advance()
+            for name, figures in _figures(pool, together, known, held_out, settings, task).items():
+                found[name].append(figures)
     record = {
         "rows": len(examples),
         "base_rate": float(examples.label.mean()),
@@ -57,13 +62,27 @@ def cross_validate(
 
 
 def _figures(
-    one: Member, examples: Examples, known: NDArray[np.int64], held_out: NDArray[np.int64], settings: FitSettings
-) -> dict[str, float]:
+    pool: Mapping[str, Member],
+    examples: Examples,
+    known: NDArray[np.int64],
+    held_out: NDArray[np.int64],
+    settings: FitSettings,
+    task: Task,
+) -> dict[str, dict[str, float]]:
+    """Return the figures of each member, and of the mean of those that help, on the rows `held_out`."""
     inner = StratifiedShuffleSplit(1, test_size=_STOP, random_state=settings.seed % 2**32)
     first, stop = next(inner.split(np.zeros(len(known)), examples.label[known]))
-    fitted = one.fit(examples.take(known[first]), examples.take(known[stop]), settings)
-    fitted, judged = fitted.refit(examples.take(known), settings), examples.take(held_out)
-    return probability_metrics(judged.label, fitted.predict_proba(judged.features))
+    later, judged = examples.take(known[stop]), examples.take(held_out)
+    inside: dict[str, NDArray[np.float64]] = {}
+    outside: dict[str, NDArray[np.float64]] = {}
+    for name, one in pool.items():
+        fitted = one.fit(examples.take(known[first]), later, settings)
+        inside[name] = predict(fitted, later)
+        outside[name] = predict(fitted.refit(examples.take(known), settings), judged)
+        task.advance()
+    helping = fit_weights("mean", Forward(later.user_id, later.anchor_us, later.label, inside))
+    outside[ENSEMBLE] = combine(helping, outside)
+    return {name: probability_metrics(judged.label, p) for name, p in outside.items()}
 
 
 def _summary(parts: list[dict[str, float]]) -> dict[str, dict[str, float]]:

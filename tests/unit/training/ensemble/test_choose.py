@@ -74,6 +74,13 @@ def test_recalibrates_only_members_that_are_too_sure(sure, method):
     assert used <= method or (sure > 1 and choice.ensemble.method == "stacker")
 
 
+def test_demand_that_goes_on_drifting_is_met_by_the_level_of_the_newest_dates():
+    choice = choose(forward({"a": 0.3}, demand=(0.0, 0.5, 1.0, 1.5, 2.0)), 7)
+    assert choice.calibration == "recent"
+    assert choice.ensemble.calibration.slope == 1.0
+    assert choice.ensemble.calibration.intercept > 0.2  # beside the intercept of the stacker, if it is one
+
+
 def test_candidates_are_scored_on_dates_after_those_they_were_fitted_on():
     data = forward({"a": 0.5, "b": 0.5})
     choice = choose(data, 7)

@@ -26,7 +26,7 @@ def test_everything_is_told(trained):
     assert list(trained.members) == list(trained.ensemble.members) == MEMBERS
     assert set(trained.validation) == {*MEMBERS, "ensemble"}
     assert set(trained.histories) == set(trained.seconds) == set(MEMBERS)
-    assert len(trained.choice.candidates) == 16
+    assert len(trained.choice.candidates) == 4 * 5
     assert [row.who for row in trained.newer_data] == ["ensemble", *MEMBERS]
 
 
