@@ -207,7 +207,12 @@ def sqlite_reader(path: str | Path, project: str) -> PackedReader:
 
 @lru_cache(1024)
 def _table_name(project: str, view: str) -> str:
-    return f"packed:{quoted(project)}:{quoted(view)}"
+    return f"packed:{_lower(quoted(project))}:{_lower(quoted(view))}"
+
+
+def _lower(name: str) -> str:
+    """Return a name without capitals, for SQLite takes `Shop` and `shop` for one table: each is `$` and its letter."""
+    return "".join(f"${letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
 def _create(table: str) -> str:

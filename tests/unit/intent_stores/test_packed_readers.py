@@ -216,3 +216,14 @@ def test_the_breaker_opens_tries_once_and_closes() -> None:
     breaker.succeeded()
     assert breaker.may_ask()
     assert breaker.why is None
+
+
+def test_names_that_differ_in_capitals_alone_are_different_tables(tmp_path: Path) -> None:
+    names = [(project, view) for project in ("shop", "Shop", "$shop") for view in ("stats", "staTs", "sta$ts", "sta/f")]
+    for number, (project, view) in enumerate(names):
+        PackedSqliteFile(tmp_path / "online.db", project).write(view, [b"key"], [b"%d" % number])
+    for number, (project, view) in enumerate(names):
+        file = PackedSqliteFile(tmp_path / "online.db", project)
+        assert file.fetch([(view, [b"key"])]).values == [[b"%d" % number]]
+    PackedSqliteFile(tmp_path / "online.db", "Shop").drop("stats")
+    assert PackedSqliteFile(tmp_path / "online.db", "shop").fetch([("stats", [b"key"])]).values == [[b"0"]]
