@@ -64,6 +64,8 @@ class ServedBatch:
     age_seconds: Mapping[str, Any] = field(default_factory=dict)
     probability: Any = None
     answered: bool = True
+    texts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The text of each view that holds for all rows, once it was needed: a ranking's are its customer's lists."""
 
     @property
     def count(self) -> int:
@@ -87,7 +89,7 @@ def answer_line(
     batch: ServedBatch, row: int, views: Mapping[str, Mapping[str, Any]], ids: IdHasher | None = None
 ) -> bytes:
     """Return the line of one row of a batch; with `ids` the customer stands in it under a pseudonym."""
-    return _line(
+    head = _text(
         {
             "request": batch.request_id,
             "of": batch.count,
@@ -96,9 +98,10 @@ def answer_line(
             "model": batch.model,
             "answered": batch.answered,
             "probability": None if batch.probability is None else float(batch.probability[row]),
-            "views": {name: _view(batch, name, row, views[name]["fields"]) for name in batch.columns},
         }
     )
+    told = ",".join([f"{_text(name)}:{_view_text(batch, name, row, views[name]['fields'])}" for name in batch.columns])
+    return f'{head[:-1]},"views":{{{told}}}}}\n'.encode()
 
 
 def dropped_line(count: int) -> bytes:
@@ -124,6 +127,14 @@ def model_input_columns(features: CustomerFeatures) -> dict[str, Any]:
 
 def _key(name: str, value: str, ids: IdHasher | None) -> str:
     return value if ids is None or name != _USER else ids.pseudonym(value)
+
+
+def _view_text(batch: ServedBatch, name: str, row: int, fields: Mapping[str, str]) -> str:
+    if batch.count == 1 or any(len(column) > 1 for column in batch.columns[name].values()):
+        return _text(_view(batch, name, row, fields))
+    if name not in batch.texts:
+        batch.texts[name] = _text(_view(batch, name, 0, fields))
+    return batch.texts[name]
 
 
 def _view(batch: ServedBatch, name: str, row: int, fields: Mapping[str, str]) -> dict[str, Any]:
@@ -161,4 +172,8 @@ def _cell(kind: str, cell: Any) -> Any:
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    return _text(record).encode() + b"\n"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
