@@ -96,8 +96,8 @@ bench-training: setup ## an LSTM epoch beside Keras, trees beside XGBoost, memor
 	@$(BIN)/python -m benchmarks.training
 	@$(BIN)/python -m benchmarks.evaluation
 
-bench-ingest: setup ## events per second and memory of each adapter beside DuckDB's own copy, in one run (about ten minutes)
-	@$(BIN)/python -m benchmarks.ingest
+bench-ingest: setup ## events per second and memory of each adapter beside DuckDB's own copy, in one run (DATA=folder of the real sets)
+	@$(BIN)/python -m benchmarks.ingest $(if $(DATA),--data $(DATA))
 
 bench-serving: setup ## the served bento beside a service that echoes and one of Feast and keras.predict, in one run (about eight minutes)
 	@$(BIN)/python -m benchmarks.serving --out $(OUT)

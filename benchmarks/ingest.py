@@ -1,12 +1,13 @@
 """How fast each adapter is, and how much memory it takes, beside DuckDB's own copy of the same file in the same run.
 
-    python -m benchmarks.ingest                       # a million events for each adapter and format; about ten minutes
+    python -m benchmarks.ingest --data FOLDER         # three million lines, each adapter and format
     python -m benchmarks.ingest --events 200000 --only table rees46
 
-Each ingest is a process of its own on one core. Rates are events per second of processor time, start-up included;
-memory is the process's largest. A busy machine makes both sides slower, the ratio less so. The floor is what any
-ingestion has to do: read the file, sort it by time, write it as Parquet (DuckDB's `COPY (SELECT * FROM ... ORDER BY
-time) TO ...` on one thread).
+Each ingest is a process of its own on one core. Rates are lines of the source per second of processor time, start-up
+included; memory is the process's largest. Ta Feng, and the sets that are in the folder of real data, are the real ones,
+repeated; the others are generated in the published format. A busy machine makes both sides slower, the ratio less so.
+The floor is what any ingestion has to do: read the file, sort it by time, write it as Parquet (DuckDB's `COPY (SELECT *
+FROM ... ORDER BY time) TO ...` on one thread).
 """
 
 import argparse
@@ -25,6 +26,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
+
+from benchmarks.real_sources import REAL, repeat
 
 Whole = np.ndarray
 Random = np.random.Generator
@@ -60,9 +63,12 @@ connection.execute(f"COPY (SELECT * FROM {sys.argv[1]} ORDER BY {sys.argv[2]}) T
 
 @dataclass(frozen=True)
 class Shape:
-    """How an adapter's file looks: its columns, from seconds, users, items and a random generator; the time's name."""
+    """How an adapter's file looks: its columns, from seconds, users, items and a random generator; the time's name.
 
-    columns: Callable[[Whole, Whole, Whole, Random], Columns]
+    None instead of columns: the real set is always there, so none like it is generated.
+    """
+
+    columns: Callable[[Whole, Whole, Whole, Random], Columns] | None
     time: str
     file: str = "source"
     header: bool = True
@@ -91,15 +97,6 @@ def table(seconds: Whole, users: Whole, items: Whole, random: Random) -> Columns
         "session": pc.binary_join_element_wise("s", pa.array(users).cast(pa.string()), ""),
         "category": pc.binary_join_element_wise("c", pa.array(items % 300).cast(pa.string()), ""),
         "pieces": pc.if_else(bought, 1, None), "total": pc.if_else(bought, price, None),
-    }  # fmt: skip
-
-
-def ta_feng(seconds: Whole, users: Whole, items: Whole, random: Random) -> Columns:
-    """The columns of ta_feng's format."""
-    return {
-        "TRANSACTION_DT": spelt(seconds, "%m/%d/%Y"), "CUSTOMER_ID": users, "AGE_GROUP": pa.repeat("45-49", len(users)),
-        "PIN_CODE": pa.array((users % 8 + 100).astype(str)), "PRODUCT_SUBCLASS": items % 300, "PRODUCT_ID": items,
-        "AMOUNT": random.integers(1, 4, len(users)), "ASSET": items % 97, "SALES_PRICE": items % 97 + users % 3,
     }  # fmt: skip
 
 
@@ -162,7 +159,7 @@ def otto(seconds: Whole, users: Whole, items: Whole, random: Random) -> Columns:
 
 SHAPES = {
     "table": Shape(table, "at"),
-    "ta_feng": Shape(ta_feng, "TRANSACTION_DT"),
+    "ta_feng": Shape(None, "TRANSACTION_DT"),
     "online_retail": Shape(online_retail, "InvoiceDate"),
     "taobao_userbehavior": Shape(taobao, "timestamp", header=False),
     "rees46": Shape(rees46, "event_time"),
@@ -193,7 +190,10 @@ def rows(name: str, size: int, events: int, random: Random) -> pa.Table:
     """Return some rows: 90 days, a customer for every 30 events, a few items that most events are about."""
     seconds = 1_704_067_200 + random.integers(0, 90 * 86_400, size)
     users = 500_000_000 + random.zipf(1.3, size) % max(1000, events // 30)
-    return pa.table(SHAPES[name].columns(seconds, users, random.zipf(1.2, size) % 50_000, random))
+    columns = SHAPES[name].columns
+    if columns is None:
+        raise ValueError(f"{name} is not generated: the real set is installed with the project")
+    return pa.table(columns(seconds, users, random.zipf(1.2, size) % 50_000, random))
 
 
 def typed(part: pa.Table, time: str) -> pa.Table:
@@ -257,28 +257,31 @@ def floor(shape: Shape, file: Path, target: Path) -> tuple[float, float]:
         source, at = f"read_json('{file}', format='newline_delimited')", "events[1].ts"
     else:
         source, at = f"read_csv('{file}', header={shape.header})", shape.time
-        if not shape.header:
+        if not shape.header and shape.columns:
             names = list(shape.columns(*(np.ones(1, np.int64),) * 3, np.random.default_rng(1)))
             at = f"column{names.index(shape.time)}"
     return cost([sys.executable, "-c", FLOOR, source, at if "(" in at or "[" in at else f'"{at}"', str(target)])
 
 
-def measure(name: str, suffix: str, events: int) -> None:
+def measure(name: str, suffix: str, events: int, data: Path | None) -> None:
     """Print the line of one adapter and format."""
     shape = SHAPES[name]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{shape.file}{suffix}"
         config = Path(folder) / "intent.toml"
         config.write_text(CONFIG)
-        generate(name, file, events)
+        real = name in REAL and repeat(name, data, file, events, shape.header)
+        if not real:
+            generate(name, file, events)
         command = [sys.executable, "-m", "intent_cli.main", "ingest", "--adapter", name, "--config", str(config)]
         seconds, memory = cost([*command, "--out", f"{folder}/out", "--json", str(file)])
         told = json.loads((Path(folder) / "out" / "data_card.json").read_text())["rows_in"]
         floor_seconds, floor_memory = floor(shape, file, Path(folder) / "floor.parquet")
         size = file.stat().st_size / 2**20
     print(
-        f"{name:20} {suffix[1:]:8} {size:7.0f} MB {told:11,} events {told / seconds:10,.0f} events/s {memory:6.0f} MB"
-        f"   floor {told / floor_seconds:11,.0f} events/s {floor_memory:6.0f} MB   {seconds / floor_seconds:5.1f} x",
+        f"{name:20} {'real' if real else 'generated':9} {suffix[1:]:8} {size:5.0f} MB {told:11,} events"
+        f" {told / seconds:10,.0f} events/s {memory:4.0f} MB"
+        f"   floor {told / floor_seconds:11,.0f} events/s {floor_memory:4.0f} MB   {seconds / floor_seconds:5.1f} x",
         flush=True,
     )
 
@@ -286,12 +289,13 @@ def measure(name: str, suffix: str, events: int) -> None:
 def main() -> None:
     """Print one line for each adapter and format."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--events", type=int, default=1_000_000)
+    options.add_argument("--events", type=int, default=3_000_000)
+    options.add_argument("--data", type=Path, help="folder of the real data sets")
     options.add_argument("--only", nargs="*", default=list(SHAPES), choices=list(SHAPES))
     chosen = options.parse_args()
     for name in chosen.only:
         for suffix in (SHAPES[name].csv, ".parquet"):
-            measure(name, suffix, chosen.events)
+            measure(name, suffix, chosen.events, chosen.data)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ EVENT_COLUMNS = (
 )
 QUARANTINE_PLACE = f"array_position(['events', 'items', 'users'], about) * {2**52} + source_row"
 BATCH = 32_768
+REFUSED_ROWS = 50_000  # sorted at once: a row in quarantine holds all of its source's cells
 ROW_GROUP = 131_072  # fixed, or the batches that DuckDB hands out would show in the bytes
 DIFFERENT = ("event_id", "event_timestamp", "created_timestamp")  # nearly every value: a dictionary only costs time
 
@@ -68,10 +69,10 @@ def _items(staged: Staging) -> Iterator[pa.Table]:
 
 def _quarantine(staged: Staging) -> Iterator[pa.Table]:
     ask = staged.connection.execute
-    found = ask(f"SELECT {QUARANTINE_PLACE} FROM quarantine WHERE rowid % {EVERY} = 0").fetchall()
+    found = ask(f"SELECT {QUARANTINE_PLACE} FROM quarantine WHERE file_row_number % {EVERY} = 0").fetchall()
     rows = ask("SELECT count(*) FROM quarantine").fetchone()[0]
-    batches = _answer(staged, f"SELECT *, {QUARANTINE_PLACE} AS place FROM quarantine")
-    return in_order(batches, ("place",), np.array(found, np.int64).reshape(-1), rows, staged.folder)
+    batches = _answer(staged, f"SELECT * EXCLUDE (file_row_number), {QUARANTINE_PLACE} AS place FROM quarantine")
+    return in_order(batches, ("place",), np.array(found, np.int64).reshape(-1), rows, staged.folder, REFUSED_ROWS)
 
 
 QUERIES: dict[str, Callable[[Staging], Iterator[pa.Table]]] = {

@@ -147,23 +147,37 @@ def _several_currencies(connection: Any) -> str | None:
 
 def _missing_attributes(connection: Any) -> str | None:
     """In events; where a file about the customers says more, whoever it says nothing about."""
+    spoken = _spoken(connection)
+    if not spoken:
+        return None
     from_file = connection.execute("SELECT count(*) FROM user_said WHERE events = 0").fetchone()[0] > 0
     missing = "bool_and({0} IS NULL)" if from_file else "bool_or({0} IS NULL AND events > 0)"
-    each = ", ".join(f"{missing.format(name)} AS no_{name}, count({name}) AS {name}" for name in USER_ATTRIBUTES)
-    asked = ", ".join(f"count(*) FILTER (no_{name}), sum({name})" for name in USER_ATTRIBUTES)
+    each = ", ".join(f"{missing.format(name)} AS no_{name}, count({name}) AS {name}" for name in spoken)
+    asked = ", ".join(f"count(*) FILTER (no_{name}), sum({name})" for name in spoken)
     query = f"SELECT count(*), {asked} FROM (SELECT {each} FROM user_said GROUP BY user_id HAVING sum(events) > 0)"
     customers, *counts = connection.execute(query).fetchone()
     told = [
         f"{name} for {without:,} of {customers:,} customers ({without / customers:.1%})"
-        for name, without, given in zip(USER_ATTRIBUTES, counts[::2], counts[1::2], strict=True)
+        for name, without, given in zip(spoken, counts[::2], counts[1::2], strict=True)
         if given and without
     ]
     return f"Missing in some rows: {'; '.join(told)}." if told else None
 
 
+def _spoken(connection: Any) -> list[str]:
+    """The attributes of customers of which anything is said."""
+    counted = ", ".join(f"count({name}) > 0" for name in USER_ATTRIBUTES)
+    told = connection.execute(f"SELECT {counted} FROM user_said").fetchone()
+    return [name for name, given in zip(USER_ATTRIBUTES, told, strict=True) if given]
+
+
 def _changing_customers(connection: Any) -> str | None:
-    several = " OR ".join(f"count(DISTINCT {name}) > 1" for name in USER_ATTRIBUTES)
-    query = f"SELECT count(*) FROM (SELECT user_id FROM user_said GROUP BY user_id HAVING {several})"
+    spoken = _spoken(connection)
+    if not spoken:
+        return None
+    several = " OR ".join(f"count(DISTINCT {name}) > 1" for name in spoken)
+    query = f"""SELECT count(*) FROM (SELECT user_id FROM user_said WHERE user_id IN (
+        SELECT user_id FROM user_said GROUP BY user_id HAVING count(*) > 1) GROUP BY user_id HAVING {several})"""
     found = connection.execute(query).fetchone()[0]
     return f"{found:,} customers have an attribute that changes over time." if found else None
 

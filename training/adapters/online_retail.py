@@ -60,7 +60,9 @@ def read(source: Source, settings: DataSettings) -> Iterator[CanonicalChunk]:
     for rows in source_rows(file):
         chunk = canonical_chunk(rows, wanted, {"currency": "GBP"}, _read_time)
         table = chunk.rows
-        users = pc.replace_substring_regex(table["user_id"], r"^(\d+)\.0$", r"\1")  # ids beside missing ones
+        users = table["user_id"]
+        if pc.any(pc.ends_with(users, ".0")).as_py():
+            users = pc.replace_substring_regex(users, r"^(\d+)\.0$", r"\1")  # ids beside missing ones
         revenue = pc.multiply(table["quantity"], table["revenue"])
         cancelled = pc.fill_null(pc.starts_with(table["session_id"], "C"), False)
         for name, values in (

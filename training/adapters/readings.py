@@ -17,16 +17,34 @@ Reading = tuple[pa.Array, npt.NDArray[np.bool_]]
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 WHOLE = 2.0**53  # from here on a float no longer tells one whole number from the next
+LAST_OF_ASCII = 0x7F
 NO_TEXT = None  # a typed null of pyarrow would import pandas
 
 
 def read_text(column: pa.Array) -> pa.Array:
     """Return `column` (text or whole numbers) as text, as written; a cell of blanks only is null."""
     text = column.cast(pa.string())
-    if pa.types.is_integer(column.type):
+    if pa.types.is_integer(column.type) or not _may_be_blank(text):
         return text
     blank = pc.equal(pc.utf8_trim_whitespace(text), "")
     return pc.if_else(blank, NO_TEXT, text) if pc.any(blank).as_py() else text
+
+
+def _may_be_blank(text: pa.Array) -> bool:
+    """Whether a cell is empty, or begins with a blank or with what is beyond ASCII, which has blanks too."""
+    _, offsets, data = text.buffers()
+    if data is None or not len(text):
+        return True
+    starts = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    held = starts[1:] > starts[:-1]
+    if not held.all():  # a null has no characters either
+        if np.count_nonzero(~held) > text.null_count:
+            return True
+        starts = starts[:-1][held]
+    else:
+        starts = starts[:-1]
+    first = np.frombuffer(data, np.uint8)[starts]
+    return bool(((first <= ord(" ")) | (first > LAST_OF_ASCII)).any())
 
 
 def read_id(column: pa.Array) -> Reading:

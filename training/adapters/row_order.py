@@ -16,15 +16,20 @@ Keys = npt.NDArray[np.int64]
 
 
 def in_order(
-    batches: pa.RecordBatchReader, keys: Sequence[str], sample: Keys, rows: int, folder: Path
+    batches: pa.RecordBatchReader,
+    keys: Sequence[str],
+    sample: Keys,
+    rows: int,
+    folder: Path,
+    part_rows: int = 0,
 ) -> Iterator[pa.Table]:
     """Yield the rows sorted by `keys` (int64 columns; together they tell every row from the others).
 
-    `sample` are some values of the first key, which say where to cut about `rows` rows into parts; the parts are
-    kept in `folder`, and memory holds one of them. Rows that share a value of the first key and come sorted by the
-    others are streamed, however many they are.
+    `sample` are some values of the first key, which say where to cut about `rows` rows into parts of `part_rows` (0: as
+    many as usual); the parts are kept in `folder`, and memory holds one of them. Rows that share a value of the first
+    key and come sorted by the others are streamed, however many they are.
     """
-    cuts = _cuts(sample, min(-(-rows // PART_ROWS), MOST_PARTS))
+    cuts = _cuts(sample, min(-(-rows // (part_rows or PART_ROWS)), MOST_PARTS))
     files = _dealt(batches, keys[0], cuts, folder)
     for file in files:
         if file is not None:

@@ -17,6 +17,7 @@ __all__ = ["cell_texts", "row_texts", "rows_as_json", "texts_as_json"]
 
 SEPARATOR = "\x1f"
 MISSING = "\\N"
+TO_ESCAPE = r'["\\\x00-\x1f]'  # what JSON does not take as it is
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
 PLAIN_FLOATS = (1e-4, 1e9)  # in between, Arrow and Python write a float with the same digits
 
@@ -41,9 +42,19 @@ def rows_as_json(table: pa.Table) -> pa.Array:
     parts: list[Any] = []
     for place, name in enumerate(table.column_names):
         parts.append(f"{', ' if place else '{'}{json.dumps(name, ensure_ascii=False)}: ")
-        quoted = _each(cell_texts(table[name].combine_chunks()), lambda cell: json.dumps(cell, ensure_ascii=False))
-        parts.append(pc.coalesce(quoted, "null"))
+        parts.append(pc.coalesce(_quoted(cell_texts(table[name].combine_chunks())), "null"))
     return pc.binary_join_element_wise(*parts, "}", "") if parts else pa.repeat("{}", table.num_rows)
+
+
+def _quoted(cells: pa.Array) -> pa.Array:
+    encoded = cells.dictionary_encode()
+    words = encoded.dictionary
+    quoted = pc.binary_join_element_wise('"', words, '"', "")
+    special = pc.match_substring_regex(words, TO_ESCAPE)
+    if pc.any(special).as_py():
+        escaped = [json.dumps(word, ensure_ascii=False) for word in words.filter(special).to_pylist()]
+        quoted = pc.replace_with_mask(quoted, special, pa.array(escaped, pa.string()))
+    return quoted.take(encoded.indices)
 
 
 def cell_texts(column: pa.Array) -> pa.Array:
@@ -89,6 +100,11 @@ def _offsets(column: pa.Array, local: pa.Array) -> pa.Array:
 
 
 def _floats(column: pa.Array) -> pa.Array:
+    encoded = column.dictionary_encode()  # prices and pieces are few, and writing a float costs more than finding it
+    return _different_floats(encoded.dictionary).take(encoded.indices)
+
+
+def _different_floats(column: pa.Array) -> pa.Array:
     size = pc.abs(column)
     low, high = PLAIN_FLOATS
     plain = pc.or_(pc.equal(size, 0.0), pc.and_(pc.greater_equal(size, low), pc.less(size, high)))

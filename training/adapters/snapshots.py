@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.adapters.contract import ITEM_ATTRIBUTES, NUMBER_COLUMNS, USER_ATTRIBUTES
+from training.adapters.item_prices import DAY_US, derived_prices, median_prices, price_changes
 
 __all__ = ["item_query", "prepare_snapshots", "user_query"]
 
-DAY_US = 86_400_000_000
-DERIVED = {"list_price": "revenue", "unit_cost": "cost"}
+OF_A_SALE = ("event_type", "quantity", "revenue", "cost")  # no row of a file about items is one
 
 # Smallest for the earliest day and, on it, the latest moment: what `_DECODED` gives back is that moment.
 LATE_ON_THE_FIRST_DAY = f"min((moment // {DAY_US}) * {2 * DAY_US} + {DAY_US} - moment % {DAY_US})"
@@ -28,7 +28,7 @@ def prepare_snapshots(connection: Any, given: Mapping[str, int]) -> None:
     any are not looked at. `events` counts the events that say it.
     """
     attributes = dict.fromkeys(USER_ATTRIBUTES + ITEM_ATTRIBUTES)
-    columns = ", ".join(("source_row", "moment", "user_id", "item_id", *attributes))
+    columns = ", ".join(("source_row", "moment", "user_id", "item_id", *attributes, *OF_A_SALE))
     told = f"SELECT {columns}, TRUE AS of_event FROM staged"
     if connection.execute("SELECT count(*) FROM attributes").fetchone()[0]:
         since_the_first = "coalesce(moment, (SELECT min(moment) FROM staged)) AS moment"
@@ -62,21 +62,21 @@ def item_query(connection: Any, given: Mapping[str, int]) -> str:
     day's median of revenue per piece, `unit_cost` the day's median of cost per piece, over purchases of more than no
     pieces.
     """
-    derived = {name: total for name, total in DERIVED.items() if not given[name] and given[total] and given["quantity"]}
-    for name, total in derived.items():
-        connection.execute(f"CREATE TABLE {name}_medians AS {_medians(total)}")
-    sold = f"UNION SELECT DISTINCT item_id FROM staged WHERE item_id IS NOT NULL AND {SOLD}" if derived else ""
-    moving = f"SELECT item_id FROM item_said GROUP BY item_id HAVING count(*) > 1 {sold}"
-    spoken, day = _spoken(ITEM_ATTRIBUTES, given), f"moment // {DAY_US}"
-    connection.execute(f"CREATE TABLE item_periods AS {_periods('item_id', day, moving, spoken, tuple(derived))}")
+    derived, spoken, day = derived_prices(given), _spoken(ITEM_ATTRIBUTES, given), f"moment // {DAY_US}"
+    moving = "SELECT item_id FROM item_said GROUP BY item_id HAVING count(*) > 1"
+    for name in derived:
+        median_prices(connection, name, moving)
+    connection.execute(f"CREATE TABLE item_periods AS {_periods('item_id', day, moving, spoken, derived)}")
+    steady = "FROM item_said WHERE item_id NOT IN (SELECT item_id FROM item_periods)"
+    if derived:
+        connection.execute(f"CREATE TABLE steady AS SELECT *, row_number() OVER ()::INTEGER AS code {steady}")
+        constant = price_changes(connection, derived, ITEM_ATTRIBUTES)
+    else:
+        constant = f"SELECT item_id, {DECODED} AS moment, {', '.join(ITEM_ATTRIBUTES)} {steady}"
     return f"""
-        SELECT item_id, {DECODED} AS moment, {", ".join(ITEM_ATTRIBUTES)} FROM item_said
-        WHERE item_id NOT IN (SELECT item_id FROM item_periods)
+        {constant}
         UNION ALL BY NAME {_changes("item_id", "item_periods", (*spoken, *derived), ITEM_ATTRIBUTES)}
         ORDER BY moment, item_id"""
-
-
-SOLD = "event_type = 'purchase' AND quantity > 0"
 
 
 def _spoken(attributes: tuple[str, ...], given: Mapping[str, int]) -> tuple[str, ...]:
@@ -111,26 +111,6 @@ def _periods(key: str, period: str, moving: str, spoken: tuple[str, ...], derive
         ),
         lasting AS (SELECT {key}, period, max(moment) AS moment{last} FROM said GROUP BY {key}, period)
         SELECT lasting.*{medians} FROM lasting{joins}"""
-
-
-def _medians(total: str) -> str:
-    """The exact median of an amount per piece, from how often each was paid: no group holds all of its values."""
-    return f"""
-        SELECT item_id, period, CASE WHEN low = high THEN low ELSE low + (high - low) * 0.5 END AS price FROM (
-            SELECT item_id, period, min(price) FILTER (reached >= (lines + 1) // 2) AS low,
-                min(price) FILTER (reached >= lines // 2 + 1) AS high
-            FROM (
-                SELECT *, sum(n) OVER (PARTITION BY item_id, period ORDER BY price) AS reached,
-                    sum(n) OVER (
-                        PARTITION BY item_id, period ORDER BY price
-                        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-                    ) AS lines
-                FROM (
-                    SELECT item_id, moment // {DAY_US} AS period, {total} / quantity AS price, count(*) AS n
-                    FROM staged WHERE {SOLD} AND {total} IS NOT NULL AND item_id IS NOT NULL GROUP BY ALL
-                )
-            ) GROUP BY item_id, period
-        )"""
 
 
 def _changes(key: str, periods: str, spoken: tuple[str, ...], attributes: tuple[str, ...]) -> str:

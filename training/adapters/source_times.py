@@ -245,6 +245,10 @@ def _microseconds(units: pa.Array, per_second: int) -> pa.Array:
     if per_second > 10**6:
         return pc.divide(units, per_second // 10**6)
     # Beyond years 1 to 9999 microseconds would overflow; at the edge they are as far out of range as before.
+    extent = pc.min_max(units)
+    first, last = extent["min"].as_py(), extent["max"].as_py()
+    if first is not None and first >= FIRST_SECOND * per_second and last <= LAST_SECOND * per_second:
+        return pc.multiply(units, 10**6 // per_second)
     within = pc.max_element_wise(units, FIRST_SECOND * per_second, skip_nulls=False)
     within = pc.min_element_wise(within, LAST_SECOND * per_second, skip_nulls=False)
     return pc.multiply(within, 10**6 // per_second)

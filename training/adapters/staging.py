@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from feature_repo.events import QUARANTINE_SCHEMA
 from training.adapters.category_history import fill_categories
 from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, CanonicalChunk
+from training.adapters.refused_rows import RefusedRows
 from training.adapters.repetitions import find_repetitions
 from training.adapters.row_text import row_texts, rows_as_json, texts_as_json
 from training.adapters.sole_writer import sole_writer
@@ -57,7 +57,7 @@ class Staging:
 
     After `settle` the connection has the views `staged` (events) and `attributes` (what other files say about items
     and users), with `moment` (microseconds since 1970, UTC), `id_low` and `id_high` (the halves of the MD5 of the
-    row's text) and the columns of `ROW_SCHEMA`; and the table `quarantine`.
+    row's text) and the columns of `ROW_SCHEMA`; and `quarantine`.
     """
 
     def __init__(self, connection: Any, folder: Path) -> None:
@@ -75,10 +75,7 @@ class Staging:
         self._texts = _writer(folder / "texts.parquet", TEXTS)
         self._attributes = _writer(folder / "attributes.parquet", ATTRIBUTES)
         self._ids_file = (folder / IDS).open("wb")
-        connection.execute(
-            "CREATE TABLE quarantine (about VARCHAR, source_row BIGINT, reason VARCHAR, detail VARCHAR, "
-            "source_values VARCHAR)"
-        )
+        self._refused = RefusedRows(folder)
 
     def add(self, chunk: CanonicalChunk, judged: Verdicts) -> None:
         """Take a chunk: rows without a problem are staged, the others and the unreadable ones go to `quarantine`.
@@ -114,6 +111,7 @@ class Staging:
         if found:
             self._refuse_repetitions()
             self._take_from_given()
+        self._refused.close(self.connection)
         if not self.given["category"] and self._said_beside["category"]:
             self.given["category"] = fill_categories(self.connection, self.folder)
             self.ordered = False
@@ -145,6 +143,7 @@ class Staging:
         """Let go of every file."""
         for writer in (self._rows, self._texts, self._attributes, self._ids_file):
             writer.close()
+        self._refused.let_go()
         self.connection.close()
 
     def _ids(self, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -184,7 +183,7 @@ class Staging:
         reasons = pa.array([problem.reason for problem in judged.problems], pa.string())
         details = pa.array([problem.detail for problem in judged.problems], pa.string())
         place = pa.array(judged.place[refused])
-        self._into_quarantine(
+        self._refused.add(
             chunk.about,
             chunk.source_row[refused],
             reasons.take(place),
@@ -195,24 +194,13 @@ class Staging:
     def _refuse_unreadable(self, chunk: CanonicalChunk) -> None:
         rows = chunk.unreadable
         values = [json.dumps(dict(row.source_values), ensure_ascii=False) for row in rows]
-        self._into_quarantine(
+        self._refused.add(
             chunk.about,
             np.array([row.source_row for row in rows], dtype=np.int64),
             pa.array([row.reason for row in rows], pa.string()),
             pa.array([row.detail for row in rows], pa.string()),
             pa.array(values, pa.string()),
         )
-
-    def _into_quarantine(
-        self, about: str, numbers: npt.NDArray[np.int64], reasons: pa.Array, details: pa.Array, values: pa.Array
-    ) -> None:
-        if about != "events":
-            details = pc.binary_join_element_wise(f"{about}: ", details, "")
-        table = pa.table([numbers, reasons, details, values], schema=QUARANTINE_SCHEMA)
-        cursor = self.connection.cursor()
-        cursor.register("refused", table.add_column(0, "about", pa.repeat(about, len(numbers))))
-        cursor.execute("INSERT INTO quarantine SELECT * FROM refused")
-        cursor.unregister("refused")
 
     def _refuse_repetitions(self) -> None:
         names = self._names["events"]
@@ -221,7 +209,7 @@ class Staging:
         )
         for batch in found.to_arrow_reader(ROW_GROUP // 4):
             first = batch.column("first_row").cast(pa.string())
-            self._into_quarantine(
+            self._refused.add(
                 "events",
                 batch.column("source_row").to_numpy(),
                 pa.repeat("duplicate", batch.num_rows),
