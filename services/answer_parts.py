@@ -73,8 +73,8 @@ def shares(scores: Scores, weights: Mapping[str, float], row: int) -> dict[str, 
     }
 
 
-def served_batch(scored: Scored, request_id: str, model: str) -> ServedBatch:
-    """Return what the served log keeps of answers."""
+def served_batch(scored: Scored, request_id: str, model: str, of: int | None = None) -> ServedBatch:
+    """Return what the served log keeps of answers; `of` is how many the request had, None: these are all."""
     views = scored.views
     columns: dict[str, Any] = {name: rows.columns for name, rows in views.items()}
     return ServedBatch(
@@ -87,6 +87,7 @@ def served_batch(scored: Scored, request_id: str, model: str) -> ServedBatch:
         age_seconds={name: rows.age_seconds for name, rows in views.items()},
         probability=scored.scores.probability,
         answered=is_answered(views),
+        of=of,
     )
 
 

@@ -63,10 +63,15 @@ class CustomerScoring:
                 answers[place] = self._answer(scored, row, requests[place].reasons, one)
         return [answer for answer in answers if answer is not None]
 
-    def answer_batch(self, user_ids: list[str], at: datetime, request_id: str) -> ScoreBatchResponse:
-        """Return the scores of many customers at one moment, read and run at once."""
+    def answer_batch(
+        self, user_ids: list[str], at: datetime, request_id: str, of: int | None = None
+    ) -> ScoreBatchResponse:
+        """Return the scores of many customers at one moment, read and run at once.
+
+        `of` is how many customers the request asked about, where other models answer for some; None: these are all.
+        """
         scored = self._scored(user_ids, at)
-        self._log(scored, request_id)
+        self._log(scored, request_id, of)
         members = {name: values.tolist() for name, values in scored.scores.members.items()}
         rows = [
             CustomerScore.model_construct(
@@ -143,9 +148,9 @@ class CustomerScoring:
     def _reasons(self, scored: Scored) -> list[Contribution]:
         return reasons(self._scorer.explain(scored.scores)[0], scored.scores.features, scored.at)
 
-    def _log(self, scored: Scored, request_id: str) -> None:
+    def _log(self, scored: Scored, request_id: str, of: int | None = None) -> None:
         if self._served_log is not None:
-            self._served_log.offer(served_batch(scored, request_id, self._tag))
+            self._served_log.offer(served_batch(scored, request_id, self._tag, of))
 
 
 def joined(parts: Sequence[ScoreBatchResponse], user_ids: Sequence[str]) -> ScoreBatchResponse:

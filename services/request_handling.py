@@ -150,7 +150,8 @@ class RequestHandling:
         shares: dict[CustomerScoring, list[str]] = {}
         for user_id in request.user_ids:
             shares.setdefault(self._scoring(user_id), []).append(user_id)
-        parts = [await self.run(scoring.answer_batch, user_ids, at, request_id) for scoring, user_ids in shares.items()]
+        of = len(request.user_ids)
+        parts = [await self.run(scoring.answer_batch, ids, at, request_id, of) for scoring, ids in shares.items()]
         return parts[0] if len(parts) == 1 else joined(parts, request.user_ids)
 
     async def _explain(self, request: ExplainRequest) -> BaseModel:

@@ -52,6 +52,7 @@ class ServedBatch:
     `keys` maps a join key to n values. `columns` maps a view to its fields, each an array of shape (n,) or a `Ragged`
     of n lists, as the model could see them. `status` and `age_seconds` map a view to n values; `probability` has n, or
     is None. What has one value (the customer of a ranking, and all that is known of that customer) holds for all rows.
+    `of` is how many answers the request had, where other models gave some of them; None: these are all.
     The arrays must not be changed afterwards: they are written later.
     """
 
@@ -64,6 +65,7 @@ class ServedBatch:
     age_seconds: Mapping[str, Any] = field(default_factory=dict)
     probability: Any = None
     answered: bool = True
+    of: int | None = None
     texts: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The text of each view that holds for all rows, once it was needed: a ranking's are its customer's lists."""
 
@@ -92,7 +94,7 @@ def answer_line(
     head = _text(
         {
             "request": batch.request_id,
-            "of": batch.count,
+            "of": batch.of or batch.count,
             "t": int(batch.at_us),
             "keys": {name: _key(name, value, ids) for name, value in batch.key(row).items()},
             "model": batch.model,

@@ -1,15 +1,20 @@
 """Outcomes written by the service's own log, joined to answers written by the service's own log."""
 
+import asyncio
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from feature_repo.errors import SourceDataError
+from services.batch_contracts import ScoreBatchRequest
 from services.contracts import ScoreRequest
 from services.customer_scoring import CustomerScoring
 from services.event_contracts import Outcome
 from services.feedback_log import FeedbackLog
+from services.request_handling import RequestHandling
 from services.scoring import Scorer
 from services.served_lines import MODEL_INPUTS, ServedBatch, model_inputs
 from services.served_log import ServedLog
@@ -76,6 +81,26 @@ def test_an_outcome_that_names_none_of_a_batch_is_of_no_answer(answers) -> None:
     log.append([Outcome(request_id="f" * 32, bought=True)])
     log.close()
     assert (join_feedback(folder).joined, join_feedback(folder).unknown) == (0, 1)
+
+
+def test_a_batch_that_models_shared_is_one_of_several_too(tiny_bundle_folder: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(tiny_bundle_folder)
+    described = {v.name: {"join_keys": list(v.join_keys), "fields": dict(v.fields)} for v in VIEWS}
+    log = ServedLog(tmp_path, "shop", described | {MODEL_INPUTS: model_inputs()})
+    answering = {user: CustomerScoring(bundle, Scorer(bundle), tiny_lookup(), log) for user in USERS[:2]}
+    handling = RequestHandling(SimpleNamespace(scoring_for=answering.get))
+    sent = asyncio.run(handling.score_batch(ScoreBatchRequest(user_ids=USERS[:2], at=AT)))
+    handling.close()
+    log.close()
+    request_id = json.loads(sent.body)["request_id"]
+    feedback = FeedbackLog(tmp_path)
+    feedback.append([Outcome(request_id=request_id, bought=True)])
+    feedback.append([Outcome(request_id=request_id, user_id=USERS[0], bought=False)])
+    feedback.close()
+    found = join_feedback(tmp_path)
+    assert (found.joined, found.unknown) == (1, 1)
+    (model,) = found.models.values()
+    assert model.bought == 0.0
 
 
 def test_of_a_ranking_the_item_says_which_answer(tmp_path: Path) -> None:
