@@ -16,7 +16,7 @@ from feature_repo.errors import BundleError
 from intent_stores.errors import ConfigurationError
 from intent_stores.packed_view import PackedView
 
-__all__ = ["NOT_KNOWN", "FeatureLookup", "Keys", "Status", "ViewRows", "read_views", "views_of"]
+__all__ = ["NOT_KNOWN", "OF_ROWS", "FeatureLookup", "Keys", "Status", "ViewRows", "read_views", "views_of"]
 
 Keys = Mapping[str, Sequence[str]]
 """Join key → ids. A view takes the keys it is keyed by; one id of a key stands beside any number of another's."""
@@ -25,6 +25,10 @@ Status = Literal["fresh", "stale", "missing"]
 
 NOT_KNOWN = ("absent", "newer than at")
 """Reasons that say nothing was known at the moment; any other one is a fault, and a better answer exists."""
+
+
+OF_ROWS = (*NOT_KNOWN, "expired", "other schema", "corrupt")
+"""All reasons that are about a row; any other one is about the store, in its own words."""
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,10 @@ class LoadedModels:
 
     def degraded(self) -> list[str]:
         """Return why answers are not what they could be: the store, and models that were refused; may wait for both."""
-        now, reasons = self.answering, []
-        if now is not None:
-            reasons = [now.champion.lookup.trouble()]
+        now = self.answering
+        models = [] if now is None else [model for model in (now.champion, now.challenger) if model is not None]
+        lookups = dict.fromkeys(lookup for model in models for lookup in (model.lookup, model.item_lookup))
+        reasons = dict.fromkeys(lookup.trouble() for lookup in lookups if lookup is not None)
         return [reason for reason in [*reasons, *self.refused.values()] if reason is not None]
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from services.feature_lookup import ViewRows
+from services.feature_lookup import OF_ROWS, ViewRows
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -167,9 +167,6 @@ class Metrics:
         return self._client.Gauge(f"intent_{name}", text, labels, registry=self._registry, multiprocess_mode=mode_of)
 
 
-_REASONS = ("absent", "newer than at", "expired", "other schema", "corrupt")
-
-
 def _observe_all(histogram: Any, values: list[float]) -> None:
     """Do what `observe` does for each value: it takes one alone, and locks and writes two numbers for each."""
     places = np.searchsorted(histogram._upper_bounds, values, side="left")
@@ -183,4 +180,4 @@ def _word(reason: Any) -> str:
     """Why a row is not fresh as one of a few words: a store's own text may hold addresses, and is a label too many."""
     if reason is None:
         return ""
-    return reason if reason in _REASONS else "no answer"
+    return reason if reason in OF_ROWS else "no answer"

@@ -3,6 +3,7 @@
 A view's rows come as NumPy columns, all views in one round trip; the reader says what is fresh, stale or missing.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,12 +17,13 @@ from intent_stores.held_rows import HoldingReader
 from intent_stores.packed_reader import PackedReader
 from intent_stores.packed_sqlite import PackedSqliteFile
 from intent_stores.packed_view import PackedView, ViewColumns
-from services.feature_lookup import Keys, ViewRows
+from services.feature_lookup import OF_ROWS, Keys, ViewRows
 from services.online_url import VARIABLE, RedisUrl, SqliteUrl
 
 __all__ = ["PackedLookup", "open_lookup"]
 
 _MATERIALIZE = "Run `intent materialize` and start the service with the address that it prints."
+_NOBODY = "nobody"
 _SAMPLE = 16
 _INSIDE = "newer than at"
 
@@ -81,7 +83,7 @@ class PackedLookup:
 
     def trouble(self) -> str | None:
         """Return why the store cannot be read just now, or None if it holds all views."""
-        reason = self._reader.trouble()
+        reason = self._reader.trouble() or self._unreadable()
         if reason is not None:
             return f"{VARIABLE} names a store that cannot be read ({reason}); expected one that answers. {_MATERIALIZE}"
         try:
@@ -91,6 +93,13 @@ class PackedLookup:
         if missing:
             return f"The online store has no table of the project for the views {missing}; expected all. {_MATERIALIZE}"
         return None
+
+    def _unreadable(self) -> str | None:
+        """Return why a row that is not there cannot be looked for, as in a file that is damaged; None if it can."""
+        nobody = {key: [_NOBODY] for view in self.views for key in view.join_keys}
+        found = self._reader.read_columns(self.views, nobody, time.time_ns() // 1000)
+        reasons = [rows.reason[0] for rows in found.values()]
+        return next((reason for reason in reasons if reason is not None and reason not in OF_ROWS), None)
 
 
 def open_lookup(url: SqliteUrl | RedisUrl, views: Sequence[PackedView]) -> PackedLookup:

@@ -3,8 +3,10 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -117,6 +119,18 @@ def test_slots_that_cannot_be_followed_leave_the_own_model(store: Store, start: 
     (store.slots / "slots.json").write_text("{")
     until(lambda: "intent promote" in (models.degraded() or [""])[0])
     assert described(models)["model"] == store.own
+
+
+def test_every_store_that_a_model_reads_is_asked_and_told_once(store: Store, start: Callable) -> None:
+    models = start()
+    now = models.answering
+    items, shadowed, others = (Mock(**{"trouble.return_value": says}) for says in ("no items", "views", "no items"))
+    models.answering = replace(
+        now,
+        champion=replace(now.champion, item_lookup=items),
+        challenger=replace(now.champion, lookup=shadowed, item_lookup=others),
+    )
+    assert models.degraded() == ["no items", "views"]
 
 
 def test_a_refused_challenger_changes_nothing_of_the_slots(store: Store, start: Callable) -> None:

@@ -1,6 +1,8 @@
 import os
 import shutil
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +87,21 @@ def test_an_unreadable_file_is_told(url: SqliteUrl, tmp_path: Path) -> None:
     path = Path(shutil.copy(url.path, tmp_path))
     path.chmod(0)
     assert "cannot be read" in str(open_lookup(replace(url, path=path), VIEWS).trouble())
+
+
+def test_a_file_that_answers_and_whose_rows_are_damaged_is_told(url: SqliteUrl, tmp_path: Path) -> None:
+    path = tmp_path / "online.db"
+    with closing(sqlite3.connect(url.path)) as whole:
+        whole.execute("VACUUM INTO ?", [str(path)])
+    lookup = open_lookup(replace(url, path=path), VIEWS)
+    assert lookup.trouble() is None
+    lookup.close()
+    pages = bytearray(path.read_bytes())
+    pages[4096:] = b"\xff" * (len(pages) - 4096)  # all but the list of tables
+    path.write_bytes(pages)
+    lookup = open_lookup(replace(url, path=path), VIEWS)
+    assert statuses(lookup, "00000003") == ["missing"]
+    assert "malformed" in str(lookup.trouble())
 
 
 def test_a_replaced_file_is_read_afresh(url: SqliteUrl, tmp_path: Path) -> None:
