@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from services.event_words import EVENT_WORDS
+
 __all__ = ["effect_words", "feature_words", "step_words"]
 
 Value = float | str | None
@@ -22,7 +24,7 @@ _KINDS = {
     "click": "clicks",
 }
 _SPANS = {"1h": "hour", "1d": "day", "7d": "7 days", "30d": "30 days"}
-_SAID = {
+_SAID = EVENT_WORDS | {
     "recency_days": "days since the last basket",
     "tenure_days": "days since the first basket",
     "lifetime_baskets": "baskets ever",
@@ -49,13 +51,9 @@ _SAID = {
     "revenue_spread": "spread of the baskets' revenue",
     "categories_per_basket": "categories a basket",
     "session_events": "events in this session",
-    "session_seconds": "seconds into this session",
-    "session_pace_seconds": "seconds between the events of this session",
-    "seconds_since_event": "seconds since the last event",
     "recent_events": "events on record",
     "recent_categories": "categories on record",
     "top_category_share": "events in the favourite category",
-    "items_in_cart": "items in the cart",
     "item_days_since_event": "days since the customer had to do with the item",
     "item_days_since_purchase": "days since the customer bought the item",
     "item_event_share": "the customer's events that are about the item",
@@ -92,6 +90,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = 
     (re.compile(r"(\w+)_count_(1h|1d|7d|30d)"), lambda m: f"{_kind(m[1])} in the last {_SPANS[m[2]]}"),
 )
 _SHARES = ("_share", "_affinity")
+_TIMES = re.compile(r"seconds_since_\w+|session_(pace_)?seconds|session_(last|longest)_pause")
+_YES_OR_NO = re.compile(r"\w+_is_\w+|last_session_(bought|carted)")
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_UNITS = ((86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes"))
 
 
 def feature_words(name: str, value: Value) -> str:
@@ -103,18 +105,22 @@ def feature_words(name: str, value: Value) -> str:
     'baskets at a weekend: 25 %'
     >>> feature_words("baskets_28d", None)
     'baskets in the last 28 days: not known'
+    >>> feature_words("seconds_since_event", 5400.0)
+    'time since the last event: 90 minutes'
     """
     known = (said(found) for shape, said in _PATTERNS if (found := shape.fullmatch(name)))
     label = _SAID.get(name) or next(known, name.replace("_", " "))
-    if isinstance(value, float) and name.endswith(_SHARES):
-        return f"{label}: {100 * value:.3g} %"
-    return f"{label}: {'not known' if value is None else _shown(value)}"
+    return f"{label}: {'not known' if value is None else _said(name, value)}"
 
 
 def step_words(kind: str, at_us: float, details: dict[str, float]) -> str:
     """Return a basket or an event of the past as a phrase: `basket of 2001-02-17 (5 lines, 310 revenue)`."""
     day = (_EPOCH + timedelta(microseconds=round(at_us))).date().isoformat()
-    known = [f"{_shown(value)} {name}" for name, value in details.items() if value == value]
+    known = [
+        f"{_shown(value)} {name.removesuffix('s') if value == 1 else name}"
+        for name, value in details.items()
+        if value == value
+    ]
     return f"{kind} of {day}" + (f" ({', '.join(known)})" if known else "")
 
 
@@ -129,6 +135,24 @@ def effect_words(log_odds: float) -> str:
 
 def _kind(name: str) -> str:
     return _KINDS.get(name, name.replace("_", " "))
+
+
+def _said(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if name.endswith(_SHARES):
+        return f"{100 * value:.3g} %"
+    if _YES_OR_NO.fullmatch(name):
+        return "yes" if value else "no"
+    if _TIMES.fullmatch(name):
+        return _duration(value)
+    return _WEEKDAYS[round(value) % 7] if name == "local_weekday" else _shown(value)
+
+
+def _duration(seconds: float) -> str:
+    """Say it in the largest unit of which there are two at least."""
+    size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= 2 * size), (1.0, "seconds"))
+    return f"{_shown(seconds / size)} {unit}"
 
 
 def _shown(value: float | str) -> str:

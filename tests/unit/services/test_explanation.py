@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 
+from feature_repo.transforms.calendar import Calendar
+from feature_repo.transforms.feature_sets import customer_event_features, customer_item_features
+from feature_repo.transforms.ragged import Ragged
+from feature_repo.transforms.situation import REQUEST_WORDS
 from services.explanation import MemberContributions, explain
 from services.feature_words import effect_words, feature_words, step_words
 from services.permutation_shapley import shapley_values
@@ -68,14 +72,54 @@ def test_nothing_to_leave_out() -> None:
         ("days_since_basket_3", None, "days since the basket 2 before the last: not known"),
         ("age_group", "B", "age group: B"),
         ("something_else", 0.123456, "something else: 0.123"),
+        ("seconds_since_event", 1_166_400.0, "time since the last event: 13.5 days"),
+        ("session_seconds", 45.0, "time into this session: 45 seconds"),
+        ("last_is_view", 1.0, "the last event is a view: yes"),
+        ("country_is_usual", 0.0, "the request comes from the customer's own country: no"),
+        ("local_weekday", 3.0, "weekday: Thursday"),
+        ("earlier_purchase_share", 0.5, "events that are purchases before this session: 50 %"),
     ],
 )
 def test_features_in_words(name: str, value: float | str | None, words: str) -> None:
     assert feature_words(name, value) == words
 
 
+def test_every_feature_of_customers_and_items_has_words() -> None:
+    """What has none is told by its name, which a shop's own feature may be; none of ours is."""
+    assert len(names := every_feature()) > 180
+    assert [name for name in names if feature_words(name, "…") == f"{name.replace('_', ' ')}: …"] == [
+        name for name in names if name in ("age_group", "area", "country", "gender", "occupation")
+    ]
+
+
+def every_feature() -> list[str]:
+    """Names of the features that are made where everything is known of a customer, an item and the request."""
+    at_us = np.array([983_404_800_000_000])
+    event = {"event_at": at_us, "event_type": "view", "event_item": "i", "event_category": "c", "event_revenue": 1.0}
+    words = ("item_id", "item_category", "country", "area", "age_group", "gender", "occupation", *REQUEST_WORDS)
+    lists = {
+        name: Ragged(
+            np.atleast_1d(np.array(value, None if name in ("event_at", "event_revenue") else object)), np.array([0, 1])
+        )
+        for name, value in event.items()
+    }
+    numbers = (
+        "list_price",
+        "item_purchases_total",
+        "item_buyers_total",
+        "item_purchases_7d",
+        "item_purchases_30d",
+        "item_revenue_7d",
+    )
+    columns = lists | {name: np.array(["x"], object) for name in words} | {name: np.ones(1) for name in numbers}
+    calendar = Calendar("UTC", ("2001-01-01",), seasons=True)
+    made = [make(columns, at_us, calendar) for make in (customer_event_features, customer_item_features)]
+    return sorted({name for found in made for name in (*found.numeric, *found.categorical)})
+
+
 def test_steps_and_effects_in_words() -> None:
     assert step_words("basket", 982_540_800e6, {"lines": 5.0, "revenue": float("nan")}) == (
         "basket of 2001-02-19 (5 lines)"
     )
+    assert step_words("basket", 982_540_800e6, {"lines": 1.0}) == "basket of 2001-02-19 (1 line)"
     assert effect_words(np.log(2)) == "odds × 2.00"
