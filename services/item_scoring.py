@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic_core import to_json
 
 from services.answer_parts import is_answered, is_cold, is_degraded, shares, view_ages
-from services.answer_sinks import AnswerSink
+from services.answer_sinks import AnswerSink, both
 from services.batch_contracts import RankRequest, RankResponse
 from services.contracts import ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
 from services.feature_lookup import NOT_KNOWN, FeatureLookup, ViewRows
@@ -61,6 +62,12 @@ class ItemScoring:
         self._tag, self._horizon_days = part.tag, part.horizon_days
         views = part.json("features.json")["views"]
         self._of_items = {name for name, view in views.items() if "item_id" in view["join_keys"]}
+
+    def also_to(self, sink: AnswerSink) -> "ItemScoring":
+        """Return the same, whose answers `sink` takes, too."""
+        other = copy(self)
+        other._served_log = sink if self._served_log is None else both(self._served_log, sink)
+        return other
 
     def rank(self, request: RankRequest, now: datetime) -> RankResponse:
         """Return the items by falling probability; `now` (with a zone) stands in for an `at` that was not given."""

@@ -19,6 +19,7 @@ from services.contracts import ScoreRequest
 from services.customer_scoring import CustomerScoring
 from services.feature_lookup import read_views, views_of
 from services.item_scoring import ItemScoring
+from services.item_shadow import ItemShadow
 from services.metered import MeteredLookup, metered
 from services.metrics import Metrics
 from services.online_url import VARIABLE, read_online_url
@@ -82,7 +83,7 @@ class ServingModels:
         self._lookups: dict[str, PackedLookup] = {}
         self._logs: dict[str, ServedLog | None] = {}
         self._shadow_log = None if shadow_folder is None else ShadowLog(shadow_folder)
-        self._shadow: Shadow | None = None
+        self._shadows: list[Shadow] = []
 
     def load(self, tag: str) -> ServingModel:
         """Return the model `tag`, ready to answer.
@@ -102,22 +103,25 @@ class ServingModels:
 
     def shadowed(self, champion: ServingModel, challenger: ServingModel | None) -> ServingModel:
         """Return the champion with `challenger` in its shadow; None: with nobody."""
-        ended, self._shadow = self._shadow, None
+        ended, self._shadows = self._shadows, []
         sink: AnswerSink | None = champion.served_log
+        items = champion.items
         if challenger is not None and self._shadow_log is not None:
             views = [view.name for view in challenger.lookup.views]
-            self._shadow = Shadow(
+            shadow = Shadow(
                 challenger.tag, challenger.checked.scorer, challenger.lookup, views, self._shadow_log, self._metrics
             )
-            sink = both(champion.served_log, self._shadow)
-        if ended is not None:
-            threading.Thread(target=ended.close, name="shadow-end", daemon=True).start()
-        return replace(champion, scoring=self._scoring(champion.checked, champion.lookup, sink, champion.items))
+            sink = both(champion.served_log, shadow)
+            self._shadows.append(shadow)
+            items = self._items_shadowed(items, challenger, self._shadow_log)
+        for before in ended:
+            threading.Thread(target=before.close, name="shadow-end", daemon=True).start()
+        return replace(champion, scoring=self._scoring(champion.checked, champion.lookup, sink, items))
 
     def close(self) -> None:
         """Write what waits to be logged, and close the stores."""
-        if self._shadow is not None:
-            self._shadow.close()
+        for shadow in self._shadows:
+            shadow.close()
         if self._shadow_log is not None:
             self._shadow_log.close()
         for log in self._logs.values():
@@ -143,6 +147,18 @@ class ServingModels:
         noted = metered(scorer, f"{part.tag} items", self._metrics)
         log = self._log(part, {}, *keys)
         return ItemScoring(part, noted, MeteredLookup(lookup, self._metrics), log), lookup
+
+    def _items_shadowed(
+        self, items: ItemScoring | None, challenger: ServingModel, log: ShadowLog
+    ) -> ItemScoring | None:
+        """Return what answers about items with the challenger's model of them, if it has one, in its shadow."""
+        if items is None or challenger.checked.items is None or challenger.item_lookup is None:
+            return items
+        views = {view.name: view.join_keys for view in challenger.item_lookup.views}
+        scorer = challenger.checked.items[1]
+        shadow = ItemShadow(challenger.tag, scorer, challenger.item_lookup, views, log, self._metrics)
+        self._shadows.append(shadow)
+        return items.also_to(shadow)
 
     def _lookup(self, features: Mapping[str, Any], *keys: str) -> PackedLookup:
         views = views_of(read_views(features), *keys)

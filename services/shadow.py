@@ -6,7 +6,9 @@ When the thread does not keep up, batches are left out and counted. The log hold
     {"request": "…", "t": 983404800000000, "champion": "purchase_intent:…", "probability": 0.17,
      "challenger": "purchase_intent:…", "challenger_probability": 0.19}
 
-`t` is in microseconds since 1970 UTC. The served log of the same requests says who they were.
+`t` is in microseconds since 1970 UTC. Where items are asked about (`item_shadow.py`) a line names its `item_id`, too;
+of a batch of customers the lines are in the order of the request. The served log of the same requests says who they
+were.
 """
 
 import json
@@ -35,10 +37,11 @@ _PART_BYTES = 64 << 20
 
 
 class ShadowLog:
-    """Lines of JSON in files of 64 MB, in a folder that only its owner may read. Used from one thread."""
+    """Lines of JSON in files of 64 MB, in a folder that only its owner may read; may be called from several threads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = threading.Lock()
         self._file: IO[str] | None = None
 
     def write(self, lines: list[dict[str, Any]]) -> None:
@@ -47,20 +50,25 @@ class ShadowLog:
         Raises:
             OSError: they cannot be written.
         """
-        if self._file is None or self._file.tell() >= _PART_BYTES:
-            self._open()
-        assert self._file is not None  # noqa: S101  for the type checker
-        self._file.writelines(json.dumps(line) + "\n" for line in lines)
-        self._file.flush()
+        with self._lock:
+            if self._file is None or self._file.tell() >= _PART_BYTES:
+                self._open()
+            assert self._file is not None  # noqa: S101  for the type checker
+            self._file.writelines([json.dumps(line) + "\n" for line in lines])
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def _open(self) -> None:
-        self.close()
+        self._end()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"shadow-{socket.gethostname()}-{os.getpid()}-{time.time_ns()}.jsonl"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -84,7 +92,7 @@ class Shadow:
             metrics: how far apart they were.
         """
         self._tag, self._scorer, self._lookup, self._views, self._log = tag, scorer, lookup, views, log
-        self._metrics = metrics
+        self._metrics, self._label = metrics, tag
         self._queue: queue.Queue[ServedBatch | None] = queue.Queue(_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -118,30 +126,35 @@ class Shadow:
             try:
                 probability = self._probability(batch)
                 if batch.probability is not None:
-                    self._metrics.shadow(self._tag, batch.probability, probability)
+                    self._metrics.shadow(self._label, batch.probability, probability)
                 self._log.write(self._lines(batch, probability))
             except Exception:  # whatever a challenger does, it must not end the thread, nor reach a request
                 self._metrics.shadow_left_out()
 
     def _probability(self, batch: ServedBatch) -> NDArray[np.float64]:
-        columns: Mapping[str, Mapping[str, Any]] = batch.columns
-        if not set(self._views) <= set(columns):
-            found = self._lookup.lookup(batch.keys, batch.at_us)
-            columns = {name: rows.columns for name, rows in found.items()}
+        columns = self._columns(batch)
         given = {field: column for name in self._views for field, column in columns[name].items()}
         moments = np.full(len(next(iter(batch.keys.values()))), batch.at_us, np.int64)
         return self._scorer.score(given, moments).probability
 
+    def _columns(self, batch: ServedBatch) -> Mapping[str, Mapping[str, Any]]:
+        """Return the fields of all the challenger's views, looked up anew where the champion does not read them all."""
+        if set(self._views) <= set(batch.columns):
+            return batch.columns
+        return {name: rows.columns for name, rows in self._lookup.lookup(batch.keys, batch.at_us).items()}
+
     def _lines(self, batch: ServedBatch, probability: NDArray[np.float64]) -> list[dict[str, Any]]:
         said = [None] * len(probability) if batch.probability is None else np.asarray(batch.probability).tolist()
+        items = batch.keys.get("item_id")
         return [
             {
                 "request": batch.request_id,
+                **({} if items is None else {"item_id": items[row]}),
                 "t": int(batch.at_us),
                 "champion": batch.model,
                 "probability": champions,
                 "challenger": self._tag,
                 "challenger_probability": challengers,
             }
-            for champions, challengers in zip(said, probability.tolist(), strict=True)
+            for row, (champions, challengers) in enumerate(zip(said, probability.tolist(), strict=True))
         ]

@@ -24,11 +24,14 @@ from services.event_intake import OUTBOX_VARIABLE, open_intake
 from services.feature_lookup import read_views, views_of
 from services.item_scorer import ItemScorer
 from services.item_scoring import ItemScoring
+from services.item_shadow import ItemShadow
 from services.loaded_models import LoadedModels
+from services.metrics import Metrics
 from services.model_slots import Slots, write_slots
 from services.online_url import VARIABLE, SqliteUrl
 from services.packed_lookup import open_lookup
 from services.served_log import ServedLog
+from services.shadow import ShadowLog
 from tests.hostile_bundles import reseal
 from training.packaging.bundle import Bundle
 from training.packaging.item_part import item_part
@@ -127,6 +130,29 @@ def test_a_logged_ranking_is_what_training_would_have_seen(sample_run, part, pai
     found = json.loads((sample_run.out / "consistency.json").read_text())
     assert (found["vectors"], found["differing"]) == (sum(map(len, pairs.values())) + len(pairs), 0)
     assert {"item_demand", "item_catalogue", "user_events"} <= found["views"].keys()
+
+
+def test_a_ranking_has_its_shadow(sample_run, part: Bundle, pairs, scoring: ItemScoring, tmp_path: Path) -> None:
+    views = views_of(read_views(part.json("features.json")), "user_id", "item_id")
+    online = SqliteUrl(sample_run.out / "feast" / "online.db", "purchase_intent")
+    log, metrics = ShadowLog(tmp_path), Metrics()
+    keyed = {view.name: view.join_keys for view in views}
+    shadow = ItemShadow("challenger:1", ItemScorer(part), open_lookup(online, views), keyed, log, metrics)
+    user, items = next(iter(pairs.items()))
+    answer = scoring.also_to(shadow).rank(RankRequest(user_id=user, item_ids=items, at=AT), AT)
+    scoring.rank(RankRequest(user_id=user, item_ids=items, at=AT), AT)  # without it as before
+    shadow.close()
+    log.close()
+    (file,) = tmp_path.iterdir()
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["item_id"] for line in lines] == items
+    assert {line["request"] for line in lines} == {answer.request_id}
+    assert user not in file.read_text()
+    said = {one.item_id: one.probability for one in answer.items}
+    for line in lines:
+        assert line["probability"] == said[line["item_id"]]
+        assert line["challenger_probability"] == pytest.approx(line["probability"], abs=1e-9)
+    assert 'intent_shadow_difference_count{challenger="challenger:1 items"}' in metrics.exposition().decode()
 
 
 def test_the_next_ranking_sees_an_event(sample_run, part: Bundle, scoring: ItemScoring, tmp_path: Path) -> None:
