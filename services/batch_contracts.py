@@ -39,7 +39,7 @@ class ScoreBatchRequest(BaseModel):
     ] = Field(description="Different ids; the answer has them in this order.", json_schema_extra={"uniqueItems": True})
     at: At = None
     context: RequestContext | None = Field(
-        default=None, description="The same for all; used by models trained with it."
+        default=None, description="The same for all; checked, and no model is trained on it yet."
     )
 
 
@@ -81,7 +81,7 @@ class RankRequest(BaseModel):
         default=None, description="How many of the first items to answer; all unless given.", examples=[10]
     )
     at: At = None
-    context: RequestContext | None = Field(default=None, description="Checked, and used by models trained with it.")
+    context: RequestContext | None = Field(default=None, description="Checked; no model is trained on it yet.")
 
 
 class RankedItem(BaseModel):

@@ -49,7 +49,7 @@ class _Asked(BaseModel):
         default=None, description="The shop's id of an item: will the customer buy it? Any item unless given."
     )
     at: At = None
-    context: RequestContext | None = Field(default=None, description="Checked, and used by models trained with it.")
+    context: RequestContext | None = Field(default=None, description="Checked; no model is trained on it yet.")
 
 
 class ScoreRequest(_Asked):

@@ -40,21 +40,26 @@ _SAYS = {
     "/events": "Take events as they happen",
     "/feedback": "Take what became of answers",
 }
-_LATER = {
-    "operationId": "feedback",
-    "requestBody": {"outcomes": [{"request_id": "$response.body#/request_id", "bought": True}]},
-    "description": "What became of the answer.",
-}
+
+
+def _later(**about: str) -> dict[str, Any]:
+    outcome = {"request_id": "$response.body#/request_id", **about, "bought": True}
+    return {
+        "operationId": "feedback",
+        "requestBody": {"outcomes": [outcome]},
+        "description": "What became of the answer.",
+    }
+
+
 _SEEN = {
     "operationId": "score",
     "requestBody": {"user_id": "$request.body#/events/0/user_id"},
     "description": "The next score sees the events.",
 }
 _LINKS: dict[str, dict[str, Any]] = {
-    "/score": {"feedback": _LATER},
-    "/score_batch": {"feedback": _LATER},
-    "/rank": {"feedback": _LATER},
-    "/explain": {"feedback": _LATER},
+    "/score": {"feedback": _later()},
+    "/score_batch": {"feedback": _later(user_id="$response.body#/scores/0/user_id")},
+    "/rank": {"feedback": _later(item_id="$response.body#/items/0/item_id")},
     "/events": {"score": _SEEN},
 }
 """Which request follows which answer."""

@@ -40,6 +40,16 @@ def test_unknown_fields_are_told_to_be_refused() -> None:
         assert schemas[route.request.__name__]["additionalProperties"] is False
 
 
+def test_the_outcome_that_follows_an_answer_names_which_of_several() -> None:
+    named = {"/score": set(), "/score_batch": {"user_id"}, "/rank": {"item_id"}}
+    for path, operations in document()["paths"].items():
+        links = operations.get("post", {"responses": {"200": {}}})["responses"]["200"].get("links", {})
+        if "feedback" in links or path in named:  # an explanation is none of the answers that are logged
+            (outcome,) = links["feedback"]["requestBody"]["outcomes"]
+            assert outcome.keys() == {"request_id", "bought"} | named.pop(path)
+    assert not named
+
+
 def test_what_is_documented_is_served() -> None:
     read = {path for path, operations in document()["paths"].items() if "get" in operations}
     assert read <= set(SYSTEM_RULES)
