@@ -7,11 +7,23 @@ from typing import Any
 
 from services.problems import Problem, Refused, problem_for_status
 
-__all__ = ["MOST_HEADERS", "MOST_HEADER_BYTES", "MOST_LEVELS", "RequestHead", "is_too_deep", "read_body", "read_head"]
+__all__ = [
+    "MOST_HEADERS",
+    "MOST_HEADER_BYTES",
+    "MOST_LEVELS",
+    "MOST_UNFINISHED_BYTES",
+    "RequestHead",
+    "UnfinishedBodies",
+    "is_too_deep",
+    "read_body",
+    "read_head",
+]
 
 MOST_HEADERS = 64
 MOST_HEADER_BYTES = 16 * 1024
 MOST_LEVELS = 16
+MOST_UNFINISHED_BYTES = 64 * 1024 * 1024
+"""Of all bodies together that have not come whole: a place in progress is taken only by one that has."""
 Message = MutableMapping[str, Any]
 
 _JSON = b"application/json"
@@ -77,11 +89,31 @@ def read_head(headers: Iterable[tuple[bytes, bytes]]) -> RequestHead:
 _READ = frozenset((b"content-type", b"content-encoding", b"content-length", b"transfer-encoding", b"authorization"))
 
 
-async def read_body(receive: Callable[[], Awaitable[Message]], most: int) -> bytes | None:
+class UnfinishedBodies:
+    """The bytes of all bodies that have not come whole. Used from one event loop."""
+
+    __slots__ = ("_most", "bytes")
+
+    def __init__(self, most: int = MOST_UNFINISHED_BYTES) -> None:
+        self._most = most
+        self.bytes = 0
+
+    def add(self, count: int) -> None:
+        """Count so many bytes more.
+
+        Raises:
+            Refused: 429, that would be too many; they are not counted.
+        """
+        if self.bytes + count > self._most:
+            raise Refused(problem_for_status(429))
+        self.bytes += count
+
+
+async def read_body(receive: Callable[[], Awaitable[Message]], most: int, unfinished: UnfinishedBodies) -> bytes | None:
     """Return the whole body, or None if the caller hung up.
 
     Raises:
-        Refused: 413, more than `most` bytes came.
+        Refused: 413, more than `most` bytes came; 429, too many bytes of all bodies wait for their rest.
     """
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):  # nearly always: it came in one piece
@@ -90,14 +122,19 @@ async def read_body(receive: Callable[[], Awaitable[Message]], most: int) -> byt
             raise Refused(too_large(most))
         return body
     parts = bytearray()
-    while message["type"] == "http.request":
-        parts += message.get("body", b"")
-        if len(parts) > most:
-            raise Refused(too_large(most))
-        if not message.get("more_body"):
-            return bytes(parts)
-        message = await receive()
-    return None
+    try:
+        while message["type"] == "http.request":
+            piece = message.get("body", b"")
+            unfinished.add(len(piece))
+            parts += piece
+            if len(parts) > most:
+                raise Refused(too_large(most))
+            if not message.get("more_body"):
+                return bytes(parts)
+            message = await receive()
+        return None
+    finally:
+        unfinished.bytes -= len(parts)
 
 
 def is_too_deep(body: bytes, most: int = MOST_LEVELS) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from feature_repo.errors import SettingsError
 from services.access_control import AccessControl, Rule
 from services.bind_address import is_loopback, listening_hosts, require_keys_beyond_loopback
-from services.body_limits import is_too_deep, read_body, read_head
+from services.body_limits import UnfinishedBodies, is_too_deep, read_body, read_head
 from services.concurrency_limit import ConcurrencyLimit
 from services.configured_keys import ConfiguredKeys, configured_keys
 from services.http_connections import bound_connections
@@ -88,6 +88,7 @@ class _Open:
             self.trouble = str(error)
         self._access = AccessControl(rules, self._keys)
         self._limit = ConcurrencyLimit(most)
+        self._unfinished = UnfinishedBodies()
 
     async def pass_on(self, app: App, scope: Message, receive: Receive, send: Send) -> None:
         if self.trouble is not None and scope["path"] != "/livez":
@@ -108,7 +109,7 @@ class _Open:
         try:
             async with asyncio.timeout(BODY_SECONDS) as deadline:
                 if rule.body_bytes:
-                    body = await read_body(receive, rule.body_bytes)
+                    body = await read_body(receive, rule.body_bytes, self._unfinished)
                     if body is None:
                         return  # the caller hung up; nobody waits for an answer
                     if is_too_deep(body):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from feature_repo.errors import SettingsError
 from services.bind_address import is_loopback, listening_hosts, require_keys_beyond_loopback
-from services.body_limits import is_too_deep, read_body, read_head
+from services.body_limits import UnfinishedBodies, is_too_deep, read_body, read_head
 from services.concurrency_limit import ConcurrencyLimit
 from services.hashed_ids import KEY_FILE_VARIABLE, KEY_VARIABLE, id_hasher, required_id_hasher
 from services.problems import Refused
@@ -77,11 +77,52 @@ def received(*parts: bytes, end: bool = True):
 
 
 def test_bodies_of_one_and_of_many_parts() -> None:
-    assert asyncio.run(read_body(received(b"1234"), 4)) == b"1234"
-    assert asyncio.run(read_body(received(b"1", b"", b"234"), 4)) == b"1234"
-    assert asyncio.run(read_body(received(b"1", end=False), 4)) is None
-    assert status_of(lambda: asyncio.run(read_body(received(b"12345"), 4))) == 413
-    assert status_of(lambda: asyncio.run(read_body(received(b"123", b"45"), 4))) == 413
+    unfinished = UnfinishedBodies()
+
+    def read(*parts: bytes, end: bool = True) -> bytes | None:
+        return asyncio.run(read_body(received(*parts, end=end), 4, unfinished))
+
+    assert read(b"1234") == b"1234"
+    assert read(b"1", b"", b"234") == b"1234"
+    assert read(b"1", end=False) is None
+    assert status_of(lambda: read(b"12345")) == 413
+    assert status_of(lambda: read(b"123", b"45")) == 413
+    assert unfinished.bytes == 0
+
+
+def test_bodies_that_have_not_come_whole_are_bounded_together() -> None:
+    async def ask() -> list[bytes | Refused]:
+        unfinished, last = UnfinishedBodies(10), asyncio.Event()
+
+        async def read(first: bytes) -> bytes | Refused:
+            parts = iter([(first, True), (b"!", False)])
+
+            async def receive() -> dict:
+                body, more = next(parts)
+                if not more:
+                    await last.wait()
+                return {"type": "http.request", "body": body, "more_body": more}
+
+            try:
+                return await read_body(receive, 8, unfinished) or b""
+            except Refused as refused:
+                return refused
+
+        reading = [asyncio.ensure_future(read(text)) for text in (b"12345", b"678", b"90a", b"b")]
+        await asyncio.sleep(0.01)
+        assert unfinished.bytes == 9
+        reading.pop(1).cancel()  # its time is up
+        await asyncio.sleep(0.01)
+        assert unfinished.bytes == 6
+        last.set()
+        found = await asyncio.gather(*reading)
+        assert unfinished.bytes == 0
+        return found
+
+    first, refused, last = asyncio.run(ask())
+    assert (first, last) == (b"12345!", b"b!")
+    assert isinstance(refused, Refused)
+    assert refused.problem.status == 429
 
 
 @pytest.mark.parametrize(
