@@ -71,7 +71,7 @@ class LoadedModels:
     def rehearse(self) -> None:
         """Let the champion answer once about nobody, on the thread that calls; nothing where there is none."""
         if self.answering is not None:
-            with suppress(IntentError):  # the first request will tell
+            with suppress(Exception):  # whatever a library makes of nobody, the first request will tell
                 self.answering.champion.rehearse()
 
     def scoring_for(self, user_id: str) -> CustomerScoring | None:

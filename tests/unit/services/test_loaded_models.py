@@ -98,6 +98,14 @@ def test_a_rehearsal_is_neither_counted_nor_logged(store: Store, start: Callable
     assert len(list((tmp_path / "served").iterdir())) == 1
 
 
+def test_a_rehearsal_that_fails_stops_nothing(store: Store, start: Callable) -> None:
+    models = start()
+    champion = Mock(**{"rehearse.side_effect": ZeroDivisionError})
+    models.answering = replace(models.answering, champion=champion)
+    models.rehearse()
+    champion.rehearse.assert_called_once_with()
+
+
 def test_where_nothing_answers_nothing_is_rehearsed(store: Store) -> None:
     LoadedModels(store.environment).rehearse()
 
