@@ -8,10 +8,30 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["find_repetitions", "repeated"]
+__all__ = ["MaybeSeen", "find_repetitions", "repeated"]
 
 PART = 4_000_000  # numbers looked at together: 32 MB, and as much again to sort them
 BLOCK = 1_000_000
+SLOT_BITS = (
+    28  # 32 MB: of fifty million numbers one in six is taken for an earlier one, of three million one in a hundred
+)
+
+
+class MaybeSeen:
+    """Tells which numbers may have come before: never no where it is yes, and seldom yes where it is no."""
+
+    def __init__(self) -> None:
+        self._bits = np.zeros(2 ** (SLOT_BITS - 3), np.uint8)
+
+    def __call__(self, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Return bool[n], and remember the numbers; they are as good as random."""
+        slot = (numbers >> np.uint64(64 - SLOT_BITS)).astype(np.int64)
+        byte, bit = slot >> 3, np.left_shift(1, slot & 7).astype(np.uint8)
+        seen: npt.NDArray[np.bool_] = (self._bits[byte] & bit) != 0
+        order = np.argsort(slot, kind="stable")
+        seen[order[1:][slot[order[1:]] == slot[order[:-1]]]] = True
+        np.bitwise_or.at(self._bits, byte, bit)
+        return seen
 
 
 def find_repetitions(connection: Any, file: Path, rows: int) -> int:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from training.adapters.category_history import fill_categories
 from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, CanonicalChunk
 from training.adapters.refused_rows import RefusedRows
-from training.adapters.repetitions import find_repetitions
+from training.adapters.repetitions import MaybeSeen, find_repetitions
 from training.adapters.row_text import row_texts, rows_as_json, texts_as_json
 from training.adapters.sole_writer import sole_writer
 from training.adapters.validation import Verdicts
@@ -76,6 +76,7 @@ class Staging:
         self._attributes = _writer(folder / "attributes.parquet", ATTRIBUTES)
         self._ids_file = (folder / IDS).open("wb")
         self._refused = RefusedRows(folder)
+        self._maybe_seen = MaybeSeen()
 
     def add(self, chunk: CanonicalChunk, judged: Verdicts) -> None:
         """Take a chunk: rows without a problem are staged, the others and the unreadable ones go to `quarantine`.
@@ -162,13 +163,20 @@ class Staging:
         for name in VALUES:
             self.given[name] += staged.num_rows - staged[name].null_count
         self._rows.write_table(staged, row_group_size=ROW_GROUP)
-        self._ids_file.write(staged["id_low"].to_numpy().tobytes())
-        self._texts.write_table(pa.table([staged["source_row"], texts], schema=TEXTS), row_group_size=ROW_GROUP)
+        identities = staged["id_low"].to_numpy()
+        self._ids_file.write(identities.tobytes())
+        self._keep_texts(staged["source_row"], texts, self._maybe_seen(identities))
         moments = staged["moment"].combine_chunks().to_numpy(zero_copy_only=False)
         if self.ordered and moments.size:
             self.ordered = bool(self._last <= moments[0] and (moments[1:] >= moments[:-1]).all())
             self._last = moments[-1]
         self._some_moments.append(moments[::EVERY].copy())
+
+    def _keep_texts(self, numbers: pa.ChunkedArray, texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> None:
+        """Only of rows that may repeat an earlier one the text is asked for again."""
+        if wanted.any():
+            kept = pa.table([numbers, texts], schema=TEXTS).filter(pa.array(wanted))
+            self._texts.write_table(kept, row_group_size=ROW_GROUP)
 
     def _stage_attributes(self, about: str, staged: pa.Table) -> None:
         self._attribute_rows[about] = self._attribute_rows.get(about, 0) + staged.num_rows
@@ -218,11 +226,12 @@ class Staging:
             )
 
     def _take_from_given(self) -> None:
-        counted = ", ".join(f"count({name})" for name in VALUES)
+        names = [name for name in VALUES if self.given[name]]
+        counted = ", ".join(f"count({name})" for name in names)
         repeated = self.connection.execute(
             f"SELECT {counted} FROM rows WHERE source_row IN (SELECT source_row FROM repetition)"
         ).fetchone()
-        self.given = {name: self.given[name] - less for name, less in zip(VALUES, repeated, strict=True)}
+        self.given |= {name: self.given[name] - less for name, less in zip(names, repeated, strict=True)}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.events import EVENT_TYPES
-from training.adapters.contract import CanonicalChunk, Problem
+from training.adapters.contract import NUMBER_COLUMNS, CanonicalChunk, Problem
 
 __all__ = ["EARLIEST", "LATEST", "REASONS", "Verdicts", "is_servable", "verdicts"]
 
@@ -33,12 +33,14 @@ REASONS = {
     "missing_event_type": "no kind of event is given",
     "unknown_event_type": f"the kind of event is none of {', '.join(EVENT_TYPES)}",
     "not_a_number": "a cell holds something else where a number belongs",
+    "number_out_of_range": "an amount is larger than a thousand million million, so that sums of it would be lost",
     "negative_quantity": "fewer than no pieces, and it is not a return",
     "unknown_currency": "the currency is not three capital letters (ISO 4217)",
     "duplicate": "an exact repetition of an earlier row of the source",
 }
 """Every reason for quarantine; of several, the first of this list is given."""
 
+LARGEST = 1e15  # amounts are added up exactly, as decimals: beyond it sums would not fit
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """Times in [EARLIEST, LATEST) are taken; what lies outside is a wrong unit or a slip. Never today's clock."""
@@ -84,6 +86,17 @@ def _broken_rules(chunk: CanonicalChunk) -> list[Problem]:
         mask = broken(chunk.rows)
         if mask is not None:
             found.append(Problem(reason, f"canonical column {column}", mask))
+    return [*found, *_too_large(chunk.rows)]
+
+
+def _too_large(rows: pa.Table) -> list[Problem]:
+    found = []
+    for name in NUMBER_COLUMNS:
+        extent = pc.min_max(rows[name])
+        least, most = extent["min"].as_py(), extent["max"].as_py()
+        if least is not None and max(-least, most) > LARGEST:
+            mask = _mask(pc.fill_null(pc.greater(pc.abs(rows[name]), LARGEST), False))
+            found.append(Problem("number_out_of_range", f"canonical column {name}", mask))
     return found
 
 

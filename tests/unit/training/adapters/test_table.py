@@ -134,6 +134,7 @@ def test_times_of_every_unit(tmp_path, unit):
         ({"pieces": "1,5"}, "not_a_number"),
         ({"pieces": "nan"}, "not_a_number"),
         ({"total": "1e999"}, "not_a_number"),
+        ({"total": "-1e16"}, "number_out_of_range"),
         ({"pieces": "-0.5"}, "negative_quantity"),
         ({"act": "stare"}, "unknown_event_type"),
         ({"act": None}, "missing_event_type"),
