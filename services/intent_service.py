@@ -15,10 +15,11 @@ from typing import Any
 
 import bentoml
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 
 from services.deployment_check import deployment_trouble, host_of_command
+from services.document_page import PAGE, PAGE_HEADERS
 from services.draining import DRAINING
 from services.guard_middleware import GuardMiddleware
 from services.json_body import body_of
@@ -115,9 +116,15 @@ class PurchaseIntent:
         return await self._handling.feedback(request)
 
 
-# Before BentoML's own document, which knows neither our problems nor our examples.
+# Before BentoML's own document, which knows neither our problems nor our examples, and its page, which is tracked.
 PurchaseIntent.mount_asgi_app(  # type: ignore[attr-defined]  # a bentoml.Service by now
-    Starlette(routes=[StarletteRoute("/docs.json", lambda _: JSONResponse(document()))]), name="documentation"
+    Starlette(
+        routes=[
+            StarletteRoute("/docs.json", lambda _: JSONResponse(document())),
+            StarletteRoute("/", lambda _: HTMLResponse(PAGE, headers=PAGE_HEADERS)),
+        ]
+    ),
+    name="documentation",
 )
 
 # The layers around every route; the one added last is the innermost.

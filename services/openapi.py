@@ -1,7 +1,7 @@
 """The OpenAPI document at `/docs.json`: every route with its models, an example that can be sent, and its problems.
 
 BentoML's own document knows neither problem+json nor what this service adds; this one takes its place, and BentoML's
-page at `/` shows it.
+Swagger UI shows it on the page at `/` (`document_page.py`).
 """
 
 from functools import lru_cache

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,18 @@ def test_the_document_at_its_place_is_ours(place: Path) -> None:
             return (await client.get("/docs.json")).json()
 
     assert asyncio.run(main()) == document()
+
+
+def test_the_page_at_the_root_needs_nothing_from_elsewhere(place: Path) -> None:
+    async def main() -> tuple[httpx.Response, list[int]]:
+        async with served() as client:
+            page = await client.get("/")
+            named = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+            assert len(named) == 6
+            assert all(name.startswith("./static_content/") for name in named)
+            return page, [(await client.get(name.removeprefix("."))).status_code for name in named]
+
+    page, statuses = asyncio.run(main())
+    assert (page.status_code, set(statuses)) == (200, {200})
+    assert "//" not in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'self';")
