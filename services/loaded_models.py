@@ -166,6 +166,8 @@ class LoadedModels:
         if slots.challenger is not None and slots.challenger != champion.tag:
             challenger = self._kept(slots.challenger) or self._serving.load(slots.challenger)
         champion = self._serving.shadowed(champion, challenger if slots.shadow else None)
+        if challenger is not None:
+            challenger = self._serving.with_items_of(challenger, champion)
         return Answering(slots, champion, challenger)
 
     def _kept(self, tag: str) -> ServingModel | None:

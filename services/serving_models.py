@@ -118,6 +118,13 @@ class ServingModels:
             threading.Thread(target=before.close, name="shadow-end", daemon=True).start()
         return replace(champion, scoring=self._scoring(champion.checked, champion.lookup, sink, items))
 
+    def with_items_of(self, challenger: ServingModel, champion: ServingModel) -> ServingModel:
+        """Return the challenger; if it has no model of items, what is asked about items the champion's answers."""
+        if challenger.items is not None:
+            return challenger
+        checked, log = challenger.checked, challenger.served_log
+        return replace(challenger, scoring=self._scoring(checked, challenger.lookup, log, champion.scoring.items))
+
     def close(self) -> None:
         """Write what waits to be logged, and close the stores."""
         for shadow in self._shadows:

@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services import loaded_models
+from services.checked_model import CheckedModel
 from services.contracts import ScoreRequest
 from services.loaded_models import LoadedModels
 from services.model_description import described
 from services.model_slots import Slots, write_slots
+from services.serving_models import ServingModels
 from services.worker_reports import live_reports
 from tests.hostile_bundles import reseal
 from tests.online_store import PROJECT, VIEWS, write_online_store, write_rows
@@ -139,6 +141,28 @@ def test_every_store_that_a_model_reads_is_asked_and_told_once(store: Store, sta
         challenger=replace(now.champion, lookup=shadowed, item_lookup=others),
     )
     assert models.degraded() == ["no items", "views"]
+
+
+def test_a_challenger_without_a_model_of_items_leaves_them_to_the_champion(
+    store: Store, start: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, lookup = Mock(), Mock(**{"trouble.return_value": None})
+
+    def of_the_own_one(_: ServingModels, checked: CheckedModel) -> tuple[Mock, Mock] | None:
+        return (items, lookup) if checked.bundle.tag == store.own else None
+
+    monkeypatch.setattr(ServingModels, "_items", of_the_own_one)
+    write_slots(store.slots, Slots(challenger=store.other, challenger_share=1.0))
+    models = start()
+    scoring = models.scoring_for("u")
+    assert (scoring.items, models.refused) == (items, {})
+    assert scoring.answer(ScoreRequest(user_id="u"), datetime.now(UTC)).model == store.other
+    challenger = models.answering.challenger
+    without = replace(models.answering.champion, scoring=Mock(items=None))
+    assert models._serving.with_items_of(challenger, without).scoring.items is None  # nor those of a champion before
+    write_slots(store.slots, Slots(champion=store.other))
+    until(lambda: models.answering.champion.tag == store.other)
+    assert models.scoring_for("u").items is None
 
 
 def test_a_refused_challenger_changes_nothing_of_the_slots(store: Store, start: Callable) -> None:
