@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 import psutil
@@ -119,6 +120,45 @@ def test_slow_bodies_are_given_up_after_two_seconds(open_server: ServerProcess, 
     seconds = sorted(answer.seconds for answer in answers)
     record_property("fault", f"{len(slow)} slow bodies: 408 after {seconds[0]:.2f} to {seconds[-1]:.2f} s")
     assert 1.5 < seconds[0] < seconds[-1] < 10.0
+
+
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        (b"POST /score HTTP/1.1\r\ncontent-type: application/json", 413),
+        (b"POST /score HTTP/1.1\r\ncontent-type: text/plain", 415),
+        (b"POST /score HTTP/1.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip", 415),
+        (b"POST /nothing HTTP/1.1\r\ncontent-type: application/json", 404),
+        (b"PUT /score HTTP/1.1\r\ncontent-type: application/json", 405),
+        (b"GET /readyz HTTP/1.1", 400),
+    ],
+    ids=["too large", "another type", "compressed", "no route", "another method", "no body is taken"],
+)
+@pytest.mark.parametrize("chunked", [False, True], ids=["whole", "chunked"])
+def test_what_is_refused_before_its_body_came_ends_no_connection(
+    first: bytes, status: int, chunked: bool, open_server: ServerProcess
+) -> None:
+    body = b" " * 100_000
+    length, sent = b"content-length: %d" % len(body), body
+    if chunked:
+        length, sent = b"transfer-encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    good = BODIES["/score"]
+    head = b"POST /score HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ncontent-length: %d" % len(good)
+    port = int(open_server.address.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection, connection.makefile("rb") as answers:
+        connection.sendall(first + b"\r\nhost: shop\r\n" + length + b"\r\n\r\n" + sent)
+        connection.sendall(head + b"\r\n\r\n" + good)
+        found = [next_answer(answers) for _ in range(2)]
+    assert [one[0] for one in found] == [status, 200]
+    assert found[0][1]["status"] == status
+
+
+def next_answer(answers: BinaryIO) -> tuple[int, dict]:
+    status, size = int(answers.readline().split()[1]), 0
+    while (line := answers.readline().strip().lower()) != b"":
+        if line.startswith(b"content-length:"):
+            size = int(line.split(b":")[1])
+    return status, json.loads(answers.read(size))
 
 
 def test_a_head_that_does_not_come_is_given_up(open_server: ServerProcess) -> None:
