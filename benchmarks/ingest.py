@@ -256,7 +256,7 @@ def floor(shape: Shape, file: Path, target: Path) -> tuple[float, float]:
     elif file.suffix == ".jsonl":
         source, at = f"read_json('{file}', format='newline_delimited')", "events[1].ts"
     else:
-        source, at = f"read_csv('{file}', header={shape.header})", shape.time
+        source, at = f"read_csv('{file}', header={shape.header}, all_varchar=true)", shape.time
         if not shape.header and shape.columns:
             names = list(shape.columns(*(np.ones(1, np.int64),) * 3, np.random.default_rng(1)))
             at = f"column{names.index(shape.time)}"
