@@ -13,8 +13,6 @@ __all__ = ["MaybeSeen", "find_repetitions", "repeated"]
 PART = 4_000_000  # numbers looked at together: 32 MB, and as much again to sort them
 BLOCK = 1_000_000
 SLOT_BITS = 26  # 8 MB; of fifty million numbers a third is taken for an earlier one, of three million one in 45
-    28  # 32 MB: of fifty million numbers one in six is taken for an earlier one, of three million one in a hundred
-)
 
 
 class MaybeSeen:
