@@ -86,6 +86,7 @@ def open_store(
     project: str | None = None,
     registry: Mapping[str, Any] | None = None,
     ledger: str | None = None,
+    scratch: bool = False,
 ) -> Any:
     """Return a `feast.FeatureStore` as the profile has it, with files of its own where it stands on files.
 
@@ -95,6 +96,7 @@ def open_store(
         project: another project than the profile's; a registry that is a file is another one then.
         registry: more settings of the registry.
         ledger: URL of another ledger of materialisation than the profile's; a relative SQLite path starts here.
+        scratch: the run is made up and soon gone: registry, online store and ledger are files of it in every profile.
 
     Raises:
         SettingsError: the profile cannot be used.
@@ -103,7 +105,7 @@ def open_store(
     from feast import FeatureStore, RepoConfig
     from sqlalchemy.exc import OperationalError
 
-    settings = store_settings(out, online, project)
+    settings = store_settings(out, online, project, scratch)
     settings["registry"] |= registry or {}
     settings["batch_engine"] = _engine_settings(settings, out, online, ledger)
     (out.resolve() / "feast").mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ def probe_for_leaks(
         log = log_of_customers(out, probed)
         _write_log(run, log)
         derive_features(run, Silent())
-        store = open_store(run)
+        store = open_store(run, scratch=True)
         apply(store, run)
         definition = describe_service(store, service)
         before = _features(store, definition, probed, features)

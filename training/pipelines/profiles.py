@@ -17,7 +17,9 @@ _NAME = re.compile(r"\$\{(\w+)\}")
 REPOSITORY = Path(__file__).resolve().parents[2] / "feature_repo"
 
 
-def store_settings(out: Path, online: Path | None = None, project: str | None = None) -> dict[str, Any]:
+def store_settings(
+    out: Path, online: Path | None = None, project: str | None = None, scratch: bool = False
+) -> dict[str, Any]:
     """Return the contents of the profile's `feature_store.yaml`, with every file of it in the run's folder.
 
     `INTENT_PROFILE` is unset or `local`, the name of a file in `feature_repo/profiles/`, or the path of a YAML file.
@@ -27,11 +29,14 @@ def store_settings(out: Path, online: Path | None = None, project: str | None = 
         out: the run's folder; a registry, a ledger and an online store that are SQLite files lie in `<out>/feast/`.
         online: another SQLite file for the online store than `<out>/feast/online.db`.
         project: another project than the profile's; its registry is another file, if it is one.
+        scratch: the run is made up and soon gone: only the offline store is the profile's, and no server is touched.
 
     Raises:
         SettingsError: there is no such profile, it is no YAML of Feast's, or the environment lacks a variable of it.
     """
     raw = _read(_path_of(os.environ.get(VARIABLE) or "local"))
+    if scratch:
+        raw = _read(_path_of("local")) | {name: raw[name] for name in ("offline_store",) if name in raw}
     folder = out.resolve() / "feast"
     registry = "registry.db" if project is None else f"registry_{project}.db"
     if _is_file(raw["registry"]["path"]):

@@ -123,7 +123,7 @@ def _scores(
         derive_features(run, Silent())
         for table_of_items in (out / "features").glob("item_*.parquet"):
             shutil.copy(table_of_items, run / "features" / table_of_items.name)
-        store = open_store(run)
+        store = open_store(run, scratch=True)
         apply(store, run)
         joined = join_features(store, describe_service(store, service), anchors)
     features = Examples.from_table(joined, feature_function(service, calendar_of(settings))).features

@@ -45,6 +45,22 @@ def test_production_takes_its_addresses_as_they_are(monkeypatch, tmp_path) -> No
     assert not uses_files(settings)
 
 
+def test_what_is_made_up_touches_no_server(monkeypatch, tmp_path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "project: shop\nregistry: {path: postgresql://db/shop}\nonline_store: {url: redis://redis}\n"
+        "offline_store: {type: mine.Store}\nbatch_engine: {type: local}\n"
+    )
+    monkeypatch.setenv(VARIABLE, str(path))
+    settings = store_settings(tmp_path, scratch=True)
+    assert settings["registry"]["path"] == f"sqlite:///{tmp_path}/feast/registry.db"
+    assert settings["online_store"]["path"] == f"{tmp_path}/feast/online.db"
+    assert settings["batch_engine"]["ledger"] == f"sqlite:///{tmp_path}/feast/materialization.db"
+    assert settings["offline_store"] == {"type": "mine.Store"}
+    assert "postgresql" not in str(settings)
+    assert "redis" not in str(settings)
+
+
 def test_a_profile_of_ones_own(monkeypatch, tmp_path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("project: mine\nregistry: {path: sqlite:///r.db}\nonline_store: {path: o.db}\n")
