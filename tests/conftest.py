@@ -66,8 +66,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("xdist_group") is None:
             group = SHARED if SHARED in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
             item.add_marker(pytest.mark.xdist_group(group))
-    # The longest group begins first.
-    items.sort(key=lambda item: SHARED not in getattr(item, "fixturenames", ()))
+    # The longest group begins first; in it the pages come last, whose commands leave their marks on the run.
+    items.sort(key=lambda item: (SHARED not in getattr(item, "fixturenames", ()), "test_documentation" in item.nodeid))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to go on where tests that share something would be spread over the workers all the same."""
+    grouped = getattr(session.config.option, "loadgroup", False)
+    if grouped and any("@" not in item.nodeid for item in session.items):
+        raise pytest.UsageError("pytest-xdist does not group tests by this pytest; expected the pinned versions.")
 
 
 @pytest.fixture(scope="session", autouse=True)
