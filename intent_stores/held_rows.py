@@ -60,15 +60,15 @@ class HoldingReader(PackedReader):
         return {view.name: found[view.name] for view in views}
 
     def _known(self, view: PackedView, writing: bytes, keys: Sequence[bytes], at_us: int) -> ViewColumns | None:
-        """Return the rows, or None where the store is away, or one does not count at `at_us` and is to be hidden."""
+        """Return the rows; None where the store is away or was just written, or a row is to be hidden at `at_us`."""
         rows = self._held[view.name]
         with self._holding:
             taken = rows.taken(writing, keys)
             if taken is None:
                 lacking = rows.lacking(keys)
-                fetched = self._store.fetch([(view.name, lacking)])
-                if fetched.trouble is not None:
-                    return None
+                fetched = self._store.fetch([(view.name, lacking), (WRITINGS, [view.name.encode()])])
+                if fetched.trouble is not None or fetched.lacking or fetched.values[1] != [writing]:
+                    return None  # it was written meanwhile: held rows and these would be of two writings
                 rows.add(lacking, fetched.values[0])
                 taken = rows.taken(writing, keys)
         return None if taken is None else columns_at(view, taken, at_us)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from intent_stores.packed_keys import entity_keys
 from intent_stores.packed_view import PackedView, ViewColumns, unanswered, view_columns
 
+_NO_PLACE = "the store does not know the view"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Wanted = Sequence[tuple[str, Sequence[bytes]]]
@@ -27,11 +28,13 @@ Change = Callable[[Sequence[int], Sequence[bytes | None]], Sequence[bytes | None
 class Fetched:
     """What a store found: for each view its values in the order of the keys, None where there is none.
 
-    `trouble` says why the store gave no answer at all (down, slow, …): then every value is None.
+    `trouble` says why the store gave no answer at all (down, slow, …): then every value is None. `lacking` names views
+    that the store has no place for: they were never registered here, or it is another project's store.
     """
 
     values: list[list[bytes | None]]
     trouble: str | None = None
+    lacking: frozenset[str] = frozenset()
 
 
 class PackedStore(Protocol):
@@ -144,10 +147,11 @@ class PackedReader:
     ) -> dict[str, ViewColumns]:
         found: dict[str, ViewColumns] = {}
         for view, values in zip(views, fetched.values, strict=False):  # a holding reader asks for more than rows
-            if fetched.trouble is None:
+            trouble = _NO_PLACE if view.name in fetched.lacking else fetched.trouble
+            if trouble is None:
                 found[view.name] = view_columns(view, values, at_us, keep_stale)
             else:
-                found[view.name] = unanswered(view, len(values), fetched.trouble)
+                found[view.name] = unanswered(view, len(values), trouble)
         return found
 
     def _count(self, found: Mapping[str, ViewColumns]) -> None:

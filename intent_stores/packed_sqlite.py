@@ -43,7 +43,7 @@ class PackedSqliteFile:
     def fetch(self, wanted: Wanted) -> Fetched:
         """Return the values of all views, from one snapshot of the file."""
         try:
-            return Fetched(self._found(self._reading(), wanted))
+            return self._found(self._reading(), wanted)
         except FileNotFoundError:
             return _nothing(wanted, f"no file at {self._path}")
         except (sqlite3.Error, OSError) as error:
@@ -79,7 +79,7 @@ class PackedSqliteFile:
 
         def swap(connection: sqlite3.Connection) -> None:
             connection.execute(_create(identifier(name)))
-            fresh = change(range(len(keys)), _select(connection, name, keys))
+            fresh = change(range(len(keys)), _select(connection, name, keys) or [])
             rows = [(key, value) for key, value in zip(keys, fresh, strict=True) if value is not None]
             connection.executemany(upsert, rows)
             self._note(connection, view)
@@ -178,17 +178,19 @@ class PackedSqliteFile:
                 "SQLite file with free space, in a writable folder."
             ) from error
 
-    def _found(self, connection: sqlite3.Connection, wanted: Wanted) -> list[list[bytes | None]]:
+    def _found(self, connection: sqlite3.Connection, wanted: Wanted) -> Fetched:
         tables = tuple([self._table(view) for view, _ in wanted])
         if 0 < sum([len(keys) for _, keys in wanted]) <= _FEW_KEYS:
             with suppress(sqlite3.OperationalError):  # a table is not there: the others are read below
-                return _select_few(connection, tables, [keys for _, keys in wanted])
+                return Fetched(_select_few(connection, tables, [keys for _, keys in wanted]))
         connection.execute("BEGIN")
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            return [_select(connection, table, keys) for table, (_, keys) in zip(tables, wanted, strict=True)]
+            read = [_select(connection, table, keys) for table, (_, keys) in zip(tables, wanted, strict=True)]
         finally:
             connection.rollback()
+        values = [rows or [None] * len(keys) for rows, (_, keys) in zip(read, wanted, strict=True)]
+        return Fetched(values, lacking=frozenset(v for rows, (v, _) in zip(read, wanted, strict=True) if rows is None))
 
     def _reading(self) -> sqlite3.Connection:
         status = os.stat(self._address)  # noqa: PTH116  a third of a read's overhead is saved by not building a Path
@@ -250,7 +252,8 @@ def _nothing(wanted: Wanted, why: str) -> Fetched:
     return Fetched([[None] * len(keys) for _, keys in wanted], why)
 
 
-def _select(connection: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
+def _select(connection: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> list[bytes | None] | None:
+    """Read keys of one table; None where there is no such table."""
     found: dict[bytes, bytes] = {}
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         part = keys[start : start + _KEYS_AT_ONCE]
@@ -259,7 +262,7 @@ def _select(connection: sqlite3.Connection, table: str, keys: Sequence[bytes]) -
         try:
             found.update(connection.execute(query, part).fetchall())
         except sqlite3.OperationalError as error:
-            if "no such table" in str(error):  # nothing was ever written for this view
-                return [None] * len(keys)
+            if "no such table" in str(error):
+                return None
             raise
     return [found.get(key) for key in keys]

@@ -83,15 +83,16 @@ class PackedLookup:
 
     def trouble(self) -> str | None:
         """Return why the store cannot be read just now, or None if it holds all views."""
-        reason = self._reader.trouble() or self._unreadable()
-        if reason is not None:
-            return f"{VARIABLE} names a store that cannot be read ({reason}); expected one that answers. {_MATERIALIZE}"
+        reason = self._reader.trouble()
         try:
-            missing = self._lacking([view.name for view in self.views]) if self._lacking else []
+            missing = self._lacking([view.name for view in self.views]) if self._lacking and reason is None else []
         except OnlineStoreUnavailableError as error:
             return f"{error} {_MATERIALIZE}"
         if missing:
             return f"The online store has no table of the project for the views {missing}; expected all. {_MATERIALIZE}"
+        reason = reason or self._unreadable()
+        if reason is not None:
+            return f"{VARIABLE} names a store that cannot be read ({reason}); expected one that answers. {_MATERIALIZE}"
         return None
 
     def _unreadable(self) -> str | None:

@@ -130,7 +130,8 @@ def test_one_read_takes_each_view_by_its_own_keys(tmp_path: Path) -> None:
     assert found["stats"].values["score"].tolist()[:2] == [2.5, 1.5]
     assert found["stats"].age_us.tolist() == [50, 0, -1]
     assert found["shop"].status.tolist() == ["missing"]
-    assert reader.counts == {("stats", "absent"): 1, ("shop", "absent"): 1}
+    assert found["shop"].reason.tolist() == ["the store does not know the view"]
+    assert reader.counts == {("stats", "absent"): 1, ("shop", "the store does not know the view"): 1}
     assert reader.trouble() is None
     reader.close()
 
