@@ -67,6 +67,7 @@ def test_the_log_as_it_is_gives_the_runs_own_figures(sample_run, tmp_path):
 )
 def test_what_cannot_be_done_is_told(sample_run, command, said):
     assert said in sample_run.run(["intent", *command], expect=1).stderr
+    assert not (sample_run.out / "tuning" / "studies.db").exists()  # no study was begun
 
 
 def test_nan_predictions_are_named(sample_run, tmp_path):

@@ -17,7 +17,7 @@ from training.pipelines.task_features import examples_of_split
 from training.progress import Progress, Silent
 from training.settings import Settings
 from training.tasks import task_named
-from training.tuning.auto import AutoRecord, Contender, tune_together
+from training.tuning.auto import AutoRecord, Contender, require_time, tune_together
 from training.tuning.forward_folds import FOLDS, forward_folds
 from training.tuning.record import StudyRecord, record_of
 from training.tuning.scores import require_score
@@ -74,9 +74,9 @@ def tune_member(
         SplitError: the training period has no dates to judge by.
     """
     examples, told = _training_period(settings, out)
-    one = _contender(settings, out, name, examples, told, options)
-    if not one.trials.space:
+    if not told_member(name, settings.members).found.parameters:
         raise InputError(f"Member {name!r} has nothing to tune; expected one with parameters: {_tunable(settings)}.")
+    one = _contender(settings, out, name, examples, told, options)
     with progress.task(f"tuning {name}", options.budget.trials or 0, "trials") as task:
         task.advance(min(len(finished(one.study)), options.budget.trials or 0))
         one.trials.run(one.study, options.budget, task)
@@ -93,6 +93,7 @@ def tune_auto(
     Raises:
         InputError: as `tune_member`; or no time is given.
     """
+    require_time(options.budget)  # before a study is begun
     examples, told = _training_period(settings, out)
     answer = members_for(settings.task.name, sequences=bool(examples.sample.features.sequences))
     names = members or settings.train.members or answer

@@ -24,7 +24,7 @@ from training.tuning.record import StudyRecord
 from training.tuning.scores import anchor_scores, compare
 from training.tuning.trials import Budget, Trials, default_trial, judged_rows
 
-__all__ = ["AutoRecord", "Contender", "spend", "tune_together"]
+__all__ = ["AutoRecord", "Contender", "require_time", "spend", "tune_together"]
 
 ROUNDS = 3
 
@@ -37,6 +37,16 @@ class Contender:
     study: Any
     trials: Trials
     record: Callable[[], StudyRecord]
+
+
+def require_time(budget: Budget) -> None:
+    """Refuse a budget of trials alone.
+
+    Raises:
+        InputError: it has no seconds.
+    """
+    if budget.seconds is None:
+        raise InputError("Tuning members together needs a time; got none. Say how long, such as --budget 30m.")
 
 
 @dataclass(frozen=True)
@@ -82,8 +92,7 @@ def tune_together(
     Raises:
         InputError: the budget has no seconds, or there is no member.
     """
-    if budget.seconds is None:
-        raise InputError("Tuning members together needs a time; got none. Say how long, such as --budget 30m.")
+    require_time(budget)
     ends = budget.deadline(time.monotonic())
     reached: list[Contender] = []
     for one in contenders:
