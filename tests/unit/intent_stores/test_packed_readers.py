@@ -1,11 +1,13 @@
 """Time rules, what readers import, and files and servers that are not as they should be."""
 
+import multiprocessing
 import os
 import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -228,3 +230,21 @@ def test_names_that_differ_in_capitals_alone_are_different_tables(tmp_path: Path
         assert file.fetch([(view, [b"key"])]).values == [[b"%d" % number]]
     PackedSqliteFile(tmp_path / "online.db", "Shop").drop("stats")
     assert PackedSqliteFile(tmp_path / "online.db", "shop").fetch([("stats", [b"key"])]).values == [[b"0"]]
+
+
+def _write_together(path: Path, together: Any, number: int) -> None:
+    together.wait(30)
+    PackedSqliteFile(path, "p").write("stats", [b"key-%d" % number], [b"%060d" % number])
+
+
+def test_a_file_that_several_writers_make_at_once_takes_all_their_rows(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    for turn in range(12):
+        path, together = tmp_path / f"{turn}.db", context.Barrier(4)
+        writers = [context.Process(target=_write_together, args=(path, together, number)) for number in range(4)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join(60)
+        assert [writer.exitcode for writer in writers] == [0] * 4
+        assert PackedSqliteFile(path, "p").count("stats") == 4
