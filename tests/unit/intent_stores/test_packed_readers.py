@@ -1,13 +1,13 @@
 """Time rules, what readers import, and files and servers that are not as they should be."""
 
-import multiprocessing
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -232,19 +232,22 @@ def test_names_that_differ_in_capitals_alone_are_different_tables(tmp_path: Path
     assert PackedSqliteFile(tmp_path / "online.db", "shop").fetch([("stats", [b"key"])]).values == [[b"0"]]
 
 
-def _write_together(path: Path, together: Any, number: int) -> None:
-    together.wait(30)
-    PackedSqliteFile(path, "p").write("stats", [b"key-%d" % number], [b"%060d" % number])
+def test_who_writes_first_waits_for_somebody_who_makes_the_file_just_now(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE theirs (a)")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO theirs VALUES (1)")
+        ends = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+        ends.start()
+        PackedSqliteFile(tmp_path / "x.db", "p").write("stats", [b"key"], [b"%060d" % 1])
+        ends.join()
+    assert PackedSqliteFile(tmp_path / "x.db", "p").count("stats") == 1
 
 
-def test_a_file_that_several_writers_make_at_once_takes_all_their_rows(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    for turn in range(12):
-        path, together = tmp_path / f"{turn}.db", context.Barrier(4)
-        writers = [context.Process(target=_write_together, args=(path, together, number)) for number in range(4)]
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join(60)
-        assert [writer.exitcode for writer in writers] == [0] * 4
-        assert PackedSqliteFile(path, "p").count("stats") == 4
+def test_who_writes_first_does_not_wait_for_ever(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as other:
+        other.execute("CREATE TABLE theirs (a)")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO theirs VALUES (1)")
+        with pytest.raises(OnlineStoreUnavailableError, match="locked"):
+            PackedSqliteFile(tmp_path / "x.db", "p", busy_timeout_seconds=0.05).write("stats", [b"key"], [b"%060d" % 1])
