@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from intent_stores.errors import ConfigurationError, LedgerError
 from intent_stores.materialization_lock import exclusive
+from intent_stores.write_ahead import use_write_ahead
 
 _CONNECT_SECONDS = 5
 _TABLES = sa.MetaData()
@@ -200,7 +201,7 @@ class ViewLedger:
 def _engine(url: sa.URL, wait_seconds: float) -> sa.Engine:
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": wait_seconds})
-        sa.event.listen(engine, "connect", _write_ahead)
+        sa.event.listen(engine, "connect", lambda connection, _: _settle(connection, wait_seconds))
         return engine
     limits = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
     engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=limits)
@@ -211,9 +212,9 @@ def _engine(url: sa.URL, wait_seconds: float) -> sa.Engine:
     return engine
 
 
-def _write_ahead(connection: Any, _record: Any) -> None:
+def _settle(connection: Any, wait_seconds: float) -> None:
     # What a power cut takes from the end of the ledger is safe to lose: the run then does a chunk again.
-    connection.execute("PRAGMA journal_mode = WAL")
+    use_write_ahead(connection, wait_seconds)
     connection.execute("PRAGMA synchronous = NORMAL")
 
 

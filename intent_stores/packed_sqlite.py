@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import lru_cache
@@ -15,6 +14,7 @@ from intent_stores.packed_keys import quoted
 from intent_stores.packed_reader import WRITINGS, Change, Fetched, PackedReader, Wanted
 from intent_stores.packed_schema import VERSION_BYTES
 from intent_stores.sql_text import identifier
+from intent_stores.write_ahead import use_write_ahead
 
 _KEYS_AT_ONCE = 1000  # in one statement; SQLite takes 32,766
 _FEW_KEYS = 32  # up to here one statement over all views beats one for each
@@ -164,7 +164,7 @@ class PackedSqliteFile:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._path, timeout=self._busy, isolation_level=None)) as connection:
-                _write_ahead(connection, self._busy)
+                use_write_ahead(connection, self._busy)
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("BEGIN IMMEDIATE")
                 try:
@@ -216,19 +216,6 @@ def _table_name(project: str, view: str) -> str:
 def _lower(name: str) -> str:
     """Return a name without capitals, for SQLite takes `Shop` and `shop` for one table: each is `$` and its letter."""
     return "".join(f"${letter.lower()}" if letter.isupper() else letter for letter in name)
-
-
-def _write_ahead(connection: sqlite3.Connection, seconds: float) -> None:
-    """Put a file into write-ahead mode; SQLite itself does not wait here for somebody else who makes it just now."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.005)
 
 
 def _create(table: str) -> str:

@@ -9,10 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from feature_repo.errors import DependencyDown, SettingsError
+from intent_stores.write_ahead import use_write_ahead
 
 __all__ = ["EVENTS", "HEAD", "QUARANTINE", "OutboxDatabase"]
 
 _CONNECT_SECONDS = 3
+_LOCKED_SECONDS = 10.0
 _TABLES = sa.MetaData()
 HEAD = sa.Table(
     "stream_head",
@@ -137,11 +139,11 @@ def _usable(given: str) -> sa.URL:
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() == "postgresql":
         return _postgres_engine(url)
-    engine = sa.create_engine(url, connect_args={"timeout": 10, "isolation_level": None})
+    engine = sa.create_engine(url, connect_args={"timeout": _LOCKED_SECONDS, "isolation_level": None})
 
     @sa.event.listens_for(engine, "connect")
     def _settle(connection: Any, _: Any) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_write_ahead(connection, _LOCKED_SECONDS)
         connection.execute("PRAGMA synchronous = FULL")  # what is acknowledged survives the machine's end
 
     @sa.event.listens_for(engine, "begin")
