@@ -150,14 +150,18 @@ def _view(batch: ServedBatch, name: str, row: int, fields: Mapping[str, str]) ->
     return found
 
 
+def _place(values: Any, row: int) -> int:
+    return row if len(values) > 1 else 0
+
+
 def _at(values: Any, row: int) -> Any:
-    return values[row if len(values) > 1 else 0]
+    return values[_place(values, row)]
 
 
 def _value(kind: str, column: Any, row: int) -> Any:
     if not kind.startswith("Array("):
         return _cell(kind, _at(column, row))
-    place = row if len(column) > 1 else 0
+    place = _place(column, row)
     cells = column.values[column.offsets[place] : column.offsets[place + 1]]
     plain = cells.tolist()
     if cells.dtype.kind == "f":
