@@ -83,23 +83,21 @@ class ItemScorer(Scorer):
         Raises:
             FeatureError: the columns do not fit each other or the model.
         """
-        base, pairs = crossed_item_features(customer, items, at_us, self._calendar)
-        scores = self.judged(_spread(base, pairs, len(items["item_id"]), self.takes_lists))
+        base, pairs = crossed_item_features(customer, items, at_us, self._calendar, self.takes_lists)
+        scores = self.judged(_spread(base, pairs, len(items["item_id"])))
         candidate = pairs[_DAYS_SINCE] <= self._lookback_days  # NaN, of an item never met, is not
         return ItemScores(scores.probability, scores.members, candidate, base, pairs)
 
 
-def _spread(
-    base: CustomerFeatures, pairs: Mapping[str, NDArray[np.float64]], count: int, lists: bool
-) -> CustomerFeatures:
-    """Repeat the customer's features for each item: numbers and words as views of one value, `lists` where asked."""
+def _spread(base: CustomerFeatures, pairs: Mapping[str, NDArray[np.float64]], count: int) -> CustomerFeatures:
+    """Repeat the customer's features for each item: numbers and words as views of one value."""
     rows = np.zeros(count, np.int64)
     known = np.array([values[0] for values in base.numeric.values()])
     words = np.array([values[0] for values in base.categorical.values()], object)
     return CustomerFeatures(
         dict(zip(base.numeric, np.broadcast_to(known[:, None], (len(known), count)), strict=True)) | dict(pairs),
         dict(zip(base.categorical, np.broadcast_to(words[:, None], (len(words), count)), strict=True)),
-        {name: values.take(rows) for name, values in base.sequences.items()} if lists else {},
+        {name: values.take(rows) for name, values in base.sequences.items()},
         count,
-        {name: values.take(rows) for name, values in base.codes.items()} if lists else {},
+        {name: values.take(rows) for name, values in base.codes.items()},
     )

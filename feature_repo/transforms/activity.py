@@ -93,6 +93,8 @@ def window_edges(lists: EventLists, at_us: Whole, lengths_us: list[int]) -> Whol
     """
     at, begin, end = lists["event_at"], lists.offsets[:-1, None], lists.offsets[1:, None]
     before = at_us[:, None] - np.array(lengths_us, np.int64)
+    if len(lists) == 1:
+        return np.append(at.searchsorted(before[0], side="right"), len(at))[None]
     found = np.repeat(begin, len(lengths_us), axis=1)
     step = 1 << int(lists.lengths.max(initial=0)).bit_length() >> 1
     while step:

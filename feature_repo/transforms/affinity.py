@@ -3,6 +3,7 @@
 A function's name is its feature's, after `item_` or `category_`. An item or category that is not known gives NaN.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -108,7 +109,7 @@ def affinity_measures(lists: EventLists, at_us: Whole, category: Matches, item: 
     """
     weights = recency_weights(lists)
     bought = lists["event_type"] == kind_code("purchase")
-    purchases = np.diff(running_count(bought)[lists.offsets])
+    purchases = _steps(running_count(bought)[lists.offsets])
     features = {}
     for what, found in (("category", category), ("item", item)):
         found_bought = found.where(bought)
@@ -137,12 +138,12 @@ def matches(codes: NDArray[np.int32], offsets: Whole, wanted: NDArray[np.int32])
 
 def event_share(found: Matches, lists: EventLists) -> Floats:
     """Share of the customer's events that are about it; NaN without events."""
-    return _share(np.diff(found.edges), lists.lengths, found.known)
+    return _share(_steps(found.edges), lists.lengths, found.known)
 
 
 def purchase_share(bought: Matches, purchases: Whole) -> Floats:
     """Share of the customer's `purchases` (shape (n,)) that are `bought` ones of it; NaN without purchases."""
-    return _share(np.diff(bought.edges), purchases, bought.known)
+    return _share(_steps(bought.edges), purchases, bought.known)
 
 
 def recency_weights(lists: EventLists, half_life_days: float = HALF_LIFE_DAYS) -> Floats:
@@ -187,6 +188,10 @@ class Runs:
 
 def category_runs(lists: EventLists) -> Runs:
     """Count the categories of each list, by ordering the codes of all lists at once."""
+    if len(lists) == 1:
+        named = Counter(lists["event_category"].tolist())
+        del named[UNKNOWN]
+        return Runs(np.array([0, *named.values()]), np.array([0, 1 + len(named)]))
     n, width = len(lists), int(lists.lengths.max(initial=1))
     ordered = np.sort(_rectangle(lists, width), axis=1)
     fresh = np.ones(ordered.shape, np.bool_)
@@ -199,7 +204,7 @@ def category_runs(lists: EventLists) -> Runs:
 
 def recent_categories(runs: Runs) -> Floats:
     """Number of categories among the last N events; 0.0 where none is named."""
-    return np.diff(running_count(runs.counts > 0)[runs.edges]).astype(np.float64)
+    return _steps(running_count(runs.counts > 0)[runs.edges]).astype(np.float64)
 
 
 def top_category_share(runs: Runs, lists: EventLists) -> Floats:
@@ -226,6 +231,11 @@ def _rectangle(lists: EventLists, width: int) -> NDArray[np.int32]:
     table = np.full((len(lists), width), UNKNOWN, np.int32)
     table[np.arange(width) < lists.lengths[:, None]] = codes
     return table
+
+
+def _steps(rising: NDArray[Any]) -> NDArray[Any]:
+    """From each number to the next."""
+    return rising[1:] - rising[:-1]
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any], known: NDArray[np.bool_]) -> Floats:

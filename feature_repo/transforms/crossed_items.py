@@ -23,7 +23,11 @@ __all__ = ["crossed_item_features", "paired"]
 
 
 def crossed_item_features(
-    customer: Mapping[str, Any], items: Mapping[str, Any], at_us: int, calendar: Calendar | None = None
+    customer: Mapping[str, Any],
+    items: Mapping[str, Any],
+    at_us: int,
+    calendar: Calendar | None = None,
+    steps: bool = True,
 ) -> tuple[CustomerFeatures, dict[str, NDArray[np.float64]]]:
     """Return the features of one customer (n = 1), and those of the pairs with m items, float64 of shape (m,).
 
@@ -32,13 +36,14 @@ def crossed_item_features(
         items: `item_id` and the columns of `item_catalogue` and `item_demand`, m rows each.
         at_us: t, int64 microseconds since 1970.
         calendar: of the shop.
+        steps: whether the customer's sequences are wanted.
 
     Raises:
         FeatureError: the lists are missing, of different lengths, or not ordered by time.
     """
     moment = np.array([at_us], np.int64)
     lists, _ = event_lists(customer, moment, EVENT_FIELDS, {})
-    base = features_of_lists(customer, lists, moment, calendar)
+    base = features_of_lists(customer, lists, moment, calendar, steps)
     wanted = np.asarray(items["item_id"], object)
     category = np.asarray(items.get("item_category", np.full(len(wanted), None, object)), object)
     item_code = _codes(lists, customer, "event_item", wanted)

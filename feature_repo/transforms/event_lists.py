@@ -57,6 +57,9 @@ class EventLists:
     @property
     def newest_at(self) -> NDArray[np.int64]:
         """When the newest event of each list happened; 0 where there is none. Shape (n,)."""
+        if len(self) == 1 and self.offsets[1]:  # a request's
+            one: NDArray[np.int64] = self["event_at"][-1:]
+            return one
         newest = np.zeros(len(self), np.int64)
         filled = self.lengths > 0
         newest[filled] = self["event_at"][self.offsets[1:][filled] - 1]

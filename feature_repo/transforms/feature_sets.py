@@ -75,9 +75,16 @@ def customer_event_features(
 
 
 def features_of_lists(
-    columns: Columns, lists: EventLists, at_us: NDArray[np.int64], calendar: Calendar | None = None
+    columns: Columns,
+    lists: EventLists,
+    at_us: NDArray[np.int64],
+    calendar: Calendar | None = None,
+    steps: bool = True,
 ) -> CustomerFeatures:
-    """Compute what pairs with an item have of the customer, with the lists of `columns` as `event_lists` codes them."""
+    """Compute what pairs with an item have of the customer, with the lists of `columns` as `event_lists` codes them.
+
+    Without `steps` there are no sequences: for models that take none.
+    """
     known, words = situation_features(columns)
     base = customer_features(columns, at_us)
     numeric = (
@@ -87,6 +94,8 @@ def features_of_lists(
         | calendar_features(at_us, calendar or Calendar())
         | known
     )
+    if not steps:
+        return CustomerFeatures(numeric, base.categorical | words, {}, base.n)
     keep = columns["event_at"].values <= np.repeat(at_us, columns["event_at"].lengths)
     return CustomerFeatures(
         numeric, base.categorical | words, event_sequence(lists, at_us), base.n, event_codes(columns, lists, keep)

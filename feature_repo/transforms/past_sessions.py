@@ -7,10 +7,10 @@ same bits in every batch. Shares and averages are NaN where there is nothing to 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.transforms.event_history import Places, among, divided, places_of
 from feature_repo.transforms.event_lists import EventLists, kind_code
+from feature_repo.transforms.places import Places, among, divided, places_of
 from feature_repo.transforms.recency import DAY_US
-from feature_repo.transforms.session import PAUSE_US, SECOND_US
+from feature_repo.transforms.session import SECOND_US
 
 __all__ = ["PAST_SESSION_NAMES", "past_session_features"]
 
@@ -52,8 +52,7 @@ def past_session_features(lists: EventLists, at_us: NDArray[np.int64]) -> dict[s
 
 def _earlier_sessions(lists: EventLists, places: Places) -> dict[str, Floats]:
     """How often earlier sessions ended with a purchase or had a cart, how the last one did, how busy a day is."""
-    kinds, n = lists["event_type"], places.n
-    begins = ~_follows(lists)
+    kinds, n, begins = lists["event_type"], places.n, places.begins
     session = np.cumsum(begins) - 1
     count = int(begins.sum())
     row = places.row[begins]
@@ -76,8 +75,9 @@ def _earlier_sessions(lists: EventLists, places: Places) -> dict[str, Floats]:
         column[has_one] = values[last[has_one]]
         found[f"last_session_{name}"] = column
     sessions = per_row(np.ones(count, np.bool_))
-    days = np.bincount(np.unique((places.row << 32) | lists["event_at"] // DAY_US) >> 32, minlength=n)
-    found["active_days"] = days.astype(np.float64)
+    day = lists["event_at"] // DAY_US
+    days = (day - day.min(initial=0)).astype(np.int32)  # none is below 0, as `UNKNOWN` is
+    found["active_days"] = places.distinct(days, np.ones(len(days), np.bool_))
     return found | divided(
         {
             "earlier_buying_session_share": (found["earlier_buying_sessions"], sessions),
@@ -97,7 +97,7 @@ def _returns(lists: EventLists, places: Places) -> dict[str, Floats]:
 
         def back(chosen: Mask, codes: NDArray[np.int32] = codes, these: NDArray[np.int64] = these) -> Floats:
             past, _ = places.pairs(codes, chosen & ~places.current)
-            return np.bincount(these[among(these, past)] >> 32, minlength=places.n).astype(np.float64)
+            return places.of_pairs(these[among(these, past)])
 
         for done, kind in _RETURNED_TO.items():
             found[f"session_{things}_{done}_before"] = back(lists["event_type"] == kind_code(kind))
@@ -109,7 +109,7 @@ def _returns(lists: EventLists, places: Places) -> dict[str, Floats]:
 def _steps(lists: EventLists, places: Places) -> dict[str, Floats]:
     """How the session went from event to event: staying, switching, coming back, pausing."""
     items, categories, now = lists["event_item"], lists["event_category"], places.current
-    step = now & _follows(lists)  # an event of the session that is not its first
+    step = now & ~places.begins  # an event of the session that is not its first
     pause = np.full(places.n, -np.inf)
     gaps = np.diff(lists["event_at"], prepend=0) / SECOND_US
     np.maximum.at(pause, places.row[step], gaps[step])
@@ -121,10 +121,3 @@ def _steps(lists: EventLists, places: Places) -> dict[str, Floats]:
         "session_item_repeats": places.count(now) - places.distinct(items, now),
         "session_longest_pause": np.where(np.isfinite(pause), pause, np.nan),
     }
-
-
-def _follows(lists: EventLists) -> Mask:
-    """Whether each event follows the one before it in the same list without a pause that ends a session."""
-    follows: Mask = np.diff(lists["event_at"], prepend=0) < PAUSE_US
-    follows[lists.offsets[:-1][lists.lengths > 0]] = False
-    return follows

@@ -40,6 +40,8 @@ class Session:
 
 def running_session(lists: EventLists, at_us: NDArray[np.int64]) -> Session:
     """Return the session of each customer that is running at t; the lists hold nothing after t."""
+    if len(lists) == 1:
+        return _session_of_one(lists["event_at"], at_us)
     at, begin, end = lists["event_at"], lists.offsets[:-1], lists.offsets[1:]
     newest_at = lists.newest_at
     running = (end > begin) & (at_us - newest_at < PAUSE_US)
@@ -49,6 +51,16 @@ def running_session(lists: EventLists, at_us: NDArray[np.int64]) -> Session:
     first_at = np.zeros(len(lists), np.int64)
     first_at[running] = at[first[running]]
     return Session(np.where(running, end - first, 0), first_at, np.where(running, newest_at, 0))
+
+
+def _session_of_one(at: NDArray[np.int64], at_us: NDArray[np.int64]) -> Session:
+    """Do the same for one list of moments, as a request has it."""
+    if not len(at) or at_us[0] - at[-1] >= PAUSE_US:
+        nothing = np.zeros(1, np.int64)
+        return Session(nothing, nothing, nothing)
+    (pauses,) = (at[1:] - at[:-1] >= PAUSE_US).nonzero()
+    first = int(pauses[-1]) + 1 if len(pauses) else 0
+    return Session(np.array([len(at) - first]), at[first : first + 1], at[-1:])
 
 
 def session_events(session: Session) -> Floats:
