@@ -1,14 +1,17 @@
 """The model part alone: what of a request is neither BentoML's nor the store's."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from services.golden_check import examples, some_rows
+from services.item_scorer import ItemScorer
 from services.scoring import Scorer
 from training.packaging.bundle import Bundle
+from training.packaging.item_part import item_part
 
 __all__ = ["model_alone"]
 
@@ -28,6 +31,33 @@ def model_alone(bundle_path: Path) -> None:
     _timed("1 customer", lambda: scorer.score(*ones[next(turn) % len(ones)]), _CALLS)
     moments = np.full(_TOGETHER, at_us.max(), np.int64)
     _timed(f"{_TOGETHER} customers", lambda: scorer.score(many, moments), 200)
+    part = item_part(bundle)
+    if part is not None:
+        _timed(f"1 customer x {_TOGETHER} items", _crossed(part), 500)
+
+
+def _crossed(part: Bundle) -> Callable[[], object]:
+    """Return what scores a customer of the part's examples with the items of all of them, over and over."""
+    scorer = ItemScorer(part)
+    columns, at_us = examples(part)
+    of_items = {field for view in part.json("features.json")["views"].values() for field in _item_fields(view)}
+    rows = [row % len(at_us) for row in range(_TOGETHER)]
+    items = some_rows({name: columns[name] for name in (*sorted(of_items & set(columns)), "item_id")}, rows)
+    own = {name: column for name, column in columns.items() if name not in of_items and name != "item_id"}
+    customers = [some_rows(own, [row]) for row in range(len(at_us))]
+    turn = iter(range(10**9))
+
+    def once() -> object:
+        row = next(turn) % len(at_us)
+        return scorer.cross(customers[row], items, int(at_us[row]))
+
+    return once
+
+
+def _item_fields(view: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the fields of a view of items; of another view none."""
+    fields: Mapping[str, str] = view["fields"] if view["join_keys"] == ["item_id"] else {}
+    return fields
 
 
 def _timed(what: str, call: Callable[[], object], calls: int) -> None:
@@ -39,4 +69,4 @@ def _timed(what: str, call: Callable[[], object], calls: int) -> None:
         call()
         took.append(time.perf_counter() - begun)
     p50, p99 = np.quantile(took, [0.5, 0.99]) * 1e3
-    print(f"  {what:14} p50 {p50:8.3f}  p99 {p99:8.3f}")
+    print(f"  {what:24} p50 {p50:8.3f}  p99 {p99:8.3f}")
