@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from services.openapi import document
 from services.request_reading import read_request
@@ -17,6 +18,12 @@ def references(value: Any) -> set[str]:
         found = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
         return found.union(*(references(part) for part in value.values()))
     return set().union(*(references(part) for part in value)) if isinstance(value, list) else set()
+
+
+def test_the_document_is_what_the_openapi_schema_asks_for() -> None:
+    assert document()["openapi"].startswith("3.1")
+    assert [str(error) for error in OPENAPI_31_VALIDATOR.iter_errors(document())] == []
+    assert not OPENAPI_31_VALIDATOR.is_valid(document() | {"paths": []})
 
 
 def test_every_reference_leads_somewhere() -> None:
