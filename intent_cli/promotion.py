@@ -30,12 +30,14 @@ if sys.argv[3]:
     from training.packaging.signature import read_public_keys
     keys = read_public_keys(Path(sys.argv[3]))
 try:
-    checked_model(Path(sys.argv[1]), sys.argv[2], keys)
+    checked = checked_model(Path(sys.argv[1]), sys.argv[2], keys)
+    sys.stdout.write("" if checked.items is None else sys.argv[4])
 except IntentError as error:
     sys.stdout.write(str(error))
     sys.exit(7)
 """
 _REFUSED = 7
+_WITH_ITEMS = "with a model of items"
 
 
 def slots_folder(home: Path) -> Path:
@@ -81,8 +83,8 @@ class Promotion:
             write_slots(self.folder, before)
             raise
 
-    def check(self, tag: str) -> None:
-        """Load the model as a worker would, in a process of its own.
+    def check(self, tag: str) -> bool:
+        """Load the model as a worker would, in a process of its own; return whether it answers about items, too.
 
         Raises:
             BundleError: it is refused, or it ended the process.
@@ -91,7 +93,7 @@ class Promotion:
         if not TAG.fullmatch(tag):
             raise InputError(f"Model tag {tag[:80]!r} is malformed; expected {MODEL}:<16 hexadecimal digits>, in full.")
         keys = os.environ.get("INTENT_PUBLIC_KEYS", "")
-        command = [sys.executable, "-c", _CHECK, str(self.models), tag, keys]
+        command = [sys.executable, "-c", _CHECK, str(self.models), tag, keys, _WITH_ITEMS]
         try:
             done = subprocess.run(  # noqa: S603  our own command
                 command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False
@@ -105,6 +107,7 @@ class Promotion:
                 f"Model {tag} ended the process that checked it ({done.returncode}); it is not promoted. Publish it "
                 "again from its run."
             )
+        return done.stdout == _WITH_ITEMS
 
     def _followed(self, slots: Slots, wait_seconds: float) -> int:
         deadline = time.monotonic() + wait_seconds

@@ -38,8 +38,8 @@ def promote(
 
     promotion = Promotion.over(out)
     slots = slots_after(promotion.current(), tag, alias, share, shadow)
-    if tag != "none":
-        promotion.check(tag)
+    if tag != "none" and not promotion.check(tag) and alias == "champion":
+        typer.echo(f"{tag} has no model of items: /rank, and /score with an item_id, answer 404 with it.", err=True)
     workers = promotion.carry_out(slots, wait)
     if as_json:
         told = {"champion": slots.champion, "challenger": slots.challenger, "share": slots.challenger_share}
