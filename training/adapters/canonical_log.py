@@ -24,10 +24,7 @@ __all__ = ["PART", "TABLES", "write_log"]
 PART = "part-0.parquet"
 TABLES = {"events": EVENT_SCHEMA, "users": USER_SCHEMA, "items": ITEM_SCHEMA, "quarantine": QUARANTINE_SCHEMA}
 HEX_DIGITS = 32
-EVENT_COLUMNS = (
-    "moment, source_row, id_low, id_high, user_id, item_id, session_id, event_type, quantity, revenue, cost, currency, "
-    "category"
-)
+ROW_COLUMNS = ("moment", "source_row", "id_low", "id_high")
 QUARANTINE_PLACE = f"array_position(['events', 'items', 'users'], about) * {2**52} + source_row"
 BATCH = 32_768
 REFUSED_ROWS = 50_000  # sorted at once: a row in quarantine holds all of its source's cells
@@ -53,7 +50,8 @@ def write_log(staged: Staging, out: Path, delay_us: int) -> dict[str, int]:
 
 
 def _events(staged: Staging) -> Iterator[pa.Table]:
-    batches = _answer(staged, f"SELECT {EVENT_COLUMNS} FROM staged")
+    given = [name for name in EVENT_SCHEMA.names if staged.given.get(name)]  # of the others nothing is to be read
+    batches = _answer(staged, f"SELECT {', '.join([*ROW_COLUMNS, *given])} FROM staged")
     if staged.ordered:
         return _tables(batches)
     return in_order(batches, ("moment", "source_row"), staged.some_moments(), staged.given["user_id"], staged.folder)

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from training.adapters.stable_order import stable_order
+
 __all__ = ["MaybeSeen", "find_repetitions", "repeated"]
 
 PART = 4_000_000  # numbers looked at together: 32 MB, and as much again to sort them
@@ -24,11 +26,16 @@ class MaybeSeen:
     def __call__(self, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Return bool[n], and remember the numbers; they are as good as random."""
         slot = (numbers >> np.uint64(64 - SLOT_BITS)).astype(np.int64)
+        order = stable_order(slot)
+        slot = slot[order]
         byte, bit = slot >> 3, np.left_shift(1, slot & 7).astype(np.uint8)
-        seen: npt.NDArray[np.bool_] = (self._bits[byte] & bit) != 0
-        order = np.argsort(slot, kind="stable")
-        seen[order[1:][slot[order[1:]] == slot[order[:-1]]]] = True
-        np.bitwise_or.at(self._bits, byte, bit)
+        known = (self._bits[byte] & bit) != 0
+        known[1:] |= slot[1:] == slot[:-1]
+        seen = np.empty(slot.size, bool)
+        seen[order] = known
+        begins = np.flatnonzero(np.diff(byte, prepend=-1))
+        if begins.size:
+            self._bits[byte[begins]] |= np.bitwise_or.reduceat(bit, begins)
         return seen
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from training.adapters.stable_order import order_of_rows, stable_order
+
 __all__ = ["in_order"]
 
 PART_ROWS = 250_000
@@ -72,10 +74,10 @@ def _parted(batch: pa.RecordBatch, key: str, cuts: Keys) -> Iterator[tuple[int, 
     if place[0] == place[-1] and (place == place[0]).all():
         yield int(place[0]), batch
         return
-    order = np.argsort(place, kind="stable")
-    dealt = batch.take(pa.array(order))
-    ends = np.cumsum(np.bincount(place, minlength=cuts.size + 1))
-    for part in np.unique(place).tolist():
+    dealt = batch.take(pa.array(stable_order(place)))
+    rows = np.bincount(place, minlength=cuts.size + 1)
+    ends = np.cumsum(rows)
+    for part in np.flatnonzero(rows).tolist():
         begin = int(ends[part - 1]) if part else 0
         yield part, dealt.slice(begin, int(ends[part]) - begin)
 
@@ -88,8 +90,7 @@ def _sorted_file(file: Path, keys: Sequence[str]) -> Iterator[pa.Table]:
         return
     with pa.ipc.open_stream(file) as reader:
         table = reader.read_all()
-    order = np.lexsort([table[key].to_numpy() for key in reversed(keys)])
-    yield table.take(pa.array(order))
+    yield table.take(pa.array(order_of_rows([table[key].to_numpy() for key in keys])))
 
 
 def _is_sorted(file: Path, keys: Sequence[str]) -> bool:
