@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intent_stores.packed_codec import ABSENT, DecodedRows, RowTimes, decode_rows
+from intent_stores.packed_codec import DecodedRows, RowTimes, decode_rows
 from intent_stores.packed_reader import WRITINGS, PackedReader, PackedStore, Wanted
 from intent_stores.packed_view import PackedView, ViewColumns, columns_at, unanswered
 from intent_stores.ragged_column import Column
@@ -75,10 +75,20 @@ class HoldingReader(PackedReader):
 
 
 class _HeldRows:
-    """Unpacked rows of one view, by key, all of one writing: tables with a line for each feature, a column each row."""
+    """Unpacked rows of one view, by key, all of one writing.
+
+    A row's numbers lie side by side: hundreds of rows out of tens of thousands are then hundreds of places in memory,
+    and not as many again for each feature.
+    """
 
     def __init__(self, view: PackedView) -> None:
         self._schema = view.schema
+        nothing = decode_rows(self._schema, [])
+        layout: list[Any] = [("times", np.int64, (len(nothing.times),)), ("reason", np.uint8)]
+        layout.append(("valid", np.bool_, (len(self._schema.order),)))
+        for kind, names in self._schema.blocks.items():
+            layout.append((kind, np.asarray(nothing.values[names[0]]).dtype, (len(names),)))
+        self._layout = np.dtype(layout)
         self._forget(b"")
 
     def taken(self, writing: bytes, keys: Sequence[bytes]) -> DecodedRows | None:
@@ -100,47 +110,44 @@ class _HeldRows:
         """Hold what the store has for these keys."""
         start, rows = len(self._places), decode_rows(self._schema, values)
         self._make_room(start + len(keys))
-        held = slice(start, start + len(keys))
-        for names, table in self._tables:
-            for line, name in enumerate(names):
-                table[line, held] = rows.values[name]
-        for line, name in enumerate(self._schema.order):
-            self._valid[line, held] = rows.valid[name]
-        for line, times in enumerate(rows.times):
-            self._times[line, held] = times
-        self._reason[held] = rows.reason
+        held = self._numbers[start : start + len(keys)]
+        for place, times in enumerate(rows.times):
+            held["times"][:, place] = times
+        held["reason"] = rows.reason
+        for place, name in enumerate(self._schema.order):
+            held["valid"][:, place] = rows.valid[name]
+        for kind, names in self._schema.blocks.items():
+            for place, name in enumerate(names):
+                held[kind][:, place] = rows.values[name]
+        for place, name in enumerate(self._schema.variable):
+            self._texts[start : start + len(keys), place] = rows.values[name]
         self._places.update(zip(keys, range(start, start + len(keys)), strict=True))
 
     def _rows(self, places: NDArray[np.int64]) -> DecodedRows:
+        numbers = self._numbers.take(places)
         values: dict[str, Column] = {}
-        for names, table in self._tables:
-            values.update(zip(names, table.take(places, axis=1), strict=True))
-        valid = dict(zip(self._schema.order, self._valid.take(places, axis=1), strict=True))
-        times = RowTimes(*self._times.take(places, axis=1))
-        return DecodedRows(values, valid, times, self._reason.take(places))
+        for kind, names in self._schema.blocks.items():
+            values.update(zip(names, _lines(numbers[kind]), strict=True))
+        if self._schema.variable:
+            values.update(zip(self._schema.variable, _lines(self._texts.take(places, axis=0)), strict=True))
+        valid = dict(zip(self._schema.order, _lines(numbers["valid"]), strict=True))
+        return DecodedRows(values, valid, RowTimes(*_lines(numbers["times"])), np.ascontiguousarray(numbers["reason"]))
 
     def _forget(self, writing: bytes) -> None:
         self._writing = writing
         self._places: dict[bytes, int] = {}
-        nothing = decode_rows(self._schema, [])
-        lines = [*self._schema.blocks.values(), self._schema.variable]
-        self._tables: list[tuple[list[str], NDArray[Any]]] = [
-            (names, np.empty((len(names), 0), np.asarray(nothing.values[names[0]]).dtype)) for names in lines if names
-        ]
-        self._valid = np.empty((len(self._schema.order), 0), bool)
-        self._times = np.empty((len(nothing.times), 0), np.int64)
-        self._reason = np.empty(0, np.uint8)
+        self._numbers = np.zeros(0, self._layout)
+        self._texts = np.empty((0, len(self._schema.variable)), object)
 
     def _make_room(self, count: int) -> None:
         """See to room for `count` rows, each time for twice as many: so a row is moved about once."""
-        room = self._reason.size
-        if count <= room:
-            return
-        more = max(2 * room, count, 1024) - room
-        self._tables = [(names, _wider(table, more)) for names, table in self._tables]
-        self._valid, self._times = _wider(self._valid, more), _wider(self._times, more)
-        self._reason = np.concatenate([self._reason, np.full(more, ABSENT, np.uint8)])
+        room = len(self._numbers)
+        if count > room:
+            more = max(2 * room, count, 1024) - room
+            self._numbers = np.concatenate([self._numbers, np.zeros(more, self._layout)])
+            self._texts = np.concatenate([self._texts, np.empty((more, self._texts.shape[1]), object)])
 
 
-def _wider(table: NDArray[Any], more: int) -> NDArray[Any]:
-    return np.concatenate([table, np.zeros((len(table), more), table.dtype)], axis=1)
+def _lines(rows: NDArray[Any]) -> NDArray[Any]:
+    """Turn rows of features into a line for each feature."""
+    return np.ascontiguousarray(rows.T)
