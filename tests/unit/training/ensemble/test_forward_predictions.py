@@ -90,10 +90,34 @@ def test_predictions_are_of_later_dates_by_the_fit_before_them(periods):
 def test_a_short_training_period_has_one_origin(periods):
     train, validation = periods
     spy, fits = run(train.take(train.anchor_us == 42 * DAY_US), validation)
-    assert spy.shown == [([42], None)]
+    assert spy.shown == [([42], [42]), ([42], "refit")]
     assert fits.older is None
     assert len(fits.forward) == len(validation)
     assert compare_newer_data(fits, Ensemble("mean", ("spy",), (1.0,))) == []
+
+
+def test_where_no_date_can_say_when_to_stop_customers_do_whom_the_fit_did_not_see(periods):
+    one_date = periods[0].take(periods[0].anchor_us == 42 * DAY_US)
+    parts = []
+
+    class Watching(Spy):
+        def fit(self, train, validation, settings):
+            parts.append((set(train.user_id), set(validation.user_id)))
+            return super().fit(train, validation, settings)
+
+    fits = fit_forward({"spy": Watching()}, one_date, periods[1], FitSettings(HORIZON_DAYS))
+    [(fitted, apart)] = parts
+    assert apart
+    assert not fitted & apart
+    assert fitted | apart == set(one_date.user_id)
+    assert fits.on_train["spy"].rows == len(one_date)
+
+
+def test_customers_of_one_class_cannot_say_when_to_stop(periods):
+    one_date = periods[0].take(periods[0].anchor_us == 42 * DAY_US)
+    buyer, other = (int(np.flatnonzero(one_date.label == value)[0]) for value in (1, 0))
+    spy, _ = run(one_date.take(np.array([buyer, other])), periods[1])
+    assert spy.shown == [([42], None)]
 
 
 def test_newer_data_are_compared_on_validation(periods):
