@@ -40,6 +40,16 @@ def test_a_feature_that_has_seen_the_label_is_named(sign) -> None:
     assert require_plausible({"honest": columns["honest"]}, label)["honest"] == pytest.approx(0.76, abs=0.03)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_missing_value_hides_nothing(sign) -> None:
+    """Half of those without the label never bought: their time since the last purchase is longer than any."""
+    label = np.array([1, 1, 0, 0] * 50, np.int8)
+    days = np.where(label == 1, 1.0, np.where(np.arange(200) % 4 == 2, 9.0, np.nan))
+    assert abs(single_feature_auc(sign * days, label) - 0.5) == 0.5
+    with pytest.raises(FeatureError, match="days_since_purchase"):
+        require_plausible({"days_since_purchase": sign * days}, label)
+
+
 def test_the_length_of_a_list_can_give_the_label_away() -> None:
     label = np.array([0, 1] * 50, np.int8)
     assert require_plausible({"few": label[:59].astype(float)}, label[:59]) == {}
