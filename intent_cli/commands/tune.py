@@ -35,7 +35,10 @@ StudyUrl = Annotated[
         "--study", metavar="URL", envvar="INTENT_STUDY_URL", help="Database of the studies; SQLite below --out."
     ),
 ]
-StudyName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The study's name; the member's own.")]
+StudyName = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", help="The study's name; the member's own. With --auto, NAME-MEMBER."),
+]
 
 _TRIALS = 40
 

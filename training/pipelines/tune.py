@@ -35,7 +35,8 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 class TuneOptions:
     """How to tune. `only`: names of parameters to search, all if empty. `study`: address of the database of studies.
 
-    `name` is the study's, the member's own unless given. `metric` judges a trial (`training/tuning/scores.py`).
+    `name` is the study's, the member's own unless given; of members tuned together each has one of its own, called
+    `<name>-<member>`. `metric` judges a trial (`training/tuning/scores.py`).
     """
 
     budget: Budget
@@ -97,7 +98,8 @@ def tune_auto(
     examples, told = _training_period(settings, out)
     answer = members_for(settings.task.name, sequences=bool(examples.sample.features.sequences))
     names = members or settings.train.members or answer
-    contenders = [_contender(settings, out, name, examples, told, options) for name in names]
+    own = {name: replace(options, name=options.name and f"{options.name}-{name}") for name in names}
+    contenders = [_contender(settings, out, name, examples, told, own[name]) for name in names]
     with progress.task("tuning together", 0, "trials") as task:
         record = tune_together(contenders, options.budget, task)
     for name, study in record.studies.items():

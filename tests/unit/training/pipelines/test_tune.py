@@ -78,3 +78,14 @@ def test_members_are_chosen_together_and_earlier_results_stay(run):
     assert read_tuned(path).chosen == ("recency",)
     assert read_tuned(path).members["boosted_trees"] == {"max_depth": 3}
     assert json.loads((run / "tuning" / "auto.json").read_text())["chosen"] == ["recency"]
+
+
+def test_members_tuned_together_under_a_name_have_a_study_each(run):
+    """Where the studies of that name's members cannot be gone on with, another name is the way out."""
+    tune_member(settings("[members.recency]\nc = 0.001\n"), run, "recency", TuneOptions(Budget(1, None)), Silent())
+    members, budget = ["recency", "logistic_regression"], Budget(None, 2.0)
+    with pytest.raises(InputError, match=r"another search space .* Begin another one with --name"):
+        tune_auto(settings(), run, members, TuneOptions(budget), Silent())
+    record, _ = tune_auto(settings(), run, members, TuneOptions(budget, name="second"), Silent())
+    assert set(record.studies) == set(members)
+    assert {path.name for path in (run / "tuning" / "predictions").iterdir()} >= {f"second-{name}" for name in members}
