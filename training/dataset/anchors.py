@@ -1,6 +1,6 @@
 """Anchors: the moments at which a customer would have been scored."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -73,10 +73,16 @@ def require_log_covers(log: Path, settings: Settings, event_type: str | None = "
     end, what = settings.log_end, event_type or "event"
     if last is not None and end - last > max(silence, min(_QUIET, (end - begin) / 10)):
         raise SplitError(
-            f"log_end is {end:%Y-%m-%d}, but the log's last {what} is of {last:%Y-%m-%d %H:%M} UTC, and it was never "
-            f"silent for longer than {silence / timedelta(days=1):.1f} days before; expected a log that reaches "
+            f"log_end is {_told(end, settings)}, but the log's last {what} is of {last:%Y-%m-%d %H:%M} UTC, and it was "
+            f"never silent for longer than {silence / timedelta(days=1):.1f} days before; expected a log that reaches "
             f"log_end. Set log_end to the day after its last {what}, or ingest the rest."
         )
+
+
+def _told(at: datetime, settings: Settings) -> str:
+    """As the settings say it: a day, or a moment of the anchors' time zone."""
+    local = at.astimezone(ZoneInfo(settings.anchors.timezone))
+    return f"{local:%Y-%m-%d}" if local == datetime.combine(local, time(), local.tzinfo) else f"{local:%Y-%m-%d %H:%M}"
 
 
 def customers_at(connection: duckdb.DuckDBPyConnection, at: datetime, settings: Settings) -> pa.Table:

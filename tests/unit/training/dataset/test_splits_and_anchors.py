@@ -111,6 +111,15 @@ def test_a_log_that_ends_before_log_end_is_refused(tmp_path, days, refused) -> N
         require_log_covers(tmp_path, settings)
 
 
+@pytest.mark.parametrize("end", ["2001-04-01", "2001-04-01T06:30:00"])
+def test_log_end_is_told_as_the_settings_say_it(tmp_path, end) -> None:
+    last = datetime(2001, 2, 26, tzinfo=UTC)
+    write_events(tmp_path, [("u", "purchase", last, last)])
+    settings = make(splits={**DEMO["splits"], "log_end": end}, anchors={**DEMO["anchors"], "timezone": "Asia/Shanghai"})
+    with pytest.raises(SplitError, match=f"log_end is {end.replace('T', ' ').removesuffix(':00')}, but"):
+        require_log_covers(tmp_path, settings)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
