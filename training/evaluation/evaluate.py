@@ -93,6 +93,10 @@ class Evaluation:
                     member: {metric: _ends(ends) for metric, ends in values.items()}
                     for member, values in part.intervals.items()
                 },
+                "further": {
+                    member: {name: _number(value) for name, value in values.items()}
+                    for member, values in part.further.items()
+                },
             }
             for part in self.slices
         ]
@@ -128,7 +132,9 @@ def evaluate(
         metrics=metrics,
         intervals={name: {metric: drawn.interval(name, metric) for metric in METRICS} for name in metrics},
         paired=paired,
-        slices=slice_metrics(predictions, tuple(str(name) for name in shown), draws=draws, seed=seed),
+        slices=slice_metrics(
+            predictions, tuple(str(name) for name in shown), draws=draws, seed=seed, thresholds=thresholds
+        ),
         further={}
         if thresholds is None
         else further_figures(label, probability, customer, thresholds, draws=draws, seed=seed),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.decisions import AT_THRESHOLD, further_metrics
+from training.evaluation.decisions import FURTHER, further_metrics
 from training.evaluation.metrics import METRICS, probability_metrics
 from training.evaluation.slices import MIN_PER_CLASS, NOT_KNOWN, pooled_values
 
@@ -21,7 +21,7 @@ __all__ = ["FAIRNESS_METRICS", "SENSITIVE", "FairnessGroup", "FairnessTable", "f
 SENSITIVE = {"country": "country", "age_group": "age group", "gender": "gender"}
 """Column of the features → title of its table."""
 
-FAIRNESS_METRICS = (*METRICS, *AT_THRESHOLD)
+FAIRNESS_METRICS = (*METRICS, *FURTHER)
 
 FloatArray = NDArray[np.float64]
 

@@ -12,7 +12,6 @@ from training.atomic import write_text
 from training.evaluation import figures, figures_of_models
 from training.evaluation.decisions import AT_THRESHOLD, BRIER_PARTS, GAINS
 from training.evaluation.evaluate import Evaluation
-from training.evaluation.fairness import FAIRNESS_METRICS
 from training.evaluation.metrics import METRICS
 from training.evaluation.predictions import ENSEMBLE
 from training.evaluation.report_numbers import FILTERS, FURTHER_NAMES, METRIC_NAMES, best_of, rail
@@ -94,7 +93,7 @@ def _context(report: ReportInput) -> dict[str, Any]:
         "at_threshold": AT_THRESHOLD,
         "gains": tuple(GAINS),
         "brier_parts": BRIER_PARTS,
-        "fairness_metrics": FAIRNESS_METRICS,
+        "fairness_metrics": (*METRICS, *AT_THRESHOLD),
         "further_names": METRIC_NAMES | FURTHER_NAMES,
     }
 
@@ -138,6 +137,7 @@ def _slice_row(part: SliceMetrics, lead: str, span: tuple[float, float]) -> dict
     if values and intervals:
         interval = intervals["roc_auc"]
         on_rail = rail(interval.low, values["roc_auc"], interval.high, span)
+    values = {**values, **part.further.get(lead, {})}
     return {"part": part, "values": values, "intervals": intervals, "rail": on_rail}
 
 

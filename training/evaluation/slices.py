@@ -1,12 +1,14 @@
 """The same metrics for groups of customers: where the model is better, where worse, and where nobody can say."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.bootstrap import Interval, resample
+from training.evaluation.decisions import further_metrics
 from training.evaluation.metrics import METRICS, probability_metrics
 from training.evaluation.predictions import Predictions
 
@@ -33,7 +35,10 @@ LONG_SILENCE = "over 8 weeks"
 
 @dataclass(frozen=True, slots=True)
 class SliceMetrics:
-    """One group of anchors. `metrics[member]` and `intervals[member]` are by metric; empty when `too_small`."""
+    """One group of anchors. `metrics[member]` and `intervals[member]` are by metric; empty when `too_small`.
+
+    `further[member]` holds the figures of `decisions.py`, at the same threshold in every group, without intervals.
+    """
 
     column: str
     value: str
@@ -43,6 +48,7 @@ class SliceMetrics:
     too_small: bool
     metrics: Mapping[str, Mapping[str, float]]
     intervals: Mapping[str, Mapping[str, Interval]]
+    further: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def base_rate(self) -> float:
@@ -76,30 +82,46 @@ def customer_slices(
 
 
 def slice_metrics(
-    predictions: Predictions, members: tuple[str, ...], *, draws: int = 1000, seed: int = 0
+    predictions: Predictions,
+    members: tuple[str, ...],
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    thresholds: Mapping[str, float] | None = None,
 ) -> tuple[SliceMetrics, ...]:
     """Return the metrics of `members` in every slice of `predictions`, with intervals over that slice's customers.
 
     Groups come in the order of their names, durations by length, pooled and not known ones last. A group with
-    fewer than 50 positives or 50 negatives is listed with its counts only. `draws=0` leaves the intervals out.
+    fewer than 50 positives or 50 negatives is listed with its counts only. `draws=0` leaves the intervals out; without
+    `thresholds` (member → threshold, which may be empty) there are no further figures.
     """
     found = []
     for column, values in predictions.slices.items():
         labels = pooled_values(values)
         for value in _ordered(labels):
             rows = predictions.take(labels == value)
-            found.append(_one_slice(column, str(value), rows, members, draws, seed))
+            found.append(_one_slice(column, str(value), rows, members, draws, seed, thresholds))
     return tuple(found)
 
 
 def _one_slice(
-    column: str, value: str, rows: Predictions, members: tuple[str, ...], draws: int, seed: int
+    column: str,
+    value: str,
+    rows: Predictions,
+    members: tuple[str, ...],
+    draws: int,
+    seed: int,
+    thresholds: Mapping[str, float] | None,
 ) -> SliceMetrics:
     customer = rows.customers()
     positives = int(rows.label.sum())
     too_small = min(positives, len(rows.label) - positives) < MIN_PER_CLASS
     metrics: dict[str, dict[str, float]] = {}
     intervals: dict[str, dict[str, Interval]] = {}
+    further: dict[str, dict[str, float]] = {}
+    if not too_small and thresholds is not None:
+        told = {name: thresholds.get(name, math.nan) for name in members}
+        further = {name: further_metrics(rows.label, rows.probability[name], told[name]) for name in members}
     if not too_small:
         metrics = {name: probability_metrics(rows.label, rows.probability[name]) for name in members}
     if not too_small and draws:
@@ -115,6 +137,7 @@ def _one_slice(
         too_small=too_small,
         metrics=metrics,
         intervals=intervals,
+        further=further,
     )
 
 

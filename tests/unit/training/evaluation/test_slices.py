@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from training.evaluation.decisions import further_metrics
 from training.evaluation.metrics import probability_metrics
 from training.evaluation.predictions import Predictions
 from training.evaluation.slices import customer_slices, slice_metrics
@@ -28,6 +29,17 @@ def test_a_slice_has_the_metrics_of_its_rows(predictions):
     assert part.metrics["ensemble"] == expected
     interval = part.intervals["ensemble"]["roc_auc"]
     assert interval.low < expected["roc_auc"] < interval.high
+
+
+def test_a_slice_has_the_further_figures_at_the_threshold_of_all(predictions):
+    part = slice_metrics(predictions, ("ensemble",), draws=0, thresholds={"ensemble": 0.3})[0]
+    rows = predictions.slices["age group"] == "20-29"
+    expected = further_metrics(predictions.label[rows], predictions.probability["ensemble"][rows], 0.3)
+    assert part.further["ensemble"] == expected
+    assert slice_metrics(predictions, ("ensemble",), draws=0)[0].further == {}
+    without = slice_metrics(predictions, ("ensemble",), draws=0, thresholds={})[0].further["ensemble"]
+    assert np.isnan(without["f1"])
+    assert without["gain_at_10"] == expected["gain_at_10"]
 
 
 def test_a_small_slice_is_too_small_to_say(predictions):
