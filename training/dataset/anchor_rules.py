@@ -62,7 +62,7 @@ class ItemRule:
     """One anchor for every customer known at t and every item that the customer had to do with lately.
 
     Lately is [t - lookback, t). The label is 1 if there is an event of type `label` about that item in
-    (t, t + horizon], else 0. Items that a customer finds later are no candidates: `outside` counts such events.
+    (t, t + horizon], else 0. Items that a customer finds later are no candidates.
     """
 
     label: str = "purchase"
