@@ -10,7 +10,7 @@ from training.adapters.contract import NUMBER_COLUMNS, ROW_SCHEMA, CanonicalChun
 from training.adapters.csv_rows import SourceRows
 from training.adapters.readings import Reading, TypeReader, read_id, read_number
 
-__all__ = ["canonical_chunk", "only_where", "require_columns", "with_column"]
+__all__ = ["canonical_chunk", "only_where", "require_columns", "with_column", "written_once"]
 
 OUR_WORDS = TypeReader({})
 
@@ -29,6 +29,7 @@ def canonical_chunk(
     """
     problems = list(rows.problems)
     values: list[pa.Array] = []
+    table = rows.table
     for field in ROW_SCHEMA:
         name, source = field.name, columns.get(field.name)
         if source is None:
@@ -40,11 +41,13 @@ def canonical_chunk(
             continue
         reason, read = _reader(name, read_timestamp)
         cells, unreadable = read(cells)
+        if read is read_id:
+            table = written_once(table, source, cells)
         if unreadable.any():
             problems.append(Problem(reason, f"column {source}", unreadable))
         values.append(cells)
-    table = pa.Table.from_arrays(values, schema=ROW_SCHEMA)
-    return CanonicalChunk(rows.table, table, rows.source_row, tuple(problems), rows.unreadable)
+    canonical = pa.Table.from_arrays(values, schema=ROW_SCHEMA)
+    return CanonicalChunk(table, canonical, rows.source_row, tuple(problems), rows.unreadable)
 
 
 def _reader(name: str, read_timestamp: Callable[[pa.Array], Reading]) -> tuple[str, Callable[[pa.Array], Reading]]:
@@ -70,6 +73,15 @@ def require_columns(source: str, present: list[str], wanted: Mapping[str, str]) 
 def with_column(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
     """Return `rows` with other values in the canonical column `name`."""
     return rows.set_column(rows.schema.get_field_index(name), ROW_SCHEMA.field(name), values)
+
+
+def written_once(source: pa.Table, column: str, text: pa.Array) -> pa.Table:
+    """Return `source` with the text of a column of whole numbers, so that a row's identity need not write it again.
+
+    Columns of other types stay: their text as an id may be another one than their text as a cell.
+    """
+    place = source.schema.get_field_index(column)
+    return source.set_column(place, column, text) if pa.types.is_integer(source.field(place).type) else source
 
 
 def only_where(condition: pa.Array | pa.ChunkedArray, values: pa.Array | pa.ChunkedArray) -> pa.Array:

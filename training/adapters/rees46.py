@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from training.adapters.canonical_rows import canonical_chunk, only_where, require_columns, with_column
+from training.adapters.canonical_rows import canonical_chunk, only_where, require_columns, with_column, written_once
 from training.adapters.contract import Adapter, CanonicalChunk, Counts, DataSettings, Description, Source
 from training.adapters.readings import TypeReader, read_text
 from training.adapters.source_rows import named_file, source_columns, source_rows
@@ -63,7 +63,7 @@ def read(source: Source, settings: DataSettings) -> Iterator[CanonicalChunk]:
             ("revenue", only_where(bought, table["list_price"])),
         ):
             table = with_column(table, name, values)
-        yield replace(chunk, rows=table)
+        yield replace(chunk, source=written_once(chunk.source, NUMBER, number), rows=table)
 
 
 ADAPTER = Adapter(

@@ -86,7 +86,9 @@ def _timestamps(column: pa.Array) -> pa.Array:
     if pc.any(pc.not_equal(millionths, 0)).as_py():
         digits = pc.utf8_slice_codeunits(pc.add(_as_millionths(millionths, kind.unit), 1_000_000).cast(pa.string()), 1)
         text = pc.if_else(pc.equal(millionths, 0), text, pc.binary_join_element_wise(text, digits, "."))
-    return text if kind.tz is None else pc.binary_join_element_wise(text, _offsets(column, local), "")
+    if kind.tz is None:
+        return text
+    return pc.binary_join_element_wise(text, "+00:00" if kind.tz == "UTC" else _offsets(column, local), "")
 
 
 def _as_millionths(fraction: pa.Array, unit: str) -> pa.Array:

@@ -36,7 +36,8 @@ def prepare_snapshots(connection: Any, given: Mapping[str, int]) -> None:
         told += f" FROM (SELECT {columns} FROM attributes)"
     connection.execute(f"CREATE VIEW told AS {told}")
     _gather(connection, "user_said", "user_id", USER_ATTRIBUTES, given)
-    _gather(connection, "item_said", "item_id", ITEM_ATTRIBUTES, given)
+    latest = "" if derived_prices(given) else f", {LATE_ON_THE_FIRST_DAY} AS latest"
+    _gather(connection, "item_said", "item_id", ITEM_ATTRIBUTES, given, latest)
 
 
 def user_query(connection: Any, given: Mapping[str, int]) -> str:
@@ -83,13 +84,15 @@ def _spoken(attributes: tuple[str, ...], given: Mapping[str, int]) -> tuple[str,
     return tuple(name for name in attributes if given[name])
 
 
-def _gather(connection: Any, table: str, key: str, attributes: tuple[str, ...], given: Mapping[str, int]) -> None:
+def _gather(
+    connection: Any, table: str, key: str, attributes: tuple[str, ...], given: Mapping[str, int], latest: str = ""
+) -> None:
     spoken = _spoken(attributes, given)
     names = "".join(f", {name}" for name in spoken)
     silent = "".join(f", NULL::{_kind(name)} AS {name}" for name in attributes if name not in spoken)
     connection.execute(
-        f"CREATE TABLE {table} AS SELECT {key}{names}{silent}, min(moment) AS moment, "
-        f"{LATE_ON_THE_FIRST_DAY} AS latest, count(*) FILTER (of_event) AS events "
+        f"CREATE TABLE {table} AS SELECT {key}{names}{silent}, min(moment) AS moment{latest}, "
+        f"count(*) FILTER (of_event) AS events "
         f"FROM told WHERE {key} IS NOT NULL GROUP BY {key}{names}"
     )
 

@@ -1,6 +1,7 @@
 """Cells to moments in UTC, for sources that write time in any usual way."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -115,7 +116,7 @@ def _of_text(text: pa.Array, zone: str) -> pa.Array:
     """Read text by its shape, a whole column at a time; what fits none is looked at by itself."""
     text = pc.utf8_trim_whitespace(text)
     if text.null_count == 0 and pc.all(pc.match_substring(text, ":")).as_py():
-        return _of_moments(text, zone)  # what most sources write
+        return _of_clock_times(text, zone)  # what most sources write
     unix = pc.match_substring_regex(text, UNIX_DIGITS)
     day = pc.and_(pc.is_in(pc.utf8_length(text), pa.array(DAY_LENGTHS, pa.int32())), pc.invert(unix))
     shapes: list[tuple[pa.Array, Callable[[pa.Array], pa.Array]]] = [
@@ -136,6 +137,13 @@ def _unix_text(text: pa.Array) -> pa.Array:
     if pc.any(pc.match_substring(text, ".")).as_py():
         return _unix_fraction(text.cast(pa.float64())).cast(TIMESTAMP)
     return _unix(text.cast(pa.int64())).cast(TIMESTAMP)
+
+
+def _of_clock_times(text: pa.Array, zone: str) -> pa.Array:
+    if pc.all(pc.ends_with(text, " UTC")).as_py():
+        with suppress(pa.ArrowInvalid):  # one is no time, or names a second zone: look at each
+            return pc.utf8_slice_codeunits(text, 0, -4).cast(NAIVE).cast(TIMESTAMP)
+    return _of_moments(text, zone)
 
 
 def _of_moments(text: pa.Array, zone: str) -> pa.Array:

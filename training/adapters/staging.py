@@ -35,6 +35,7 @@ SPILL = "100GB"  # a limit, because DuckDB would otherwise take the whole disk f
 VALUES = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
 ATTRIBUTES_FROM = 2**48  # rows of files about items and users are numbered from here, after every event's
 ROW_GROUP = 131_072
+UNPACKED = ("source_row", "moment", "id_low", "id_high")  # little would be gained
 IDS = "ids"
 EVERY = 64
 
@@ -267,7 +268,8 @@ def staging(out: Path) -> Iterator[Staging]:
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     repeating = [name for name in VALUES if name in schema.names and pa.types.is_string(schema.field(name).type)]
-    return pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=repeating, write_statistics=["source_row"])
+    packed = {name: "none" if name in UNPACKED else "lz4" for name in schema.names}
+    return pq.ParquetWriter(path, schema, compression=packed, use_dictionary=repeating, write_statistics=["source_row"])
 
 
 def _filtered(chunk: CanonicalChunk, kept: pa.Array, usable: npt.NDArray[np.bool_]) -> CanonicalChunk:

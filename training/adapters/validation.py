@@ -17,6 +17,7 @@ __all__ = ["EARLIEST", "LATEST", "REASONS", "Verdicts", "is_servable", "verdicts
 # The rule of `services/contracts.py` for the `user_id` of a request, which this layer may not import: whoever has
 # another id could be trained on, but never be scored.
 ID_CHARACTERS = 128
+FIRST_PRINTABLE, LAST_PRINTABLE = ord(" "), ord("~")
 
 REASONS = {
     "wrong_column_count": "the row has more or fewer cells than the header",
@@ -113,6 +114,8 @@ def _missing(column: str) -> Rule:
 
 def _unservable(rows: pa.Table) -> Mask | None:
     users = rows["user_id"].combine_chunks()
+    if _is_plain(users):
+        return None
     short = pc.less_equal(pc.utf8_length(users), ID_CHARACTERS)
     fine = _mask(pc.fill_null(pc.and_(short, pc.ascii_is_printable(users)), True))
     if fine.all():
@@ -125,9 +128,25 @@ def _unservable(rows: pa.Table) -> Mask | None:
     return broken
 
 
-def _out_of_range(rows: pa.Table) -> Mask:
+def _is_plain(text: pa.Array) -> bool:
+    """Whether all of it is short and printable ASCII, told from its bytes at once; no may be wrong, yes never is."""
+    _, offsets, data = text.buffers()
+    if data is None or not len(text):
+        return False
+    ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    characters = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    if not characters.size or characters.min() < FIRST_PRINTABLE or characters.max() > LAST_PRINTABLE:
+        return False
+    return bool(np.diff(ends).max() <= ID_CHARACTERS)
+
+
+def _out_of_range(rows: pa.Table) -> Mask | None:
     moments = rows["event_timestamp"].cast(pa.int64())
     low, high = (int(limit.timestamp()) * 1_000_000 for limit in (EARLIEST, LATEST))
+    extent = pc.min_max(moments)
+    first, last = extent["min"].as_py(), extent["max"].as_py()
+    if first is None or (first >= low and last < high):
+        return None
     return _mask(pc.fill_null(pc.or_(pc.less(moments, low), pc.greater_equal(moments, high)), False))
 
 

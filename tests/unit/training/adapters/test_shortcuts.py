@@ -1,0 +1,52 @@
+"""What is told of a whole chunk at once is what each row by itself would tell."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.adapters.canonical_rows import canonical_chunk
+from training.adapters.contract import ROW_SCHEMA, CanonicalChunk
+from training.adapters.csv_rows import SourceRows
+from training.adapters.readings import read_id
+from training.adapters.row_text import row_texts
+from training.adapters.source_times import read_time
+from training.adapters.validation import is_servable, verdicts
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+ids = st.one_of(
+    st.text(min_size=1, max_size=4),
+    st.text("az ~\x7f\x1f", min_size=1, max_size=4),
+    st.sampled_from(["u" * 128, "u" * 129]),
+)
+
+
+@given(st.lists(st.one_of(st.none(), ids), min_size=1, max_size=8), st.integers(0, 3))
+def test_an_id_can_be_used_where_the_service_would_take_it(users, begin):
+    columns = {"user_id": users, "event_timestamp": [NOON] * len(users), "event_type": ["view"] * len(users)}
+    rows = pa.Table.from_pydict({name: columns.get(name, [None] * len(users)) for name in ROW_SCHEMA.names}, ROW_SCHEMA)
+    rows = rows.slice(begin)
+    usable = verdicts(CanonicalChunk(rows, rows, np.arange(rows.num_rows))).usable
+    assert usable.tolist() == [user is not None and is_servable(user) for user in users[begin:]]
+
+
+def test_a_time_in_utc_with_a_second_zone_is_no_time():
+    cells = ["2019-10-01 00:00:00 UTC", "2019-10-01 00:00:00+02:00 UTC", None, "2019-10-01 00:00 UTC", "at 12:00 UTC"]
+    moments, unread = read_time(pa.array(cells), "Europe/Berlin")
+    midnight = datetime(2019, 10, 1, tzinfo=UTC)
+    assert moments.to_pylist() == [midnight, None, None, midnight, None]
+    assert unread.tolist() == [False, True, False, False, True]
+    whole, none = read_time(pa.array([cells[0], None]), "Europe/Berlin")
+    assert whole.to_pylist() == [midnight, None]
+    assert not none.any()
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-(2**53), 2**53)), min_size=1, max_size=6), st.booleans())
+def test_a_row_has_the_same_identity_whether_its_ids_were_numbers_or_read_before(numbers, floats):
+    column = pa.array(numbers, pa.int64()).cast(pa.float64()) if floats else pa.array(numbers, pa.int64())
+    source = pa.table({"who": column, "what": column})
+    rows = SourceRows(source, np.arange(len(numbers)))
+    chunk = canonical_chunk(rows, {"user_id": "who"}, {}, read_id)
+    assert row_texts(chunk.source).equals(row_texts(source))
