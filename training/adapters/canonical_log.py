@@ -29,7 +29,9 @@ QUARANTINE_PLACE = f"array_position(['events', 'items', 'users'], about) * {2**5
 BATCH = 32_768
 REFUSED_ROWS = 50_000  # sorted at once: a row in quarantine holds all of its source's cells
 ROW_GROUP = 131_072  # fixed, or the batches that DuckDB hands out would show in the bytes
-DIFFERENT = ("event_id", "event_timestamp", "created_timestamp")  # nearly every value: a dictionary only costs time
+REFUSED_ROW_GROUP = 32_768
+DIFFERENT = ("event_id", "event_timestamp", "created_timestamp", "source_row", "source_values")
+"""Nearly every value is another one: a dictionary only costs time."""
 
 
 def write_log(staged: Staging, out: Path, delay_us: int) -> dict[str, int]:
@@ -93,24 +95,25 @@ def _tables(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
 def _write(path: Path, tables: Iterator[pa.Table], schema: pa.Schema, delay_us: int) -> int:
     count = 0
     repeating = [name for name in schema.names if name not in DIFFERENT]
+    size = REFUSED_ROW_GROUP if schema is QUARANTINE_SCHEMA else ROW_GROUP
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as writer:
-        for table in _groups(tables):
-            writer.write_table(_canonical(table, schema, delay_us), row_group_size=ROW_GROUP)
+        for table in _groups(tables, size):
+            writer.write_table(_canonical(table, schema, delay_us), row_group_size=size)
             count += table.num_rows
     return count
 
 
-def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Yield tables of exactly ROW_GROUP rows, and what is left at the end."""
+def _groups(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
+    """Yield tables of exactly `size` rows, and what is left at the end."""
     waiting: list[pa.Table] = []
     rows = 0
     for one in tables:
         waiting.append(one)
         rows += one.num_rows
-        while rows >= ROW_GROUP:
+        while rows >= size:
             table = pa.concat_tables(waiting)
-            yield table.slice(0, ROW_GROUP)
-            waiting, rows = [table.slice(ROW_GROUP)], rows - ROW_GROUP
+            yield table.slice(0, size)
+            waiting, rows = [table.slice(size)], rows - size
     if rows:
         yield pa.concat_tables(waiting)
 
