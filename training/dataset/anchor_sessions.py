@@ -134,9 +134,9 @@ class SessionAnchors:
                     max(event_timestamp) FILTER (event_type = '{self.rule.label}') {whole} AS last_one
                 FROM (SELECT *, count(*) FILTER (pause IS NULL OR pause >= {PAUSE_US}) {order} AS session
                     FROM (SELECT *, epoch_us(event_timestamp) - lag(epoch_us(event_timestamp)) {order} AS pause
-                        FROM events WHERE user_id NOT IN (SELECT unnest($exclude::VARCHAR[]))
-                            AND event_timestamp >= coalesce($first::TIMESTAMPTZ, '-infinity'::TIMESTAMPTZ))))
-            WHERE list_contains($prefixes::BIGINT[], {PREFIX})"""
+                        FROM events WHERE user_id NOT IN (SELECT unnest($exclude::VARCHAR[])))))
+            WHERE list_contains($prefixes::BIGINT[], {PREFIX})
+                AND event_timestamp >= coalesce($first::TIMESTAMPTZ, '-infinity'::TIMESTAMPTZ)"""
 
 
 _MOMENTS = ("event_timestamp", _UNTIL)

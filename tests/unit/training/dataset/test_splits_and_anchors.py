@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from feature_repo.errors import SettingsError, SourceDataError, SplitError
 from feature_repo.events import EVENT_SCHEMA
+from training.dataset.anchor_sessions import PREFIX, SessionAnchors
 from training.dataset.anchors import anchor_dates, customers_at, open_log, require_log_covers
 from training.dataset.time_splits import plan_splits
 from training.settings import Settings, midnight, template
@@ -90,6 +91,18 @@ def test_a_label_looks_at_the_half_open_window_after_t(tmp_path) -> None:
     found = dict(zip(anchors["user_id"].to_pylist(), anchors["label"].to_pylist(), strict=True))
     assert found == {"after_t": 1, "at_end": 1, "at_t": 0, "past_end": 0, "viewer": 0}
     assert anchors.schema.field("label").type == pa.int8()
+
+
+def test_a_session_that_began_before_the_first_day_keeps_its_count(tmp_path) -> None:
+    """Asked from midnight on, the session that runs over it has its third event as its third."""
+    begin = datetime(2001, 1, 7, 23, 40, tzinfo=UTC)
+    times = [begin + timedelta(minutes=15 * number) for number in range(5)]
+    write_events(tmp_path, [("u", "view", at, at) for at in times])
+    task = {"name": "purchase_in_session", "prefixes": [1, 3, 4]}
+    settings = make(task=task, anchors={"first": "2001-01-08"})
+    (chunk,) = SessionAnchors(tmp_path, settings, 100).chunks()
+    found = chunk.anchors.select([PREFIX, "event_timestamp"]).to_pylist()
+    assert [(row[PREFIX], row["event_timestamp"]) for row in found] == [(3, times[2]), (4, times[3])]
 
 
 def test_a_missing_log_says_what_to_run(tmp_path) -> None:
