@@ -6,6 +6,7 @@ import xgboost
 
 from tests.simulated_examples import HORIZON_DAYS, simulated_examples
 from training.date_levels import date_codes, date_levels, pooled_level
+from training.models.boosted_trees import model
 from training.models.boosted_trees.model import MEMBER, NO_WORSE
 from training.models.contract import FitSettings
 
@@ -35,12 +36,24 @@ def test_without_validation_the_number_of_rounds_is_fixed(periods):
     assert fitted.booster.num_boosted_rounds() == 20
 
 
+def test_the_curve_of_training_is_that_of_some_rows_of_all_dates(periods, monkeypatch):
+    all_rows = MEMBER.fit(periods[0], None, replace(SETTINGS, parameters={"rounds": 20}))
+    monkeypatch.setattr(model, "CURVE_ROWS", 500)
+    some = MEMBER.fit(periods[0], None, replace(SETTINGS, parameters={"rounds": 20}))
+    assert some.booster.get_dump() == all_rows.booster.get_dump()
+    np.testing.assert_allclose(some.history.train, all_rows.history.train, atol=0.05)
+    assert some.history.train != all_rows.history.train
+
+
 def test_refit_grows_as_many_trees(fitted, periods):
     assert fitted.refit(periods[1], SETTINGS).booster.num_boosted_rounds() == fitted.history.best
 
 
-def test_answers_at_the_pooled_level(fitted, periods):
+@pytest.mark.parametrize("told_when_to_stop", [True, False])
+def test_answers_at_the_pooled_level(told_when_to_stop, fitted, periods):
     train = periods[0]
+    if not told_when_to_stop:  # then XGBoost is asked for the sums of the trees that it has just grown
+        fitted = MEMBER.fit(train, None, replace(SETTINGS, parameters={"rounds": 20}))
     table = xgboost.DMatrix(fitted.tabular.apply(train.features), base_margin=np.zeros(len(train)))
     margin = fitted.booster.predict(table, output_margin=True).astype(float)
     level = pooled_level(margin, date_levels(margin, train.label, date_codes(train.anchor_us)))
