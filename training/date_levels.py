@@ -38,11 +38,12 @@ def date_levels(margin: Floats, label: NDArray[Any], codes: NDArray[np.int64]) -
         float64 of shape (dates,): the most likely levels under a normal prior of standard deviation `SPREAD`
         around the level that all dates have in common.
     """
-    one_date = np.zeros_like(codes)
-    common = _solve(margin, np.array([label.sum()]), one_date, np.zeros(1), 1e-9)
-    return _solve(
-        margin, np.bincount(codes, label).astype(np.float64), codes, np.full(codes.max() + 1, common[0]), SPREAD**-2
-    )
+    buyers, weight = np.bincount(codes, label).astype(np.float64), None
+    if len(margin) and (margin == margin[0]).all():  # nothing tells customers apart so far: a date is one row, so often
+        weight = np.bincount(codes).astype(np.float64)
+        margin, codes = np.full(len(weight), margin[0]), np.arange(len(weight))
+    common = _solve(margin, buyers.sum(keepdims=True), np.zeros_like(codes), np.zeros(1), 1e-9, weight)
+    return _solve(margin, buyers, codes, np.full(len(buyers), common[0]), SPREAD**-2, weight)
 
 
 def pooled_level(margin: Floats, levels: Floats) -> float:
@@ -67,17 +68,27 @@ def levelled_log_loss(probability: Floats, label: NDArray[Any], anchor_us: NDArr
     return float(-np.where(label == 1, log_expit(margin), log_expit(-margin)).mean())
 
 
-def _solve(margin: Floats, buyers: Floats, codes: NDArray[np.int64], prior: Floats, precision: float) -> Floats:
+def _solve(
+    margin: Floats,
+    buyers: Floats,
+    codes: NDArray[np.int64],
+    prior: Floats,
+    precision: float,
+    weight: Floats | None = None,
+) -> Floats:
     """Find the level at which the expected number of buyers, and the pull of the prior, balance.
+
+    `weight` says how many anchors each row stands for; None: one.
 
     Newton's steps, halved into the bracket where they leave it: five or six passes over the data.
     """
     count = len(buyers)
     low, high, level = np.full(count, -FAR), np.full(count, FAR), prior.copy()
     for _ in range(MOST_STEPS):
-        expected = expit(margin + level[codes])
+        rate = expit(margin + level[codes])
+        expected = rate if weight is None else rate * weight
         excess = np.bincount(codes, expected, minlength=count) - buyers + precision * (level - prior)
-        slope = np.bincount(codes, expected * (1 - expected), minlength=count) + precision
+        slope = np.bincount(codes, expected * (1 - rate), minlength=count) + precision
         low, high = np.where(excess < 0, level, low), np.where(excess < 0, high, level)
         newton = level - excess / slope
         step = np.where((newton > low) & (newton < high), newton, (low + high) / 2) - level

@@ -33,6 +33,13 @@ def test_levels_solve_their_equation():
         assert expit(margin[mine] + level).sum() + pull == pytest.approx(label[mine].sum(), abs=1e-6)
 
 
+def test_equal_margins_are_solved_as_others_are():
+    margin, label, codes, _ = shop()
+    nearly_equal = np.where(np.arange(len(margin)) == 0, 0.3 + 1e-12, 0.3)
+    levels = date_levels(np.full(len(margin), 0.3), label, codes)
+    np.testing.assert_allclose(levels, date_levels(nearly_equal, label, codes), atol=1e-9)
+
+
 def test_a_date_without_buyers_is_drawn_to_the_common_level():
     levels = date_levels(np.zeros(103), np.r_[np.repeat([0, 1], 50), 0, 0, 0], np.r_[np.zeros(100, int), 1, 1, 1])
     assert -1 < levels[1] < levels[0]
