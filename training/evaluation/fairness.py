@@ -41,7 +41,7 @@ class FairnessTable:
     """The groups of one column, judged by one member at one threshold.
 
     `differences`: metric → largest minus smallest over the groups that are large enough. `ratios`: smallest over
-    largest; 1 is equal.
+    largest; 1 is equal. Both are empty where fewer than two groups are large enough.
     """
 
     column: str
@@ -115,7 +115,7 @@ def _table(
             sensitive_features=names[shown].astype(str),
         )
         figures = {str(name): dict(row) for name, row in frame.by_group.items()}
-        apart = _apart(figures)
+        apart = _apart(figures) if len(figures) > 1 else apart  # one group is equal to itself, which says nothing
     found = (FairnessGroup(name, *counts[name], figures.get(name, {})) for name in counts)
     return FairnessTable(title, member, threshold, tuple(found), *apart)
 

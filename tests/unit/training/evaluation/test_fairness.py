@@ -64,3 +64,14 @@ def test_small_groups_alone_are_counted(predictions):
     (table,) = fairness_tables(few.label, few.probability["sharp"], {"age": few.slices["age group"]}, member="sharp")
     assert not any(group.figures for group in table.groups)
     assert not table.differences
+
+
+def test_one_large_group_is_compared_with_nothing(predictions):
+    country = np.full(len(predictions.label), "DE", object)
+    country[:40] = "LI"  # too few
+    (table,) = fairness_tables(
+        predictions.label, predictions.probability["sharp"], {"country": country}, member="sharp"
+    )
+    assert [group.value for group in table.groups if group.figures] == ["DE"]
+    assert not table.differences
+    assert not table.ratios
