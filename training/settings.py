@@ -210,7 +210,7 @@ def _explain(problem: ValidationError) -> str:
     for error in problem.errors(include_url=False):
         where = ".".join(str(part) for part in error["loc"]) or "the file"
         lines.append(f"  {where}: got {error['input']!r}; {error['msg']}")
-    return "\n".join(lines) + "\nCorrect these keys; `intent init --help` shows a whole file."
+    return "\n".join(lines) + "\nCorrect these keys; `intent init --config FILE` writes a whole file to compare with."
 
 
 def template(adapter: str) -> str:
@@ -231,6 +231,7 @@ adapter = "table"
 path = "purchases.csv"          # CSV or Parquet, relative to this file
 timezone = "UTC"                # of timestamps that carry no zone
 delay_hours = 0.0               # how long after an event the shop knew of it
+# time_format = "%d/%m/%Y %H:%M"  # unless times are ISO 8601 or Unix time
 
 [data.columns]                  # canonical name = "column of your file"
 user_id = "customer"
@@ -242,6 +243,8 @@ revenue = "line_total"
 [data.constants]                # the same on every row
 event_type = "purchase"
 currency = "EUR"
+
+# Views, carts, catalogues, customers' attributes: [data.event_types], [data.items], [data.users]; see docs/adapters.md.
 """
 }
 
@@ -251,7 +254,8 @@ horizon_days = 7                # will the customer buy within (t, t + 7 days]?
 
 [anchors]
 every = "monday"                # 00:00 UTC; every customer who bought before
-first = 2000-12-04
+first = 2000-12-04              # data_card.md tells from when to when your log goes
+# timezone = "Europe/Berlin"    # whose midnight; UTC unless given
 
 [splits]                        # contiguous in time; an anchor whose label window is cut is dropped, and counted
 train_until = 2001-01-15

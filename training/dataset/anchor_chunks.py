@@ -138,5 +138,6 @@ def require_both_labels(splits: dict[str, tuple[int, int]]) -> None:
         if not 0 < positives < anchors:
             raise SplitError(
                 f"The split {name!r} has {anchors} anchors and {positives} positive labels; expected "
-                "both classes. Check that the log covers the dates of intent.toml, or move them."
+                "both classes. Check that the log covers the dates of [anchors] and [splits] (data_card.md "
+                "tells from when to when it goes), or move them."
             )

@@ -119,7 +119,7 @@ def _require_servable(settings: Settings) -> None:
     if task.servable and service == SERVICE and whole_days:
         return
     raise InputError(
-        f"Task {task.name!r} over {settings.task.horizon} with the features {service!r} cannot be served yet; expected "
+        f"Task {task.name!r} ({task.question(settings)}) with the features {service!r} cannot be served yet; expected "
         f"a task on customers with the features {SERVICE!r} and a horizon of whole days: the scoring service looks up "
         "a customer's profile, history and baskets, no events and no items. Evaluate it offline instead."
     )
