@@ -1,12 +1,13 @@
 """The members of the ensemble: one folder each, found by its `model.py`, all under the contract of `contract.py`."""
 
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from feature_repo.errors import InputError
 from training.models.contract import Member
 
-__all__ = ["member", "member_names", "members", "members_for"]
+__all__ = ["member", "member_names", "members", "members_for", "require_members_for"]
 
 
 def member_names() -> list[str]:
@@ -47,3 +48,18 @@ def members_for(task: str, *, sequences: bool = True) -> list[str]:
         for name, found in members().items()
         if task in getattr(found, "tasks", (task,)) and (sequences or not getattr(found, "needs_sequence", False))
     ]
+
+
+def require_members_for(task: str, names: Iterable[str]) -> None:
+    """Refuse members that cannot answer `task`.
+
+    Raises:
+        InputError: one is not known, or answers other tasks only; those that can are listed.
+    """
+    for name in names:
+        tasks = getattr(member(name), "tasks", (task,))
+        if task not in tasks:
+            raise InputError(
+                f"Member {name!r} answers {', '.join(tasks)} only; got the task {task!r}; expected some of "
+                f"{', '.join(members_for(task))}. Leave it out."
+            )

@@ -21,6 +21,7 @@ from training.pipelines.dataset_checks import check_for_leaks, check_part
 from training.pipelines.dataset_folder import DatasetFolder, read_split, read_test_labels
 from training.pipelines.feature_store import service_schema
 from training.pipelines.profiles import REPOSITORY
+from training.pipelines.same_question import question_facts
 from training.pipelines.session_checks import check_session_cuts
 from training.pipelines.table_dataset import write_table_dataset
 from training.pipelines.task_features import calendar_of, service_of
@@ -195,24 +196,10 @@ def _facts(service: ServiceDefinition, settings: Settings | None, out: Path, opt
         "service_hash": service.digest,
         "sources": sources,
         "anchors": _rule(settings, options),
-        "horizon_days": None if settings is None else settings.task.horizon_days,
-        **_task(settings),
-        "cut_offs": None if settings is None else settings.splits.model_dump(mode="json"),
+        **({"horizon_days": None, "cut_offs": None} if settings is None else question_facts(settings)),
         "chunk_rows": options.chunk_rows,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
     }
-
-
-def _task(settings: Settings | None) -> dict[str, Any]:
-    """What the task and the features are told beside the horizon in days."""
-    if settings is None:
-        return {}
-    told = {"task": settings.task, "features": settings.features}
-    plain = {
-        name: part.model_dump(mode="json", exclude_defaults=True, exclude={"horizon_days", "impute"})
-        for name, part in told.items()
-    }
-    return {name: part for name, part in plain.items() if part}
 
 
 def _rule(settings: Settings | None, options: BuildOptions) -> dict[str, Any]:

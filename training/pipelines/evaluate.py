@@ -34,6 +34,7 @@ from training.pipelines.distance_to_best import distance_to_best
 from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
 from training.pipelines.interval_coverage import coverage_on_test
 from training.pipelines.robustness import robustness_of
+from training.pipelines.same_question import require_same_question
 from training.pipelines.seeds import over_seeds
 from training.pipelines.stages import read_stages
 from training.pipelines.task_features import examples_of
@@ -70,11 +71,12 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
     as event files for TensorBoard.
 
     Raises:
-        SourceDataError: the members were not trained on the data set that is there.
+        SourceDataError: the members were not trained on the data set that is there, or it is of another question.
         SplitError: the test or the validation period has no anchors, or labels of one class only.
         FeatureError: a feature was made of the labels of the test period.
     """
     test = read_split(out, "test")
+    require_same_question(settings, out)
     training = require_whole_training(out)
     with progress.task("evaluating", 4, "steps") as task:
         predictions = _predictions(settings, test, read_test_labels(out), out)

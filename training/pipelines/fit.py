@@ -16,9 +16,10 @@ from training.dataset.anchor_table import TableRule
 from training.dataset.examples import Examples
 from training.ensemble.combine import combine, interval
 from training.evaluation.predictions import ENSEMBLE, PREFIX, Predictions
-from training.models import members_for
+from training.models import members_for, require_members_for
 from training.models.contract import FitSettings
 from training.pipelines.folds import cross_validate
+from training.pipelines.same_question import require_same_question
 from training.pipelines.seeds import fit_more_seeds, forget_seeds
 from training.pipelines.table_dataset import read_table
 from training.pipelines.task_features import examples_of_split
@@ -54,8 +55,8 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     `validation_predictions.parquet` what each, fitted on train alone, gave on the validation period.
 
     Raises:
-        SourceDataError: the data set was not built.
-        InputError: a member is not known, or a parameter of one.
+        SourceDataError: the data set was not built, or for another question.
+        InputError: a member is not known, or cannot answer the task, or a parameter of one.
     """
     task = task_named(settings.task.name)
     train_set, validation = _periods(settings, out)
@@ -98,6 +99,7 @@ def repeat_run(settings: Settings, out: Path, members: list[str] | None, count: 
 def _pool(settings: Settings, members: list[str] | None, train_set: Examples) -> list[str]:
     """Return the members named, else those of [train], else all that can answer the task."""
     chosen = members or settings.train.members
+    require_members_for(settings.task.name, chosen or ())
     return list(chosen or members_for(settings.task.name, sequences=bool(train_set.sample.features.sequences)))
 
 
@@ -108,6 +110,7 @@ def _periods(settings: Settings, out: Path) -> tuple[Examples, Examples]:
         examples.dated(task.dates(examples.anchor_us, settings))
         for examples in (examples_of_split(settings, out, split) for split in ("train", "validation"))
     )
+    require_same_question(settings, out)
     return train_set, validation
 
 

@@ -10,9 +10,10 @@ from typing import Any
 from feature_repo.errors import InputError, SettingsError
 from training.atomic import write_json
 from training.dataset.examples import Examples
-from training.models import member, members_for
+from training.models import member, members_for, require_members_for
 from training.models.contract import FitSettings
 from training.models.told_member import told_member
+from training.pipelines.same_question import require_same_question
 from training.pipelines.task_features import examples_of_split
 from training.progress import Progress, Silent
 from training.settings import Settings
@@ -111,6 +112,7 @@ def tune_auto(
 def _training_period(settings: Settings, out: Path) -> tuple[Examples, FitSettings]:
     task = task_named(settings.task.name)
     examples = examples_of_split(settings, out, "train")
+    require_same_question(settings, out)
     told = FitSettings(settings.task.days, settings.seed, Silent(), task.core_features, settings.features.impute)
     return examples.dated(task.dates(examples.anchor_us, settings)), told
 
@@ -118,6 +120,7 @@ def _training_period(settings: Settings, out: Path) -> tuple[Examples, FitSettin
 def _contender(
     settings: Settings, out: Path, name: str, examples: Examples, told: FitSettings, options: TuneOptions
 ) -> Contender:
+    require_members_for(settings.task.name, (name,))
     told = replace(told, parameters=settings.members.get(name, {}))
     found = told_member(name, settings.members).found
     if options.sampler not in SAMPLERS:

@@ -6,7 +6,7 @@ import pytest
 
 import training.models
 from feature_repo.errors import InputError
-from training.models import member, member_names, members
+from training.models import member, member_names, members, require_members_for
 
 KNOWN = [
     "bg_nbd",
@@ -35,6 +35,12 @@ def test_finding_members_does_not_load_tensorflow():
 def test_an_unknown_member_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="'perceptron' is not known; expected one of bg_nbd, boosted_trees"):
         member("perceptron")
+
+
+def test_a_member_that_answers_other_tasks_only_is_refused():
+    require_members_for("purchase_within_horizon", ["bg_nbd", "recency"])
+    with pytest.raises(InputError, match=r"'bg_nbd' answers purchase_within_horizon only; .* expected some of boosted"):
+        require_members_for("churn", ["recency", "bg_nbd"])
 
 
 @pytest.mark.parametrize("name", ["", "..", "contract", "network", "__pycache__"])
