@@ -46,11 +46,16 @@ def user_query(connection: Any, given: Mapping[str, int]) -> str:
     Of several rows at one moment, the last one in the source that says something counts.
     """
     spoken = _spoken(USER_ATTRIBUTES, given)
-    moving = "SELECT user_id FROM user_said GROUP BY user_id HAVING count(*) > 1"
+    says = " OR ".join(f"{name} IS NOT NULL" for name in spoken) or "FALSE"
+    # Whose events say nothing, and a file about customers all, is the same from the file's moment on: a log of which
+    # that is true for every customer would be followed row by row otherwise.
+    moving = f"""SELECT user_id FROM user_said GROUP BY user_id HAVING count(*) FILTER ({says}) > 1
+        OR min(moment) FILTER (NOT ({says})) < min(moment) FILTER ({says})"""
     connection.execute(f"CREATE TABLE user_periods AS {_periods('user_id', 'moment', moving, spoken)}")
     return f"""
         SELECT user_id, moment, {", ".join(USER_ATTRIBUTES)} FROM user_said
         WHERE user_id NOT IN (SELECT user_id FROM user_periods)
+            AND (({says}) OR user_id NOT IN (SELECT user_id FROM user_said WHERE {says}))
         UNION ALL BY NAME {_changes("user_id", "user_periods", spoken, USER_ATTRIBUTES)}
         ORDER BY moment, user_id"""
 
