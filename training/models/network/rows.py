@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
@@ -102,4 +103,5 @@ def encode_rows(
     rows = OnDisk(len(examples), seed)
     for part in examples.parts():
         rows.add(inputs_of(sequence, tabular, part.features))
+    pa.default_memory_pool().release_unused()  # what reading took: training would stand on top of it
     return rows
