@@ -66,8 +66,15 @@ def require_columns(source: str, present: list[str], wanted: Mapping[str, str]) 
     if missing:
         raise SourceDataError(
             f"{source} lacks {len(missing)} column(s): expected {', '.join(missing)}; "
-            f"it has {', '.join(present) or 'none'}. Name the right columns or the right file."
+            f"it has {', '.join(present) or 'none'}. {_advice(present)}"
         )
+
+
+def _advice(present: list[str]) -> str:
+    separator = next((mark for mark in ";\t|" if len(present) == 1 and mark in present[0]), None)
+    if separator is None:
+        return "Name the right columns or the right file."
+    return f"Its columns are separated by {separator!r}; expected commas. Export it so, or convert it to Parquet."
 
 
 def with_column(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:

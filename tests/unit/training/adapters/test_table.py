@@ -271,6 +271,13 @@ def test_a_missing_column_lists_what_is_there(tmp_path):
     refused(tmp_path, SourceDataError, match, settings, parquet(tmp_path))
 
 
+@pytest.mark.parametrize(("mark", "told"), [(";", "';'"), ("\t", r"'\\t'"), ("|", r"'\|'")])
+def test_a_csv_of_another_separator_says_which(tmp_path, mark, told):
+    file = tmp_path / "export.csv"
+    file.write_text(f"who{mark}when{mark}total\n1{mark}2024-01-01{mark}79,26\n")
+    refused(tmp_path, SourceDataError, rf"export\.csv lacks .* are separated by {told}; expected commas", path=file)
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
