@@ -18,6 +18,9 @@ from training.atomic import write_json, write_text
 
 __all__ = ["DataCard", "describe", "write_card"]
 
+# From this share on refused rows are an oddity of the log; of a handful of rows a share says nothing.
+MUCH, MUCH_OF = 0.05, 100
+
 
 @dataclass(frozen=True)
 class DataCard:
@@ -63,7 +66,8 @@ def describe(
     ).fetchall()
     customers = ask("SELECT count(DISTINCT user_id) FROM user_said WHERE events > 0").fetchone()[0]
     items = ask("SELECT count(DISTINCT item_id) FROM item_said WHERE events > 0").fetchone()[0]
-    given = staged.given
+    given, quarantined = staged.given, staged.quarantined()
+    odd = [*_much_refused(quarantined, rows_in), *odd]
     if sample is None and about.counts:
         odd = [*_other_counts(about, rows_in, customers, items), *odd]
     return DataCard(
@@ -82,7 +86,7 @@ def describe(
         first=_iso(first),
         last=_iso(last),
         event_types=dict(types),
-        quarantined=staged.quarantined(),
+        quarantined=quarantined,
         missing={name: round(1 - n / events, 6) for name, n in given.items() if 0 < n < events},
         absent=[name for name, n in given.items() if not staged.said[name]],
         odd=odd,
@@ -127,6 +131,18 @@ def _page(card: DataCard) -> str:
 
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items())
+
+
+def _much_refused(quarantined: dict[str, int], rows_in: int) -> list[str]:
+    """Say it where so many rows cannot be used that what is left may be another shop's."""
+    refused = sum(quarantined.values())
+    if rows_in < MUCH_OF or refused < MUCH * rows_in:
+        return []
+    most = max(quarantined, key=lambda reason: quarantined[reason])
+    return [
+        f"{refused:,} of {rows_in:,} rows ({refused / rows_in:.1%}) are in quarantine, {quarantined[most]:,} of them "
+        f"as `{most}`: {REASONS[most]}. Look into quarantine/ whether they should be."
+    ]
 
 
 def _other_counts(about: Description, rows: int, customers: int, items: int) -> list[str]:

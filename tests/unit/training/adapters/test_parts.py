@@ -92,6 +92,21 @@ def test_unusual_days_are_found_by_their_neighbours(tmp_path):
     assert heavy.endswith("on 2024-05-20 (1000%).")
 
 
+@pytest.mark.parametrize(("bad", "told"), [(4, False), (6, True)])
+def test_many_refused_rows_are_odd(tmp_path, bad, told):
+    """A twentieth of the rows with a decimal comma: the shop's purchases may be missing, and the command succeeded."""
+    rows = [{"who": f"{n}", "when": "2024-05-01", "total": "79,26" if n < bad else "79.26"} for n in range(120)]
+    file = write_rows(tmp_path / "x.parquet", rows)
+    report = ingest(settings_of("table", columns=WHO_AND_WHEN | {"revenue": "total"}), tmp_path / "out", path=file)
+    assert report.quarantined == {"not_a_number": bad}
+    found = [fact for fact in report.odd if "in quarantine" in fact]
+    expected = (
+        "6 of 120 rows (5.0%) are in quarantine, 6 of them as `not_a_number`: a cell holds something else where a "
+        "number belongs. Look into quarantine/ whether they should be."
+    )
+    assert found == ([expected] if told else [])
+
+
 def odd_of(folder, *money):
     rows = [{"who": f"{n}", "when": f"2024-05-01T{n:02d}:00", "total": 5.0, "money": m} for n, m in enumerate(money)]
     columns = WHO_AND_WHEN | {"revenue": "total", "currency": "money"}
