@@ -103,7 +103,7 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory, _no_profile_but_the_sam
         # The shared environment counts as installed: `make setup` would point it at this copy, which is soon gone.
         "MAKEFLAGS": f"INSTALLED={folder.parent / 'installed'}",
     }
-    for name in ("BENTOML_HOME", "INTENT_OUT", "INTENT_ONLINE_URL"):
+    for name in ("BENTOML_HOME", "INTENT_OUT", "INTENT_ONLINE_URL", "INTENT_OUTBOX_URL"):
         environment.pop(name, None)
     with production_environment(folder.parent) if PROFILE == "production" else nullcontext({}) as servers:
         yield demo_on_a_sample(folder, environment | servers)

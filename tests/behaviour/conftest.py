@@ -1,6 +1,7 @@
 """One server for all tests that only talk to it: the tiny shop, an outbox, a served log, no keys."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,11 @@ def tiny_bento(tiny_bundle_folder: Path, tmp_path_factory: pytest.TempPathFactor
 def open_server(tiny_bento: Bento, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that takes everything; what it wrote is in `serve.log` and `served` beside the outbox."""
     folder = tmp_path_factory.mktemp("open_server")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(OUTBOX_VARIABLE, f"sqlite:///{folder}/outbox.db")
-        patch.setenv(FOLDER_VARIABLE, str(folder / "served"))
-        patch.setenv(KEY_VARIABLE, "a key of these tests alone")
-        with running(tiny_bento, free_port(), log=folder / "serve.log") as server:
-            server.folder = folder  # type: ignore[attr-defined]
-            yield server
+    with ExitStack() as until_the_end:
+        with pytest.MonkeyPatch.context() as patch:  # for the server alone: all later tests have this environment, too
+            patch.setenv(OUTBOX_VARIABLE, f"sqlite:///{folder}/outbox.db")
+            patch.setenv(FOLDER_VARIABLE, str(folder / "served"))
+            patch.setenv(KEY_VARIABLE, "a key of these tests alone")
+            server = until_the_end.enter_context(running(tiny_bento, free_port(), log=folder / "serve.log"))
+        server.folder = folder  # type: ignore[attr-defined]
+        yield server
