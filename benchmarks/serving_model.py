@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,10 @@ def _crossed(part: Bundle) -> Callable[[], object]:
     items = some_rows({name: columns[name] for name in (*sorted(of_items & set(columns)), "item_id")}, rows)
     own = {name: column for name, column in columns.items() if name not in of_items and name != "item_id"}
     customers = [some_rows(own, [row]) for row in range(len(at_us))]
-    turn = iter(range(10**9))
+    turn = cycle(range(len(at_us)))
 
     def once() -> object:
-        row = next(turn) % len(at_us)
+        row = next(turn)
         return scorer.cross(customers[row], items, int(at_us[row]))
 
     return once

@@ -57,6 +57,11 @@ class Matches:
     edges: Whole
     known: NDArray[np.bool_]
 
+    @property
+    def counts(self) -> Whole:
+        """How many matches each list has; shape (n,)."""
+        return self.edges[1:] - self.edges[:-1]
+
     def sum(self, values: Floats) -> Floats:
         """Sum of `values` (one an event) over each list's matches; 0.0 without any. Shape (n,)."""
         sums = np.zeros(len(self.known))
@@ -109,7 +114,8 @@ def affinity_measures(lists: EventLists, at_us: Whole, category: Matches, item: 
     """
     weights = recency_weights(lists)
     bought = lists["event_type"] == kind_code("purchase")
-    purchases = _steps(running_count(bought)[lists.offsets])
+    until = running_count(bought)[lists.offsets]
+    purchases = until[1:] - until[:-1]
     features = {}
     for what, found in (("category", category), ("item", item)):
         found_bought = found.where(bought)
@@ -138,12 +144,12 @@ def matches(codes: NDArray[np.int32], offsets: Whole, wanted: NDArray[np.int32])
 
 def event_share(found: Matches, lists: EventLists) -> Floats:
     """Share of the customer's events that are about it; NaN without events."""
-    return _share(_steps(found.edges), lists.lengths, found.known)
+    return _share(found.counts, lists.lengths, found.known)
 
 
 def purchase_share(bought: Matches, purchases: Whole) -> Floats:
     """Share of the customer's `purchases` (shape (n,)) that are `bought` ones of it; NaN without purchases."""
-    return _share(_steps(bought.edges), purchases, bought.known)
+    return _share(bought.counts, purchases, bought.known)
 
 
 def recency_weights(lists: EventLists, half_life_days: float = HALF_LIFE_DAYS) -> Floats:
@@ -204,7 +210,8 @@ def category_runs(lists: EventLists) -> Runs:
 
 def recent_categories(runs: Runs) -> Floats:
     """Number of categories among the last N events; 0.0 where none is named."""
-    return _steps(running_count(runs.counts > 0)[runs.edges]).astype(np.float64)
+    until = running_count(runs.counts > 0)[runs.edges]
+    return (until[1:] - until[:-1]).astype(np.float64)
 
 
 def top_category_share(runs: Runs, lists: EventLists) -> Floats:
@@ -231,11 +238,6 @@ def _rectangle(lists: EventLists, width: int) -> NDArray[np.int32]:
     table = np.full((len(lists), width), UNKNOWN, np.int32)
     table[np.arange(width) < lists.lengths[:, None]] = codes
     return table
-
-
-def _steps(rising: NDArray[Any]) -> NDArray[Any]:
-    """From each number to the next."""
-    return rising[1:] - rising[:-1]
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any], known: NDArray[np.bool_]) -> Floats:

@@ -17,7 +17,6 @@ __all__ = ["HISTORY_FIELDS", "history_features"]
 HISTORY_FIELDS = ("event_at", "event_type", "event_item", "event_category")
 _RECENT = {"purchase": "purchase", "add_to_cart": "cart", "favourite": "favourite"}
 Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
 

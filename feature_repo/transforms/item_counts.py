@@ -28,7 +28,7 @@ def item_counts(lists: EventLists, at_us: NDArray[np.int64], item: Matches) -> d
     lately = lists["event_at"] > np.repeat(at_us, lists.lengths) - DAY_US
 
     def count(found: Matches) -> NDArray[np.float64]:
-        return np.diff(found.edges).astype(np.float64)
+        return found.counts.astype(np.float64)
 
     counts = {name: count(item.where(lists["event_type"] == kind_code(kind))) for name, kind in _KINDS.items()}
     return counts | {"item_events": count(item), "item_events_1d": count(item.where(lately))}

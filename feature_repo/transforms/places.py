@@ -111,9 +111,8 @@ class PlacesOfOne(Places):
     def pairs(self, codes: NDArray[np.int32], chosen: Mask) -> tuple[Whole, Whole]:
         """The different known codes of `chosen` events, rising, and where the last of each is."""
         (place,) = chosen.nonzero()
-        last = dict(
-            zip(codes[place].tolist(), place.tolist(), strict=True)
-        )  # a later one takes the place of an earlier
+        # In a dictionary a later event takes the place of an earlier one with the same code.
+        last = dict(zip(codes[place].tolist(), place.tolist(), strict=True))
         last.pop(UNKNOWN, None)
         known = sorted(last)
         return np.array(known, np.int64), np.array([last[code] for code in known], np.int64)

@@ -38,9 +38,10 @@ def promote(
 
     promotion = Promotion.over(out)
     slots = slots_after(promotion.current(), tag, alias, share, shadow)
-    if tag != "none" and not promotion.check(tag) and alias == "champion":
-        typer.echo(f"{tag} has no model of items: /rank, and /score with an item_id, answer 404 with it.", err=True)
+    ranks = tag == "none" or promotion.check(tag)
     workers = promotion.carry_out(slots, wait)
+    if alias == "champion" and not ranks:
+        typer.echo(f"{tag} has no model of items: /rank, and /score with an item_id, answer 404 with it.", err=True)
     if as_json:
         told = {"champion": slots.champion, "challenger": slots.challenger, "share": slots.challenger_share}
         typer.echo(json.dumps(told | {"shadow": slots.shadow, "workers": workers}))
