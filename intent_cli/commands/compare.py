@@ -27,6 +27,7 @@ Metric = Annotated[
 ]
 
 _FEW = 3
+_SHOWN = ("roc_auc", "pr_auc", "log_loss", "ece")
 
 
 def compare(
@@ -41,29 +42,34 @@ def compare(
 
     Example: intent compare artifacts/demo
 
-    Example: intent compare artifacts/demo artifacts/other --by run --metric log_loss
+    Example: intent compare artifacts/demo artifacts/other --by run --metric log_loss --metric f1
 
-    Runs of different tests (other tasks, other splits) are compared apart. Further seeds of a run, as `intent train
+    Every metric of `intent evaluate` is known, each training's decisions at its own threshold, and of a simulated shop
+    `reached`, the share of the way to the best log loss. Differences take time; only those shown are drawn. Runs of
+    different tests (other tasks, other splits) are compared apart. Further seeds of a run, as `intent train
     --seeds 3` leaves them, are repetitions.
     """
     import json
     from typing import cast
 
     from feature_repo.errors import InputError
-    from training.evaluation.metrics import METRICS
+    from training.evaluation.judged_run import COMPARED
     from training.pipelines.compare import By, compare_folders
 
     if by not in ("member", "run"):
         raise InputError(f"Comparing by {by!r} is not known; expected member or run.")
-    unknown = [name for name in metrics or () if name not in METRICS]
+    unknown = [name for name in metrics or () if name not in COMPARED]
     if unknown:
-        raise InputError(f"Metric {unknown[0]!r} is not compared; expected one of {', '.join(METRICS)}.")
-    found = compare_folders(list(dict.fromkeys(runs)), by=cast(By, by), against=against, member=member)
+        raise InputError(f"Metric {unknown[0]!r} is not compared; expected one of {', '.join(COMPARED)}.")
+    shown = tuple(dict.fromkeys(metrics or _SHOWN))
+    asked = tuple(metrics or ()) if as_json else shown
+    folders = list(dict.fromkeys(runs))
+    found = compare_folders(folders, by=cast(By, by), against=against, member=member, metrics=asked)
     if as_json:
         typer.echo(json.dumps([one.to_json() for one in found]))
         return
     for one in found:
-        typer.echo("\n".join(_lines(one, tuple(metrics or ("roc_auc", "pr_auc", "log_loss", "ece")))))
+        typer.echo("\n".join(_lines(one, shown)))
 
 
 def _lines(found: "Comparison", metrics: tuple[str, ...]) -> list[str]:

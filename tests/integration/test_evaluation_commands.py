@@ -51,6 +51,16 @@ def test_the_log_as_it_is_gives_the_runs_own_figures(sample_run, tmp_path):
     assert "10 % of events missing" in (out / "report.html").read_text()
 
 
+def test_runs_are_compared_by_what_they_decide(sample_run, metrics):
+    command = ["intent", "compare", str(sample_run.out), "--metric", "f1", "--metric", "resolution"]
+    (found,) = json.loads(sample_run.run([*command, "--json"]).stdout)
+    for member, figures in metrics["further"].items():
+        for name in ("f1", "resolution"):
+            assert found["spreads"][member][name]["mean"] == pytest.approx(figures[name]), (member, name)
+    assert set(found["pairs"][0]) == {"first", "second", "f1", "resolution"}
+    assert "reached" not in found["spreads"]["ensemble"]
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [

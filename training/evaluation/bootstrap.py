@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from feature_repo.errors import InputError
+from training.evaluation.ceiling import REACHED
+from training.evaluation.decisions import FURTHER_HIGHER_IS_BETTER, NEITHER_IS_BETTER
 from training.evaluation.metrics import (
     ECE_BINS,
     HIGHER_IS_BETTER,
@@ -36,6 +38,8 @@ from training.evaluation.metrics import (
 __all__ = ["AHEAD", "BEHIND", "INSIDE", "Difference", "Interval", "Resamples", "draw_counts", "percentiles", "resample"]
 
 AHEAD, BEHIND, INSIDE = "ahead", "behind", "inside the noise"
+HIGHER, LOWER = "higher", "lower"
+BETTER_HIGH = HIGHER_IS_BETTER | FURTHER_HIGHER_IS_BETTER | {REACHED}
 
 FloatArray = NDArray[np.float64]
 
@@ -61,8 +65,13 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """`ahead` or `behind` only when the whole interval is on that side of zero, else `inside the noise`."""
-        sign = 1.0 if self.metric in HIGHER_IS_BETTER else -1.0
+        """`ahead` or `behind` only when the whole interval is on that side of zero, else `inside the noise`.
+
+        What is neither better high nor low, such as the share that is selected, is `higher` or `lower` instead.
+        """
+        if self.metric in NEITHER_IS_BETTER:
+            return HIGHER if self.interval.low > 0.0 else LOWER if self.interval.high < 0.0 else INSIDE
+        sign = 1.0 if self.metric in BETTER_HIGH else -1.0
         ends = sorted((sign * self.interval.low, sign * self.interval.high))
         if ends[0] > 0.0:
             return AHEAD

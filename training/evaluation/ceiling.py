@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from feature_repo.errors import SourceDataError
 from training.evaluation.metrics import log_losses
 
-__all__ = ["CEILING_FILE", "Ceiling", "read_ceiling", "share_of_reachable"]
+__all__ = ["CEILING_FILE", "REACHED", "Ceiling", "Reachable", "read_ceiling", "share_of_reachable"]
 
 CEILING_FILE = Path("simulation/ceiling.parquet")
 """Below a run's folder."""
+
+REACHED = "reached"
+"""The share of the reachable reduction in log loss, from a constant to the ceiling; of a simulated shop alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,14 @@ class Ceiling:
 
     best: NDArray[np.float64]
     hidden: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Reachable:
+    """The two ends of the way: one probability for all, `constant`, and the true ones, `best`, shape (n,)."""
+
+    constant: float
+    best: NDArray[np.float64]
 
 
 def share_of_reachable(

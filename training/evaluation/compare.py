@@ -7,16 +7,18 @@ its interval says how sure it is for other customers, the spread how much of it 
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from feature_repo.errors import InputError
-from training.evaluation.bootstrap import Difference, percentiles, resample
+from training.evaluation.bootstrap import Difference, percentiles
+from training.evaluation.ceiling import REACHED
 from training.evaluation.evaluate import DRAWS
-from training.evaluation.metrics import METRICS, probability_metrics
+from training.evaluation.judged_run import COMPARED, Drawn, JudgedRun
+from training.evaluation.metrics import METRICS
 from training.evaluation.predictions import ENSEMBLE, Predictions
 
 __all__ = ["Comparison", "Spread", "Versus", "compare_runs", "same_anchors"]
@@ -24,7 +26,10 @@ __all__ = ["Comparison", "Spread", "Versus", "compare_runs", "same_anchors"]
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A metric over the runs: its mean, its standard deviation (NaN for one run), the lowest and the highest."""
+    """A metric over the runs: its mean, its standard deviation (NaN for one run), the lowest and the highest.
+
+    All are NaN where a run does not define it: a mean over some of the runs would pass for one over all.
+    """
 
     mean: float
     deviation: float
@@ -93,33 +98,48 @@ def same_anchors(predictions: Predictions) -> str:
 
 
 def compare_runs(
-    runs: Mapping[str, Predictions], *, against: str | None = None, draws: int = DRAWS, seed: int = 0
+    runs: Mapping[str, JudgedRun],
+    *,
+    against: str | None = None,
+    metrics: Sequence[str] = METRICS,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> Comparison:
-    """Compare runs on the same anchors: name of the run → its predictions.
+    """Compare runs on the same anchors: name of the run → what was judged.
 
     `against`: whom everybody is compared with; the ensemble unless given, or whoever has the lowest mean log loss
-    where there is none. Whoever shares no run with it is left out of the pairs.
+    where there is none. Whoever shares no run with it is left out of the pairs. `metrics`: of which differences are
+    drawn, which is what takes time; spreads are of all.
 
     Raises:
         InputError: there is no run, the runs are of different anchors, or `against` is in none of them.
     """
-    first = _require_same(runs)
-    tables: dict[str, dict[str, dict[str, float]]] = {}
-    for run, predictions in runs.items():
-        for who in predictions.members:
-            tables.setdefault(who, {})[run] = probability_metrics(predictions.label, predictions.probability[who])
+    first = _require_same({name: run.predictions for name, run in runs.items()})
+    tables: _Tables = {}
+    for name, run in runs.items():
+        for who in run.predictions.members:
+            tables.setdefault(who, {})[name] = run.figures(who)
+    ceiling = any(run.reachable is not None for run in runs.values())
+    known = [metric for metric in COMPARED if ceiling or metric != REACHED]
     spreads = {
-        who: {name: _spread([row[name] for row in rows.values()]) for name in METRICS} for who, rows in tables.items()
+        who: {metric: _spread([row[metric] for row in rows.values()]) for metric in known}
+        for who, rows in tables.items()
     }
     chosen = _against(against, spreads)
+    asked = [metric for metric in known if metric in metrics]
+    drawn = {name: run.drawn(asked, draws=draws, seed=seed) for name, run in runs.items()} if len(tables) > 1 else {}
     return Comparison(
         anchors=len(first.label),
         customers=len(np.unique(first.user_id.astype(str))),
         positives=int(first.label.sum()),
         runs=tuple(runs),
         spreads=spreads,
-        pairs=_pairs(runs, tables, chosen, draws, seed),
+        pairs=tuple(_pairs(tables, drawn, chosen, asked)),
     )
+
+
+_Tables = dict[str, dict[str, dict[str, float]]]
+"""Who → run → metric → value."""
 
 
 def _require_same(runs: Mapping[str, Predictions]) -> Predictions:
@@ -142,33 +162,19 @@ def _against(name: str | None, spreads: Mapping[str, Mapping[str, Spread]]) -> s
     return name or (ENSEMBLE if ENSEMBLE in spreads else best)
 
 
-def _pairs(
-    runs: Mapping[str, Predictions],
-    tables: Mapping[str, Mapping[str, Mapping[str, float]]],
-    against: str,
-    draws: int,
-    seed: int,
-) -> tuple[Versus, ...]:
-    drawn = {
-        run: resample(
-            one.label, {who: one.probability[who] for who in one.members}, one.customers(), draws=draws, seed=seed
-        )
-        for run, one in runs.items()
-    }
-    found = []
+def _pairs(tables: _Tables, drawn: Mapping[str, Drawn], against: str, metrics: Sequence[str]) -> Iterator[Versus]:
     for who in tables:
-        both = [run for run in runs if run in tables[who] and run in tables[against]]
+        both = [run for run in drawn if run in tables[who] and run in tables[against]]
         if who == against or not both:
             continue
         differences, deviations = {}, {}
-        for name in METRICS:
+        for name in metrics:
             apart = [tables[who][run][name] - tables[against][run][name] for run in both]
-            table = [drawn[run].values(who, name) - drawn[run].values(against, name) for run in both]
+            table = [drawn[run][who][name] - drawn[run][against][name] for run in both]
             interval = percentiles(np.mean(table, axis=0), 0.95)
             differences[name] = Difference(name, float(np.mean(apart)), interval)
             deviations[name] = _spread(apart).deviation
-        found.append(Versus(who, against, differences, deviations))
-    return tuple(found)
+        yield Versus(who, against, differences, deviations)
 
 
 _SPREAD = ("mean", "deviation", "low", "high")
@@ -176,7 +182,7 @@ _SPREAD = ("mean", "deviation", "low", "high")
 
 def _spread(values: Sequence[float]) -> Spread:
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    return Spread(float(np.mean(values)), deviation, float(min(values)), float(max(values)), len(values))
+    return Spread(float(np.mean(values)), deviation, float(np.min(values)), float(np.max(values)), len(values))
 
 
 def _number(value: float) -> float | None:

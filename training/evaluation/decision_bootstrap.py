@@ -21,7 +21,7 @@ from training.evaluation.decisions import (
 )
 from training.evaluation.metrics import ECE_BINS, Ranking, equal_mass_bins
 
-__all__ = ["Figure", "further_figures"]
+__all__ = ["Figure", "further_draws", "further_figures"]
 
 FloatArray = NDArray[np.float64]
 _FRACTIONS = tuple(GAINS.values())
@@ -49,6 +49,27 @@ def further_figures(
 
     `thresholds`: member → its threshold; without one its figures at the threshold are NaN.
     """
+    drawn = further_draws(label, probability, customer, thresholds, draws=draws, seed=seed)
+    found = {}
+    for name, p in probability.items():
+        values = further_metrics(label, p, thresholds.get(name, math.nan))
+        found[name] = {
+            metric: Figure(values[metric], percentiles(drawn[name][:, place], 0.95))
+            for place, metric in enumerate(FURTHER)
+        }
+    return found
+
+
+def further_draws(
+    label: NDArray[np.int8],
+    probability: Mapping[str, FloatArray],
+    customer: NDArray[np.int64],
+    thresholds: Mapping[str, float],
+    *,
+    draws: int,
+    seed: int,
+) -> dict[str, FloatArray]:
+    """Return each member's figures in every draw, float64 [draws, len(FURTHER)]; arguments as `further_figures`."""
     customers = int(customer.max()) + 1
     told = {name: thresholds.get(name, math.nan) for name in probability}
     members = {name: _Member.of(label, p, customer, customers, told[name]) for name, p in probability.items()}
@@ -57,13 +78,7 @@ def further_figures(
         times = np.ascontiguousarray(counts.T, dtype=np.float64)
         for name, member in members.items():
             drawn[name].append(member.figures(counts, times))
-    found = {}
-    for name, p in probability.items():
-        values, table = further_metrics(label, p, told[name]), np.concatenate(drawn[name])
-        found[name] = {
-            metric: Figure(values[metric], percentiles(table[:, place], 0.95)) for place, metric in enumerate(FURTHER)
-        }
-    return found
+    return {name: np.concatenate(parts) for name, parts in drawn.items()}
 
 
 @dataclass(frozen=True, eq=False)

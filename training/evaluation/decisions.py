@@ -17,6 +17,7 @@ __all__ = [
     "FURTHER",
     "FURTHER_HIGHER_IS_BETTER",
     "GAINS",
+    "NEITHER_IS_BETTER",
     "brier_parts",
     "choose_threshold",
     "confusion_figures",
@@ -36,6 +37,7 @@ FURTHER = (*BRIER_PARTS, *AT_THRESHOLD, *GAINS)
 """Figures beside `METRICS`, in the order in which they are reported."""
 
 FURTHER_HIGHER_IS_BETTER = frozenset({"resolution", "accuracy", "precision", "recall", "f1", *GAINS})
+NEITHER_IS_BETTER = frozenset({"uncertainty", "selection_rate"})
 
 
 def choose_threshold(label: NDArray[np.int8], probability: FloatArray) -> float:

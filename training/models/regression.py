@@ -26,6 +26,7 @@ class FittedRegression:
     weights: NDArray[np.float64]
     intercept: float
     c: float
+    class_weights: bool = False
     history: History = field(default_factory=History)
 
     @property
@@ -45,7 +46,7 @@ class FittedRegression:
 
     def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Fit the weights again; the scales stay."""
-        return fit_regression(self.member, self.tabular, examples, self.c)
+        return fit_regression(self.member, self.tabular, examples, self.c, class_weights=self.class_weights)
 
     def export(self, folder: Path) -> None:
         """Write the regression as a graph."""
@@ -54,7 +55,9 @@ class FittedRegression:
         write_member(folder, self.spec, model.SerializeToString())
 
 
-def fit_regression(member: str, tabular: TabularEncoding, examples: Examples, c: float) -> FittedRegression:
+def fit_regression(
+    member: str, tabular: TabularEncoding, examples: Examples, c: float, *, class_weights: bool = False
+) -> FittedRegression:
     """Fit the weights of the columns of `tabular` on `examples`, with the L2 penalty 1 / `c`; nothing is random."""
-    weights, intercept = fit_levelled_logistic(tabular, examples, c)
-    return FittedRegression(member, tabular, weights, intercept, c)
+    weights, intercept = fit_levelled_logistic(tabular, examples, c, balanced=class_weights)
+    return FittedRegression(member, tabular, weights, intercept, c, class_weights)

@@ -66,11 +66,17 @@ def _seeds(seeds: Mapping[str, Any]) -> list[str]:
     if not seeds:
         return ["", "One training: how much of a network's figure is its seed's luck is not known."]
     lines = ["", f"Mean and standard deviation over the seeds {', '.join(map(str, seeds['seeds']))}:", ""]
-    lines += ["| | " + " | ".join(_MEASURES) + " |", "| --- |" + " ---: |" * len(_MEASURES)]
-    for member, figures in seeds["members"].items():
-        cells = (f"{figures[name]['mean']:.4f} ± {figures[name]['deviation']:.4f}" for name in _MEASURES)
-        lines.append(f"| {member} | {' | '.join(cells)} |")
-    return lines
+    for names in (_MEASURES, _DECIDES[1:]):  # each seed decides at a threshold of its own
+        lines += ["| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
+        for member, figures in seeds["members"].items():
+            lines.append(f"| {member} | {' | '.join(_spread(figures.get(name, {})) for name in names)} |")
+        lines.append("")
+    return lines[:-1]
+
+
+def _spread(found: Mapping[str, Any]) -> str:
+    known = [found.get(name) for name in ("mean", "deviation")]
+    return "not defined" if None in known else " ± ".join(f"{value:.4f}" for value in known)
 
 
 def _fairness(tables: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -23,6 +23,7 @@ from training.evaluation.curve_files import write_curve_files
 from training.evaluation.curves import curves_of
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.fairness import SENSITIVE, FairnessTable, fairness_tables
+from training.evaluation.judged_run import JudgedRun
 from training.evaluation.predictions import PREFIX, Predictions
 from training.evaluation.report import write_report
 from training.evaluation.slices import customer_slices
@@ -30,7 +31,7 @@ from training.evaluation.targets import TA_FENG_TARGETS, CheckedTarget, check_ta
 from training.evaluation.tree_contributions import tree_contributions
 from training.packaging.run_card import run_card
 from training.pipelines.build_dataset import read_split, read_test_labels
-from training.pipelines.distance_to_best import distance_to_best
+from training.pipelines.distance_to_best import distance_to_best, reachable_of
 from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
 from training.pipelines.interval_coverage import coverage_on_test
 from training.pipelines.robustness import robustness_of
@@ -88,10 +89,12 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         write_parquet(out / "test_predictions.parquet", predictions.to_table())
         write_json(out / "slices.json", evaluation.slices_json())
         further = {"further": evaluation.further_json(), "fairness": [table.to_json() for table in fairness]}
-        further["ceiling"] = distance_to_best(out, predictions, _manifest(out)["splits"]["train"]["base_rate"])
+        ends = reachable_of(out, predictions, _manifest(out)["splits"]["train"]["base_rate"])
+        further["ceiling"] = distance_to_best(predictions, ends)
         dates = task_named(settings.task.name).dates(predictions.anchor_us, settings)
         further["intervals"] = coverage_on_test(out, predictions, dates)
-        further["seeds"] = over_seeds(out, predictions, settings.seed, training)
+        own = JudgedRun(predictions, evaluation.thresholds, ends)
+        further["seeds"] = over_seeds(out, own, settings.seed, training)
         metrics = _write_metrics(
             out,
             settings,

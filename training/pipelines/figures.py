@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.errors import SourceDataError
-from training.evaluation.ceiling import CEILING_FILE, read_ceiling, share_of_reachable
+from training.evaluation.ceiling import CEILING_FILE, REACHED, read_ceiling, share_of_reachable
 from training.evaluation.metrics import probability_metrics
 from training.evaluation.predictions import Predictions
 from training.pipelines.folds import FOLDS
@@ -14,12 +14,9 @@ from training.settings import Settings
 from training.tasks import task_named
 from training.tasks.published import Reference, references_for
 
-__all__ = ["Figure", "Table", "figures_of"]
+__all__ = ["MEASURES", "REACHED", "Figure", "Table", "figures_of"]
 
 MEASURES = ("roc_auc", "pr_auc", "log_loss", "ece")
-
-REACHED = "reached"
-"""The share of the reachable reduction in log loss, from a constant to the ceiling; of a simulated shop alone."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from training.pipelines.seeds import fit_more_seeds, forget_seeds
 from training.pipelines.table_dataset import read_table
 from training.pipelines.task_features import examples_of_split
 from training.pipelines.train import Trained, export_members, train
+from training.pipelines.validation_thresholds import VALIDATION_PREDICTIONS
 from training.progress import Progress
 from training.settings import Settings
 from training.tasks import task_named
@@ -32,14 +33,12 @@ __all__ = [
     "ENSEMBLE_FILE",
     "TEST_SCORES",
     "TRAINING",
-    "VALIDATION_PREDICTIONS",
     "fit_run",
     "repeat_run",
     "require_whole_training",
 ]
 
 TEST_SCORES = "test_scores.parquet"
-VALIDATION_PREDICTIONS = "validation_predictions.parquet"
 TRAINING = "training.json"
 ENSEMBLE_FILE = "ensemble.json"
 INTERVAL_LOW, INTERVAL_HIGH = "interval_low", "interval_high"
@@ -76,10 +75,11 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
 
 
 def repeat_run(settings: Settings, out: Path, members: list[str] | None, count: int, progress: Progress) -> None:
-    """Train `count` - 1 times more, with the seeds that follow the run's; keep what each gives at the test anchors.
+    """Train `count` - 1 times more, with the seeds that follow the run's.
 
-    Nothing else of them is kept: what is exported and served is the run's own training. Repetitions of an earlier
-    training are removed.
+    Kept is what each gives at the test anchors and, fitted on train alone, at those of validation, on which its
+    thresholds are chosen. Nothing else of them is: what is exported and served is the run's own training. Repetitions
+    of an earlier training are removed.
     """
     if count == 1:
         forget_seeds(out)
@@ -88,12 +88,13 @@ def repeat_run(settings: Settings, out: Path, members: list[str] | None, count: 
     train_set, validation = _periods(settings, out)
     chosen = _pool(settings, members, train_set)
 
-    def scores(seed: int) -> pa.Table:
+    def repeat(seed: int) -> dict[str, pa.Table]:
         told = FitSettings(settings.task.days, seed, progress, task.core_features, settings.features.impute)
         again = train(train_set, validation, chosen, told, settings.members, settings.train.origins)
-        return _scores(again, examples_of_split(settings, out, "test"))
+        scores = _scores(again, examples_of_split(settings, out, "test"))
+        return {TEST_SCORES: scores, VALIDATION_PREDICTIONS: _forward(again).to_table()}
 
-    fit_more_seeds(out, settings.seed, count, require_whole_training(out), scores)
+    fit_more_seeds(out, settings.seed, count, require_whole_training(out), repeat)
 
 
 def _pool(settings: Settings, members: list[str] | None, train_set: Examples) -> list[str]:

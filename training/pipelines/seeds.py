@@ -1,6 +1,7 @@
 """The same training with other seeds: how much of a figure is luck. Nothing of it is exported or served."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -12,25 +13,31 @@ import pyarrow.parquet as pq
 
 from feature_repo.errors import SourceDataError
 from training.atomic import replace_folder, write_json, write_parquet
+from training.evaluation.ceiling import Reachable
 from training.evaluation.compare import Spread, compare_runs
+from training.evaluation.judged_run import JudgedRun
 from training.evaluation.predictions import PREFIX, Predictions
+from training.pipelines.validation_thresholds import validation_thresholds
 
-__all__ = ["SEEDS", "fit_more_seeds", "forget_seeds", "over_seeds", "seed_predictions"]
+__all__ = ["SEEDS", "fit_more_seeds", "forget_seeds", "over_seeds", "seed_runs"]
 
 SEEDS = "seeds"
 _SCORES, _PREDICTIONS, _OF = "test_scores.parquet", "test_predictions.parquet", "of_training.json"
 
 
-def fit_more_seeds(out: Path, first: int, count: int, digest: str, scores: Callable[[int], pa.Table]) -> None:
-    """Replace `<out>/seeds/` by the test scores of `count` - 1 further trainings, one folder a seed.
+def fit_more_seeds(
+    out: Path, first: int, count: int, digest: str, repeat: Callable[[int], Mapping[str, pa.Table]]
+) -> None:
+    """Replace `<out>/seeds/` by what is kept of `count` - 1 further trainings, one folder a seed.
 
-    The run's own `first` seed counts as one of `count`; the others follow it. `scores` trains with a seed and returns
-    the table of `test_scores.parquet`. `digest` says of which training they are repetitions.
+    The run's own `first` seed counts as one of `count`; the others follow it. `repeat` trains with a seed and returns
+    tables by the names of their files, as those of the run. `digest` says of which training they are repetitions.
     """
     with replace_folder(out / SEEDS) as fresh:
         for seed in range(first + 1, first + count):
             (fresh / str(seed)).mkdir()
-            write_parquet(fresh / str(seed) / _SCORES, scores(seed))
+            for name, table in repeat(seed).items():
+                write_parquet(fresh / str(seed) / name, table)
         write_json(fresh / _OF, {"training": digest, "first": first, "count": count})
 
 
@@ -40,16 +47,20 @@ def forget_seeds(out: Path) -> None:
         shutil.rmtree(out / SEEDS)
 
 
-def seed_predictions(out: Path) -> dict[int, Predictions]:
-    """Return seed → predictions of the run's further trainings, whose labels were opened by the run's evaluation."""
+def seed_runs(out: Path, reachable: Reachable | None = None) -> dict[int, JudgedRun]:
+    """Return seed → the run's further trainings, whose labels were opened by the run's evaluation.
+
+    Each has the thresholds of its own validation predictions; those of an earlier version kept none, and have none.
+    """
     found = {}
     for folder in sorted((out / SEEDS).glob("*")):
         if re.fullmatch(r"\d+", folder.name) and (folder / _PREDICTIONS).exists():
-            found[int(folder.name)] = Predictions.read(folder / _PREDICTIONS)
+            predictions = Predictions.read(folder / _PREDICTIONS)
+            found[int(folder.name)] = JudgedRun(predictions, validation_thresholds(folder), reachable)
     return found
 
 
-def over_seeds(out: Path, own: Predictions, seed: int, training: str) -> Mapping[str, Any]:
+def over_seeds(out: Path, own: JudgedRun, seed: int, training: str) -> Mapping[str, Any]:
     """Write the further seeds' `test_predictions.parquet`, and return the mean and spread of each metric by member.
 
     Empty where there are none, or they are of another training than the digest `training`.
@@ -60,12 +71,12 @@ def over_seeds(out: Path, own: Predictions, seed: int, training: str) -> Mapping
     path = out / SEEDS / _OF
     if not path.exists() or json.loads(path.read_text())["training"] != training:
         return {}
-    runs = {str(seed): own}
     for folder in sorted((out / SEEDS).glob("*")):
         if (folder / _SCORES).exists():
-            runs[folder.name] = _labelled(folder, own)
-            write_parquet(folder / _PREDICTIONS, runs[folder.name].to_table())
-    spreads = compare_runs(runs, draws=1).spreads
+            write_parquet(folder / _PREDICTIONS, _labelled(folder, own.predictions).to_table())
+    further = {str(number): run for number, run in seed_runs(out, own.reachable).items()}
+    runs = {str(seed): own} | further
+    spreads = compare_runs(runs, metrics=()).spreads
     members = {who: {name: _as_json(spread) for name, spread in row.items()} for who, row in spreads.items()}
     return {"seeds": [int(name) for name in runs], "members": members}
 
@@ -83,5 +94,5 @@ def _labelled(folder: Path, own: Predictions) -> Predictions:
 
 
 def _as_json(spread: Spread) -> dict[str, float | int | None]:
-    deviation = spread.deviation if spread.runs > 1 else None
-    return {"mean": spread.mean, "deviation": deviation, "low": spread.low, "high": spread.high, "runs": spread.runs}
+    told = {name: getattr(spread, name) for name in ("mean", "deviation", "low", "high")}
+    return {**{name: value if math.isfinite(value) else None for name, value in told.items()}, "runs": spread.runs}

@@ -5,9 +5,11 @@ from pathlib import Path
 from feature_repo.errors import SplitError
 from training.evaluation.decisions import choose_threshold
 from training.evaluation.predictions import Predictions
-from training.pipelines.fit import VALIDATION_PREDICTIONS
 
-__all__ = ["validation_thresholds"]
+__all__ = ["VALIDATION_PREDICTIONS", "validation_thresholds"]
+
+VALIDATION_PREDICTIONS = "validation_predictions.parquet"
+"""What each member, fitted before the validation period, gave on it; of a run, and of each further seed of one."""
 
 
 def validation_thresholds(out: Path) -> dict[str, float]:

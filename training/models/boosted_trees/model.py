@@ -14,6 +14,7 @@ from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
 from training.dataset.examples import Examples
 from training.date_levels import date_codes, date_levels, pooled_level
+from training.models.class_weights import EQUAL, class_weights, prior_shift
 from training.models.contract import (
     FitSettings,
     Fitted,
@@ -24,7 +25,7 @@ from training.models.contract import (
     write_member,
 )
 from training.models.fit_encoding import fit_raw_table
-from training.models.parameters import real, whole
+from training.models.parameters import flag, real, whole
 from training.progress import Task
 
 __all__ = ["FIXED", "MEMBER", "BoostedTrees", "FittedTrees", "xgboost_parameters"]
@@ -40,6 +41,7 @@ PARAMETERS = (
     real("min_child_weight", 100.0, 1.0, 400.0, "information that a leaf needs, at least", log=True),
     real("reg_lambda", 5.0, 0.1, 50.0, "L2 penalty on a leaf's answer", log=True),
     real("reg_alpha", 0.0, 1e-3, 20.0, "L1 penalty on a leaf's answer", log=True),
+    flag("class_weights", False, "both classes weigh the same in training; probabilities are corrected for it"),
     whole("most_rounds", 400, 10, 5000, "trees at most, where later dates say when to stop", searched=False),
     whole("rounds", 150, 10, 5000, "trees where nothing says when to stop", searched=False),
 )
@@ -114,11 +116,23 @@ class _Margins:
 
     XGBoost adds a row's base margin to the sum of its trees. A row predicted without one starts from the booster's
     base score instead, which is where the pooled level goes.
+
+    With class weights, rows are shown that much higher as the weights lift log-odds: the trees then say what sets
+    customers apart, and levels, losses and the base score are those of the population, as without.
     """
 
-    def __init__(self, matrix: Any, table: NDArray[np.float32], examples: Examples) -> None:
+    def __init__(
+        self,
+        matrix: Any,
+        table: NDArray[np.float32],
+        examples: Examples,
+        weights: tuple[float, float] = EQUAL,
+    ) -> None:
         self.matrix, self._table, self._label = matrix, table, examples.label
         self._codes = date_codes(examples.anchor_us)
+        self._shift = prior_shift(weights)
+        if weights != EQUAL:
+            matrix.set_weight(np.where(examples.label == 1, *weights[::-1]))
         self.margin = self.levels = np.empty(0)
         self.update(None)
 
@@ -131,11 +145,11 @@ class _Margins:
             self.margin = np.zeros(len(self._table))
         elif was_grown_here:
             sums = booster.predict(self.matrix, output_margin=True).astype(np.float64)
-            self.margin = sums - self.levels[self._codes]
+            self.margin = sums - self._shift - self.levels[self._codes]
         else:
             self.margin = _margin_of_trees(booster, self._table)
         self.levels = date_levels(self.margin, self._label, self._codes)
-        self.matrix.set_base_margin(self.levels[self._codes])
+        self.matrix.set_base_margin(self.levels[self._codes] + self._shift)
 
     def sample(self) -> Any:
         """Return some rows with their levels, for a curve: to judge all rows after each round costs an eighth of it."""
@@ -169,13 +183,14 @@ def _grow(
     Levels need to know roughly how far apart the customers are, and no more: grown twice in full, the trees are the
     same to the fourth digit of the loss.
     """
-    parts = {"train": _margins(tabular, train, xgb.QuantileDMatrix)}
+    weights = class_weights(train.label) if chosen["class_weights"] else EQUAL
+    parts = {"train": _margins(tabular, train, xgb.QuantileDMatrix, weights)}
     if stop is not None:
         parts["validation"] = _margins(tabular, stop, xgb.DMatrix)
     told = {
         **FIXED,
         **xgboost_parameters(chosen),
-        "min_child_weight": _leaf(train.label, chosen["min_child_weight"]),
+        "min_child_weight": _leaf(len(train), _rate(train.label, weights), chosen["min_child_weight"]),
         "seed": settings.seed,
         "base_score": 0.5,
         "nthread": _threads(len(train)),
@@ -192,12 +207,12 @@ def _grow(
 
 def xgboost_parameters(chosen: dict[str, Any]) -> dict[str, Any]:
     """Return what of the member's parameters XGBoost is told as it is."""
-    return {name: value for name, value in chosen.items() if name not in ("rounds", "most_rounds")}
+    return {name: value for name, value in chosen.items() if name not in ("class_weights", "rounds", "most_rounds")}
 
 
-def _margins(tabular: TabularEncoding, examples: Examples, kind: Any) -> _Margins:
+def _margins(tabular: TabularEncoding, examples: Examples, kind: Any, weights: tuple[float, float] = EQUAL) -> _Margins:
     table = np.concatenate([tabular.apply(part.features) for part in examples.parts()])
-    return _Margins(kind(table, examples.label, nthread=_threads(len(table))), table, examples)
+    return _Margins(kind(table, examples.label, nthread=_threads(len(table))), table, examples, weights)
 
 
 def _threads(rows: int) -> int:
@@ -224,10 +239,13 @@ def _train(parts: dict[str, _Margins], rounds: int, told: dict[str, Any], task: 
     return booster, curves
 
 
-def _leaf(label: NDArray[np.int8], most: float) -> float:
+def _rate(label: NDArray[np.int8], weights: tuple[float, float]) -> float:
+    return float(label.mean()) * weights[1]  # the mean weight of all rows is 1
+
+
+def _leaf(rows: int, rate: float, most: float) -> float:
     """Return how much information (the sum of p (1 - p) over its rows) a leaf needs."""
-    rate = float(label.mean())
-    return min(most, LEAST_SHARE * len(label) * rate * (1 - rate))
+    return min(most, LEAST_SHARE * rows * rate * (1 - rate))
 
 
 def _kept_rounds(losses: list[float]) -> int:

@@ -21,6 +21,7 @@ class Regression:
     parameters = (
         real("c", 0.01, 1e-4, 100.0, "inverse strength of the L2 penalty", log=True),
         flag("indicators", True, "a column for each number that may be missing, saying whether it is"),
+        flag("class_weights", False, "both classes weigh the same in training; probabilities are corrected for it"),
     )
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
@@ -32,7 +33,7 @@ class Regression:
         features = train.sample.features
         impute = "indicator" if chosen["indicators"] and settings.impute == "median" else settings.impute
         tabular = fit_scaled_table(features, names, features.categorical, impute)
-        return fit_regression(self.name, tabular, train, chosen["c"])
+        return fit_regression(self.name, tabular, train, chosen["c"], class_weights=chosen["class_weights"])
 
 
 MEMBER = Regression()

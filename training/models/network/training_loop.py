@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from training.date_levels import date_levels, levelled_log_loss, pooled_level
+from training.models.class_weights import EQUAL, class_weights, correct_prior_shift, prior_shift
 from training.models.contract import History
-from training.models.network.class_weights import class_weights, correct_prior_shift
 from training.models.network.export import signature_of
 from training.models.network.inputs import shuffled_batches
 from training.models.network.rows import Rows
@@ -93,10 +93,10 @@ class Training:
         self.averaged = build(False)
         self.averaged.set_weights(self._network.get_weights())
         self.scorer = Scorer(self.averaged)
-        self._weights = class_weights(labels.label) if chosen["class_weights"] else (1.0, 1.0)
+        self._weights = class_weights(labels.label) if chosen["class_weights"] else EQUAL
         # What the network is to find beside the levels; with class weights these lie higher by the same shift.
         start = date_levels(np.zeros(len(labels.label)), labels.label, labels.codes)
-        self._levels = tf.Variable((start + np.log(self._weights[1] / self._weights[0])).astype(np.float32))
+        self._levels = tf.Variable((start + prior_shift(self._weights)).astype(np.float32))
         self._optimizer = _optimizer(chosen, chosen["epochs"] * -(-len(rows) // self._batch))
         self._trainable = [*self._network.trainable_variables, self._levels]
         self._optimizer.build(self._trainable)

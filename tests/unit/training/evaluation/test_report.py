@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from training.evaluation.curves import curves_of
+from training.evaluation.decisions import FURTHER
 from training.evaluation.evaluate import evaluate
 from training.evaluation.fairness import fairness_tables
 from training.evaluation.metrics import METRICS
@@ -65,7 +66,7 @@ def full(predictions) -> ReportInput:
         predictions.label, predictions.probability["sharp"], predictions.slices, member="sharp", threshold=0.3
     )
     damaged = {"what": "missing", "changed": 0.1, "mean_move": 0.01, "ensemble": evaluation.metrics["sharp"]}
-    spread = {name: {"mean": 0.5, "deviation": 0.1} for name in METRICS}
+    spread = {name: {"mean": 0.5, "deviation": 0.1} for name in (*METRICS, *FURTHER)}
     loss = np.array([0.5, 0.45, 0.44])
     return ReportInput(
         title="A small shop",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from training.evaluation.decisions import FURTHER
 from training.evaluation.evaluate import evaluate
 from training.evaluation.fairness import fairness_tables
 from training.evaluation.metrics import METRICS
@@ -15,10 +16,9 @@ ROBUSTNESS = {
         {"what": "10 % of events missing", "changed": 0.1, "mean_move": 0.01, "ensemble": FIGURES | {"ece": None}}
     ],
 }
-SEEDS = {
-    "seeds": [7, 8, 9],
-    "members": {"sharp": {name: {"mean": 0.7, "deviation": 0.0123} for name in METRICS}},
-}
+UNKNOWN = {"mean": None, "deviation": None}
+OVER_SEEDS = {name: {"mean": 0.7, "deviation": 0.0123} for name in METRICS} | dict.fromkeys(FURTHER, UNKNOWN)
+SEEDS = {"seeds": [7, 8, 9], "members": {"sharp": OVER_SEEDS | {"f1": {"mean": 0.3456, "deviation": 0.0234}}}}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_groups_with_what_sets_them_apart(evaluation, predictions):
 def test_seeds_damage_and_the_best(evaluation):
     ceiling = {"best": 0.4, "constant": 0.5, "share": {"sharp": 0.93, "ensemble": None}}
     text = page(evaluation, robustness=ROBUSTNESS, seeds=SEEDS, ceiling=ceiling)
-    for part in ("10 % of events missing", "± 0.0123", "the seeds 7, 8, 9", "93.0", "0.4000"):
+    for part in ("10 % of events missing", "± 0.0123", "0.3456", "± 0.0234", "the seeds 7, 8, 9", "93.0", "0.4000"):
         assert part in text, part
     assert "This is one training" not in text
     assert "It was not tested" not in text

@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 import onnx
 import pytest
-from scipy.special import expit, logit
 
 from feature_repo.errors import InputError
 from feature_repo.transforms.ragged import Ragged
@@ -16,7 +15,6 @@ from tests.simulated_examples import HORIZON_DAYS, nothing_known, simulated_exam
 from training.dataset.examples import Examples
 from training.models import member
 from training.models.contract import FitSettings
-from training.models.network.class_weights import class_weights, correct_prior_shift
 from training.models.network.inputs import Inputs, equal_length_batches, inputs_of, shuffled_batches
 from training.models.network.layers import build_network
 from training.models.network.layout import layout_of
@@ -179,20 +177,6 @@ def test_the_item_that_is_asked_about_decides(name, periods):
 def test_codes_are_left_out_if_told_so(periods):
     fitted = member("mlp").fit(*periods, told(embedding=0))
     assert fitted.tabular.codes == ()
-
-
-def test_class_weights_are_taken_back_exactly():
-    """The weighted loss of a constant is least at shifted log-odds; the way back gives the share of the ones."""
-    label = np.repeat([0, 1], [90, 10])
-    zero, one = class_weights(label)
-    assert (zero * 90, one * 10) == (50, 50)
-    weighted = np.average(label, weights=np.where(label == 1, one, zero))
-    assert expit(correct_prior_shift(logit(weighted), (zero, one))) == pytest.approx(0.1, abs=1e-12)
-
-
-def test_probabilities_are_at_the_level_of_the_data_with_class_weights(periods):
-    fitted = member("mlp").fit(*periods, told(class_weights=True, epochs=6))
-    assert fitted.predict_proba(periods[0].features).mean() == pytest.approx(periods[0].label.mean(), abs=0.03)
 
 
 def test_penalties_make_weights_smaller(periods):

@@ -6,7 +6,7 @@ from feature_repo.errors import SourceDataError
 from feature_repo.events import TIMESTAMP
 from training.atomic import write_parquet
 from training.evaluation.predictions import Predictions
-from training.pipelines.distance_to_best import distance_to_best
+from training.pipelines.distance_to_best import distance_to_best, reachable_of
 
 
 def simulated(n=4000, seed=1):
@@ -29,7 +29,7 @@ def write_ceiling(out, predictions, best):
 def test_a_constant_took_nothing_and_the_truth_all(tmp_path):
     predictions, best = simulated()
     write_ceiling(tmp_path, predictions.take(np.arange(len(best))[::-1]), best[::-1])
-    found = distance_to_best(tmp_path, predictions, 0.2)
+    found = distance_to_best(predictions, reachable_of(tmp_path, predictions, 0.2))
     assert found["share"]["flat"] == pytest.approx(0)
     assert found["share"]["best"] == found["share"]["ensemble"] == pytest.approx(1)
     assert 0.5 < found["share"]["half"] < 1
@@ -37,11 +37,12 @@ def test_a_constant_took_nothing_and_the_truth_all(tmp_path):
 
 
 def test_a_real_shop_has_no_ceiling(tmp_path):
-    assert distance_to_best(tmp_path, simulated()[0], 0.2) == {}
+    predictions, _ = simulated()
+    assert distance_to_best(predictions, reachable_of(tmp_path, predictions, 0.2)) == {}
 
 
 def test_a_ceiling_of_other_anchors_is_refused(tmp_path):
     predictions, best = simulated()
     write_ceiling(tmp_path, predictions.take(np.arange(10)), best[:10])
     with pytest.raises(SourceDataError, match="other anchors"):
-        distance_to_best(tmp_path, predictions, 0.2)
+        reachable_of(tmp_path, predictions, 0.2)

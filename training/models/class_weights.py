@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["class_weights", "correct_prior_shift"]
+__all__ = ["EQUAL", "class_weights", "correct_prior_shift", "prior_shift"]
+
+EQUAL = (1.0, 1.0)
+"""The weights of class 0 and class 1 where a row counts as a row."""
 
 
 def class_weights(label: NDArray[Any]) -> tuple[float, float]:
@@ -26,4 +29,9 @@ def correct_prior_shift(margin: Any, weights: tuple[float, float]) -> Any:
     >>> round(float(correct_prior_shift(0.0, (0.625, 2.5))), 6)
     -1.386294
     """
-    return margin - np.log(weights[1] / weights[0])
+    return margin - prior_shift(weights)
+
+
+def prior_shift(weights: tuple[float, float]) -> float:
+    """Return by how much log-odds are higher that were fitted with these weights of class 0 and class 1."""
+    return float(np.log(weights[1] / weights[0]))
