@@ -46,6 +46,9 @@ class Examples:
         """The anchors that scales and vocabularies are fitted on: all of them, where memory holds them."""
         return self
 
+    def forget_sample(self) -> None:
+        """Give back what `sample` holds beside the anchors themselves; asked for again, it is the same once more."""
+
     def parts(self) -> Iterator["Examples"]:
         """Yield the anchors in parts that memory holds, in order."""
         yield self

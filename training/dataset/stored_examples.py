@@ -85,6 +85,10 @@ class StoredExamples(Examples):
         chosen = self.take(np.sort(np.random.default_rng(0).permutation(len(self))[:SAMPLE_ROWS]))
         return Examples(chosen.user_id, chosen.anchor_us, chosen.label, chosen.features)
 
+    def forget_sample(self) -> None:
+        """Give the sample's features back: a long fit would stand on top of them."""
+        self.__dict__.pop("sample", None)
+
     def parts(self) -> Iterator[Examples]:
         """Yield the anchors in order, at most `PART_ROWS` of them at a time, with their features."""
         start = 0

@@ -76,13 +76,19 @@ class NetworkMember:
         names = telling_apart(train.sample, names)
         train = rows_to_fit(train, names, settings.impute)
         require_both_classes(train)
+        encodings = self._encodings(train, names, chosen, settings)
+        train.forget_sample()
+        return _fit(self, encodings, train, validation, chosen["epochs"], chosen, settings)
+
+    def _encodings(
+        self, train: Examples, names: list[str], chosen: dict[str, Any], settings: FitSettings
+    ) -> tuple[TabularEncoding, SequenceEncoding | None]:
         shown = train.sample.features
         impute = "indicator" if chosen["indicators"] and settings.impute == "median" else settings.impute
         tabular = fit_scaled_table(shown, names, shown.categorical, impute, codes=bool(chosen.get("embedding", 0)))
-        sequence = None
-        if self.needs_sequence:
-            sequence = fit_sequence(shown, shown.sequences, chosen["steps"], codes=bool(chosen["embedding"]))
-        return _fit(self, (tabular, sequence), train, validation, chosen["epochs"], chosen, settings)
+        if not self.needs_sequence:
+            return tabular, None
+        return tabular, fit_sequence(shown, shown.sequences, chosen["steps"], codes=bool(chosen["embedding"]))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The encoded rows that a network is trained on: in memory, or in shards on disk where memory would not hold them."""
 
+import ctypes
 import tempfile
 from pathlib import Path
 from typing import Protocol
@@ -103,5 +104,13 @@ def encode_rows(
     rows = OnDisk(len(examples), seed)
     for part in examples.parts():
         rows.add(inputs_of(sequence, tabular, part.features))
-    pa.default_memory_pool().release_unused()  # what reading took: training would stand on top of it
+    _give_back()
     return rows
+
+
+def _give_back() -> None:
+    """Return to the system what reading took and no longer uses: training would stand on top of it."""
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; elsewhere the allocator sees to it
+    if trim is not None:
+        trim(0)

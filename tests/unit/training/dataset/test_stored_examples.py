@@ -94,6 +94,21 @@ def test_the_sample_is_of_all_dates_and_always_the_same(both, monkeypatch):
     assert len(stored.sample) == 80
     assert stored.sample is stored.sample
     assert stored.take(np.arange(50)).sample.features.n == 50
+    before = stored.sample
+    stored.forget_sample()
+    assert stored.sample is not before
+    np.testing.assert_array_equal(stored.sample.user_id, before.user_id)
+
+
+def test_a_network_lets_go_of_the_sample_before_it_trains(both, monkeypatch):
+    stored, _ = both
+    held = []
+    monkeypatch.setattr(
+        "training.models.network.member.encode_rows", lambda *told: held.append("sample" in vars(stored)) or 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        member("mlp").fit(stored, None, FitSettings(7))
+    assert held == [False]
 
 
 @pytest.mark.parametrize("name", ["constant_rate", "recency", "bg_nbd", "logistic_regression", "boosted_trees"])
