@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, QUARANTINE_SCHEMA, TIMESTAMP, USER_SCHEMA
+from training.adapters.item_prices import derived_prices, with_prices
 from training.adapters.row_order import in_order
 from training.adapters.snapshots import item_query, user_query
 from training.adapters.staging import EVERY, Staging
@@ -26,7 +27,8 @@ TABLES = {"events": EVENT_SCHEMA, "users": USER_SCHEMA, "items": ITEM_SCHEMA, "q
 HEX_DIGITS = 32
 ROW_COLUMNS = ("moment", "source_row", "id_low", "id_high")
 QUARANTINE_PLACE = f"array_position(['events', 'items', 'users'], about) * {2**52} + source_row"
-BATCH = 32_768
+BATCH = 32_768  # fixed: of text that hardly repeats the bytes depend on the pieces in which it is written
+DEALT_BATCH = 122_880  # rows that have yet to be ordered; each batch is written in as many pieces as there are parts
 REFUSED_ROWS = 50_000  # sorted at once: a row in quarantine holds all of its source's cells
 ROW_GROUP = 131_072  # fixed, or the batches that DuckDB hands out would show in the bytes
 REFUSED_ROW_GROUP = 32_768
@@ -53,9 +55,14 @@ def write_log(staged: Staging, out: Path, delay_us: int) -> dict[str, int]:
 
 def _events(staged: Staging) -> Iterator[pa.Table]:
     given = [name for name in EVENT_SCHEMA.names if staged.given.get(name)]  # of the others nothing is to be read
-    batches = _answer(staged, f"SELECT {', '.join([*ROW_COLUMNS, *given])} FROM staged")
-    if staged.ordered:
-        return _tables(batches)
+    query = f"SELECT {', '.join([*ROW_COLUMNS, *given])} FROM staged"
+    batches = _answer(staged, query, BATCH if staged.ordered else DEALT_BATCH)
+    tables = _tables(batches) if staged.ordered else _sorted(staged, batches)
+    derived = derived_prices(staged.said)
+    return with_prices(staged.connection, _groups(tables, ROW_GROUP), derived) if derived else tables
+
+
+def _sorted(staged: Staging, batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
     return in_order(batches, ("moment", "source_row"), staged.some_moments(), staged.given["user_id"], staged.folder)
 
 
@@ -83,8 +90,8 @@ QUERIES: dict[str, Callable[[Staging], Iterator[pa.Table]]] = {
 }
 
 
-def _answer(staged: Staging, query: str) -> pa.RecordBatchReader:
-    return staged.connection.cursor().sql(query).to_arrow_reader(BATCH)
+def _answer(staged: Staging, query: str, rows: int = BATCH) -> pa.RecordBatchReader:
+    return staged.connection.cursor().sql(query).to_arrow_reader(rows)
 
 
 def _tables(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:

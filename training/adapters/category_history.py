@@ -1,7 +1,12 @@
 """Events that have no category of their own get the one that their item was known to have."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+
+from training.adapters.staged_files import KEYS, ROW_GROUP, STAGED, staged_columns, staged_writer
 
 __all__ = ["fill_categories"]
 
@@ -10,26 +15,32 @@ KNOWN = """CREATE TEMP TABLE known AS
         arg_max(category, source_row) AS category
     FROM attributes WHERE about = 'items' AND category IS NOT NULL AND item_id IS NOT NULL GROUP BY ALL"""
 # Most items have one category for ever: for them a lookup does, and only the others are followed through time.
-FILL = """COPY (
+FILLED = """
     WITH several AS MATERIALIZED (SELECT item_id FROM known GROUP BY item_id HAVING count(*) > 1)
-    SELECT s.* REPLACE (CASE WHEN s.moment >= c.moment THEN c.category END AS category)
+    SELECT {columns}, CASE WHEN s.moment >= c.moment THEN c.category END AS category
     FROM staged s LEFT JOIN (SELECT * FROM known ANTI JOIN several USING (item_id)) c ON s.item_id = c.item_id
     WHERE s.item_id IS NULL OR s.item_id NOT IN (SELECT item_id FROM several)
     UNION ALL
-    SELECT s.* REPLACE (c.category AS category)
+    SELECT {columns}, c.category AS category
     FROM (SELECT * FROM staged SEMI JOIN several USING (item_id)) s
-    ASOF LEFT JOIN known c ON s.item_id = c.item_id AND s.moment >= c.moment
-) TO '{file}' (FORMAT parquet)"""
+    ASOF LEFT JOIN known c ON s.item_id = c.item_id AND s.moment >= c.moment"""
 
 
-def fill_categories(connection: Any, folder: Path) -> int:
+def fill_categories(connection: Any, folder: Path, values: Sequence[str]) -> int:
     """Replace the view `staged` by one with categories, none from after the event; return how many events have one.
 
-    The order of the rows is lost.
+    `values` are the columns in which any event has a value; nothing else is copied. The order of the rows is lost.
     """
-    file = str(folder / "filled.parquet").replace("'", "''")
+    file, names = folder / "filled.parquet", [*KEYS, *values]
     connection.execute(KNOWN)
-    connection.execute(FILL.format(file=file))
+    found = connection.sql(FILLED.format(columns=", ".join(f"s.{name}" for name in names)))
+    filled = 0
+    with staged_writer(file, pa.schema([STAGED.field(name) for name in (*names, "category")])) as writer:
+        for batch in found.to_arrow_reader(ROW_GROUP):
+            writer.write_batch(batch, row_group_size=ROW_GROUP)
+            filled += batch.num_rows - batch.column("category").null_count
     connection.execute("DROP TABLE known")
-    connection.execute(f"CREATE OR REPLACE VIEW staged AS FROM '{file}'")
-    return int(connection.execute("SELECT count(category) FROM staged").fetchone()[0])
+    source = str(file).replace("'", "''")
+    columns = staged_columns([*names, "category"])
+    connection.execute(f"CREATE OR REPLACE VIEW staged AS SELECT {columns} FROM '{source}'")
+    return filled

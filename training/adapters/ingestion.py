@@ -69,7 +69,7 @@ def ingest(
         return ingest_table(chosen, source, out, sample)
     if not source.files:
         source = replace(source, spool=out / SPOOL)
-    with staging(out) as staged:
+    with staging(out, fingerprinted=not source.files) as staged:
         rows_in = _stage(chosen, source, data, staged, sample, progress or Silent())
         staged.settle()
         _require_events(staged, source, rows_in)

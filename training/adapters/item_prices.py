@@ -1,18 +1,18 @@
 """Prices of items by the day, for sources that tell only what was paid: the day's median of revenue and cost per piece.
 
-Most items say one thing for ever but their price, and on most days they have one price. Those are told from one pass
-that groups by numbers instead of by text; only days with several prices are looked at row by row.
+They are worked out from the events as these are written, in the order of time, and told of afterwards.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["DAY_US", "derived_prices", "median_prices", "price_changes"]
+import pyarrow as pa
 
-DAY_US = 86_400_000_000
+from training.adapters.daily_prices import DailyPrices
+
+__all__ = ["derived_prices", "median_prices", "price_changes", "with_prices"]
+
 TOTALS = {"list_price": "revenue", "unit_cost": "cost"}
-SOLD = "event_type = 'purchase' AND quantity > 0"
-CODED = "JOIN (SELECT item_id, code FROM steady) USING (item_id)"
 
 
 def derived_prices(given: Mapping[str, int]) -> tuple[str, ...]:
@@ -20,82 +20,42 @@ def derived_prices(given: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(name for name, total in TOTALS.items() if not given[name] and given[total] and given["quantity"])
 
 
-def median_prices(connection: Any, name: str, items: str) -> None:
-    """Make the table `<name>_medians` (item_id, period, price) of the `items` (SQL that selects item_id).
+def with_prices(connection: Any, events: Iterator[pa.Table], derived: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the events, which are in the order of time, and gather prices on the way.
 
-    A period is a day (UTC), its price the exact median of what was paid per piece, told from how often each price was
-    paid: no group holds all of its values.
+    Makes `item_codes` (item_id, code, moving) from `item_said`, and the tables that `DailyPrices` fills. An item is
+    moving if different things are said about it.
     """
-    rows = f"""SELECT item_id, moment // {DAY_US} AS period, {TOTALS[name]} / quantity AS price FROM staged
-        WHERE {SOLD} AND {TOTALS[name]} IS NOT NULL AND item_id IN ({items})"""
-    connection.execute(f"CREATE TABLE {name}_medians AS {_medians(rows, 'item_id')}")
-
-
-def price_changes(connection: Any, derived: Sequence[str], attributes: Sequence[str]) -> str:
-    """Return SQL: (item_id, moment, attributes) of the items of the table `steady` whenever a price changes.
-
-    `steady` (item_id, code, attributes) has the items that are said to be one thing for ever; `code` is a number.
-    """
-    _daily_prices(connection, derived)
-    _gather_days_of_several(connection, derived)
-    for name in derived:
-        _settle_days_of_several(connection, name)
-    known = "".join(f", last_value({name} IGNORE NULLS) OVER past AS {name}" for name in derived)
-    before = "".join(f", lag({name}) OVER past AS before_{name}" for name in derived)
-    differs = "".join(f" OR changes.{name} IS DISTINCT FROM before_{name}" for name in derived)
-    names = "".join(f", {'changes' if name in derived else 'steady'}.{name} AS {name}" for name in attributes)
-    return f"""
-        SELECT steady.item_id AS item_id, changes.moment AS moment{names} FROM (
-            SELECT *, row_number() OVER past AS place{before} FROM (
-                SELECT code, moment{known} FROM daily_prices
-                WINDOW past AS (PARTITION BY code ORDER BY period ROWS UNBOUNDED PRECEDING)
-            ) WINDOW past AS (PARTITION BY code ORDER BY moment)
-        ) changes JOIN steady USING (code) WHERE place = 1{differs}"""
-
-
-def _daily_prices(connection: Any, derived: Sequence[str]) -> None:
-    """Make `daily_prices`: of each steady item and day the last moment and the price, where it had only one."""
-    paid = "".join(f", CASE WHEN {SOLD} THEN {TOTALS[name]} / quantity END AS {name}" for name in derived)
-    spread = "".join(f", min({name}) AS {name}, max({name}) AS most_{name}" for name in derived)
     connection.execute(
-        f"""CREATE TABLE daily_prices AS SELECT code, period, max(moment) AS moment{spread} FROM (
-            SELECT code, moment // {DAY_US} AS period, moment{paid} FROM told {CODED}
-        ) GROUP BY code, period"""
-    )
-
-
-def _gather_days_of_several(connection: Any, derived: Sequence[str]) -> None:
-    """Make `several`: what was paid, row by row, on the days on which an item had more than one price."""
-    spread = " OR ".join(f"{name} < most_{name}" for name in derived)
-    paid = "".join(f", {TOTALS[name]} / quantity AS {name}" for name in derived)
-    connection.execute(
-        f"""CREATE TABLE several AS SELECT * FROM (
-            SELECT code, moment // {DAY_US} AS period{paid} FROM staged {CODED} WHERE {SOLD}
-        ) SEMI JOIN (SELECT code, period FROM daily_prices WHERE {spread}) USING (code, period)"""
-    )
-
-
-def _settle_days_of_several(connection: Any, name: str) -> None:
-    """Put the median where `daily_prices` has the least of several prices."""
-    rows = f"SELECT code, period, {name} AS price FROM several WHERE {name} IS NOT NULL"
-    connection.execute(f"CREATE TABLE {name}_of_several AS {_medians(rows, 'code')}")
-    connection.execute(
-        f"""UPDATE daily_prices SET {name} = price FROM {name}_of_several told
-        WHERE daily_prices.code = told.code AND daily_prices.period = told.period"""
-    )
-
-
-def _medians(rows: str, key: str) -> str:
-    return f"""
-        SELECT {key}, period, CASE WHEN low = high THEN low ELSE low + (high - low) * 0.5 END AS price FROM (
-            SELECT {key}, period, min(price) FILTER (reached >= (lines + 1) // 2) AS low,
-                min(price) FILTER (reached >= lines // 2 + 1) AS high
-            FROM (
-                SELECT *, sum(n) OVER (PARTITION BY {key}, period ORDER BY price) AS reached,
-                    sum(n) OVER (
-                        PARTITION BY {key}, period ORDER BY price
-                        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-                    ) AS lines
-                FROM (SELECT *, count(*) AS n FROM ({rows}) GROUP BY ALL)
-            ) GROUP BY {key}, period
+        """CREATE TABLE item_codes AS
+        SELECT item_id, row_number() OVER () - 1 AS code, moving FROM (
+            SELECT item_id, count(*) > 1 AS moving FROM item_said GROUP BY item_id
         )"""
+    )
+    prices = "".join(f", {name} DOUBLE" for name in derived)
+    connection.execute(f"CREATE TABLE price_days (code BIGINT, period BIGINT{prices})")
+    connection.execute(f"CREATE TABLE price_changes (code BIGINT, moment BIGINT{prices})")
+    items = connection.sql("SELECT item_id, moving FROM item_codes ORDER BY code").to_arrow_table().combine_chunks()
+    said_beside = len(connection.sql("FROM attributes LIMIT 1").to_arrow_table()) > 0
+    ids, moving = items["item_id"].combine_chunks(), items["moving"].to_numpy()
+    daily = DailyPrices(connection, [TOTALS[name] for name in derived], ids, moving, said_beside)
+    for table in events:
+        if "item_id" in table.column_names:  # no event of the log has an item
+            daily.add(table)
+        yield table
+    daily.close()
+
+
+def median_prices(name: str) -> str:
+    """Return SQL: (item_id, period, price) of the items that are moving, on days on which they have a price."""
+    return (
+        f"SELECT item_id, period, {name} AS price FROM price_days JOIN item_codes USING (code) WHERE {name} IS NOT NULL"
+    )
+
+
+def price_changes(derived: Sequence[str], attributes: Sequence[str]) -> str:
+    """Return SQL: (item_id, moment, attributes) of the items that are not moving, whenever a price changes."""
+    names = "".join(f", {'price_changes' if name in derived else 'item_said'}.{name} AS {name}" for name in attributes)
+    return f"""
+        SELECT item_id, price_changes.moment AS moment{names}
+        FROM price_changes JOIN item_codes USING (code) JOIN item_said USING (item_id)"""

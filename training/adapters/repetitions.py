@@ -1,6 +1,6 @@
 """Which rows repeat an earlier one, among more of them than memory holds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,71 +15,102 @@ __all__ = ["MaybeSeen", "find_repetitions", "repeated"]
 PART = 4_000_000  # numbers looked at together: 32 MB, and as much again to sort them
 BLOCK = 1_000_000
 SLOT_BITS = 26  # 8 MB; of fifty million numbers a third is taken for an earlier one, of three million one in 45
+Numbers = npt.NDArray[np.uint64]
+Slots = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Filter = Callable[[Numbers], Mask]
 
 
 class MaybeSeen:
-    """Tells which numbers may have come before: never no where it is yes, and seldom yes where it is no."""
+    """Tells which numbers may have come before: never no where it is yes, and seldom yes where it is no.
+
+    A number stands for itself by its first bits, its slot.
+    """
 
     def __init__(self) -> None:
-        self._bits = np.zeros(2 ** (SLOT_BITS - 3), np.uint8)
+        self._met = np.zeros(2 ** (SLOT_BITS - 3), np.uint8)
+        self._met_again = np.zeros_like(self._met)
 
-    def __call__(self, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    def __call__(self, numbers: Numbers) -> Mask:
         """Return bool[n], and remember the numbers; they are as good as random."""
-        slot = (numbers >> np.uint64(64 - SLOT_BITS)).astype(np.int64)
-        order = stable_order(slot)
+        slot = _slots(numbers)
+        order = stable_order(slot)  # in this order the memory is walked through, not jumped about in
         slot = slot[order]
-        byte, bit = slot >> 3, np.left_shift(1, slot & 7).astype(np.uint8)
-        known = (self._bits[byte] & bit) != 0
+        known = _holds(self._met, slot)
         known[1:] |= slot[1:] == slot[:-1]
+        _put(self._met, slot)
+        _put(self._met_again, slot[known])
         seen = np.empty(slot.size, bool)
         seen[order] = known
-        begins = np.flatnonzero(np.diff(byte, prepend=-1))
-        if begins.size:
-            self._bits[byte[begins]] |= np.bitwise_or.reduceat(bit, begins)
         return seen
 
+    def may_repeat(self, numbers: Numbers) -> Mask:
+        """Return bool[n], of numbers that were all remembered: it may have come more than once."""
+        return _holds(self._met_again, _slots(numbers))
 
-def find_repetitions(connection: Any, file: Path, rows: int) -> int:
+
+def find_repetitions(connection: Any, file: Path, rows: int, may_repeat: Filter) -> int:
     """Make the table `repetition` (source_row, first_row) of the view `rows`, and return how many it holds.
 
     `file` has the lower half of each row's identity: it finds who may be repeated, the whole of it decides.
+    `may_repeat` is asked before: it may say yes where nothing is repeated, never no where something is.
     """
-    connection.register("doubtful", pa.table({"id_low": repeated(file, rows)}))
+    connection.register("doubtful", pa.table({"id_low": repeated(file, rows, may_repeat)}))
     connection.execute(
         """CREATE TABLE repetition AS
-        SELECT r.source_row, first.source_row AS first_row FROM rows r JOIN (
-            SELECT id_low, id_high, min(source_row) AS source_row FROM rows
-            WHERE id_low IN (SELECT id_low FROM doubtful) GROUP BY id_low, id_high HAVING count(*) > 1
+        WITH suspects AS MATERIALIZED (SELECT source_row, id_low, id_high FROM rows SEMI JOIN doubtful USING (id_low))
+        SELECT r.source_row, first.source_row AS first_row FROM suspects r JOIN (
+            SELECT id_low, id_high, min(source_row) AS source_row FROM suspects
+            GROUP BY id_low, id_high HAVING count(*) > 1
         ) first USING (id_low, id_high) WHERE r.source_row > first.source_row"""
     )
     connection.unregister("doubtful")
     return int(connection.execute("SELECT count(*) FROM repetition").fetchone()[0])
 
 
-def repeated(file: Path, count: int) -> npt.NDArray[np.uint64]:
+def repeated(file: Path, count: int, may_repeat: Filter | None = None) -> Numbers:
     """Return, each once, the numbers that come more than once in `file`: `count` uint64 as the machine has them.
 
-    Equal numbers begin with the same bits, so the numbers of each beginning are looked at by themselves.
+    Equal numbers begin with the same bits, so the numbers of each beginning are looked at by themselves; those that
+    `may_repeat` denies are not looked at.
     """
     bits = max(0, (count - 1) // PART).bit_length()
-    found = [_twice(_beginning_with(file, prefix, bits)) for prefix in range(2**bits)]
+    found = [_twice(_chosen(file, prefix, bits, may_repeat)) for prefix in range(2**bits)]
     return np.concatenate(found)
 
 
-def _beginning_with(file: Path, prefix: int, bits: int) -> npt.NDArray[np.uint64]:
-    if not bits:
-        return np.fromfile(file, np.uint64)
-    shift = np.uint64(64 - bits)
-    parts = [block[block >> shift == prefix] for block in _blocks(file)]
+def _chosen(file: Path, prefix: int, bits: int, may_repeat: Filter | None) -> Numbers:
+    """The numbers that begin with these bits and may be repeated."""
+    parts = []
+    for block in _blocks(file):
+        some = block[block >> np.uint64(64 - bits) == prefix] if bits else block
+        parts.append(some[may_repeat(some)] if may_repeat else some)
     return np.concatenate(parts) if parts else np.empty(0, np.uint64)
 
 
-def _blocks(file: Path) -> Iterator[npt.NDArray[np.uint64]]:
+def _blocks(file: Path) -> Iterator[Numbers]:
     with file.open("rb") as handle:
         while (block := np.fromfile(handle, np.uint64, BLOCK)).size:
             yield block
 
 
-def _twice(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _twice(numbers: Numbers) -> Numbers:
     numbers.sort()
     return np.unique(numbers[1:][numbers[1:] == numbers[:-1]])
+
+
+def _slots(numbers: Numbers) -> Slots:
+    return (numbers >> np.uint64(64 - SLOT_BITS)).astype(np.int64)
+
+
+def _holds(bits: npt.NDArray[np.uint8], slot: Slots) -> Mask:
+    held: Mask = (bits[slot >> 3] & np.left_shift(1, slot & 7).astype(np.uint8)) != 0
+    return held
+
+
+def _put(bits: npt.NDArray[np.uint8], slot: Slots) -> None:
+    """Set the bits of slots that are ascending."""
+    byte, bit = slot >> 3, np.left_shift(1, slot & 7).astype(np.uint8)
+    begins = np.flatnonzero(np.diff(byte, prepend=-1))
+    if begins.size:
+        bits[byte[begins]] |= np.bitwise_or.reduceat(bit, begins)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.adapters.contract import ITEM_ATTRIBUTES, NUMBER_COLUMNS, USER_ATTRIBUTES
-from training.adapters.item_prices import DAY_US, derived_prices, median_prices, price_changes
+from training.adapters.daily_prices import DAY_US
+from training.adapters.item_prices import derived_prices, median_prices, price_changes
 
 __all__ = ["item_query", "prepare_snapshots", "user_query"]
 
@@ -70,15 +71,12 @@ def item_query(connection: Any, given: Mapping[str, int]) -> str:
     """
     derived, spoken, day = derived_prices(given), _spoken(ITEM_ATTRIBUTES, given), f"moment // {DAY_US}"
     moving = "SELECT item_id FROM item_said GROUP BY item_id HAVING count(*) > 1"
-    for name in derived:
-        median_prices(connection, name, moving)
     connection.execute(f"CREATE TABLE item_periods AS {_periods('item_id', day, moving, spoken, derived)}")
-    steady = "FROM item_said WHERE item_id NOT IN (SELECT item_id FROM item_periods)"
     if derived:
-        connection.execute(f"CREATE TABLE steady AS SELECT *, row_number() OVER ()::INTEGER AS code {steady}")
-        constant = price_changes(connection, derived, ITEM_ATTRIBUTES)
+        constant = price_changes(derived, ITEM_ATTRIBUTES)
     else:
-        constant = f"SELECT item_id, {DECODED} AS moment, {', '.join(ITEM_ATTRIBUTES)} {steady}"
+        steady = "item_id NOT IN (SELECT item_id FROM item_periods)"
+        constant = f"SELECT item_id, {DECODED} AS moment, {', '.join(ITEM_ATTRIBUTES)} FROM item_said WHERE {steady}"
     return f"""
         {constant}
         UNION ALL BY NAME {_changes("item_id", "item_periods", (*spoken, *derived), ITEM_ATTRIBUTES)}
@@ -110,7 +108,7 @@ def _periods(key: str, period: str, moving: str, spoken: tuple[str, ...], derive
     names = "".join(f", {name}" for name in spoken)
     last = "".join(f", arg_max({name}, place) AS {name}" for name in spoken)
     medians = "".join(f", {name}_medians.price AS {name}" for name in derived)
-    joins = "".join(f" LEFT JOIN {name}_medians USING ({key}, period)" for name in derived)
+    joins = "".join(f" LEFT JOIN ({median_prices(name)}) {name}_medians USING ({key}, period)" for name in derived)
     return f"""
         WITH said AS (
             SELECT {key}, {period} AS period{names}, max(moment) AS moment,

@@ -18,39 +18,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from training.adapters.category_history import fill_categories
-from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS, CanonicalChunk
+from training.adapters.contract import CanonicalChunk
 from training.adapters.refused_rows import RefusedRows
 from training.adapters.repetitions import MaybeSeen, find_repetitions
 from training.adapters.row_text import row_texts, rows_as_json, texts_as_json
 from training.adapters.sole_writer import sole_writer
+from training.adapters.staged_files import ATTRIBUTES, ROW_GROUP, STAGED, TEXTS, VALUES, staged_writer
 from training.adapters.validation import Verdicts
 
 __all__ = ["EVERY", "Staging", "staging"]
 
 MEMORY = "128MB"  # of DuckDB; the process with its libraries, a chunk and a row group takes about as much again
 SPILL = "100GB"  # a limit, because DuckDB would otherwise take the whole disk for one sort
-VALUES = (*TEXT_COLUMNS, *NUMBER_COLUMNS)
 ATTRIBUTES_FROM = 2**48  # rows of files about items and users are numbered from here, after every event's
-ROW_GROUP = 131_072
-UNPACKED = ("source_row", "moment", "id_low", "id_high")  # little would be gained
 IDS = "ids"
 EVERY = 64
-
-STAGED = pa.schema(
-    [
-        pa.field("source_row", pa.int64()),
-        pa.field("moment", pa.int64()),
-        pa.field("id_low", pa.uint64()),
-        pa.field("id_high", pa.uint64()),
-        *(pa.field(name, pa.string()) for name in TEXT_COLUMNS),
-        *(pa.field(name, pa.float64()) for name in NUMBER_COLUMNS),
-    ]
-)
-TEXTS = pa.schema([pa.field("source_row", pa.int64()), pa.field("source_text", pa.string())])
-ATTRIBUTES = pa.schema([pa.field("about", pa.string()), *STAGED])
 
 
 class Staging:
@@ -61,7 +45,7 @@ class Staging:
     row's text) and the columns of `ROW_SCHEMA`; and `quarantine`.
     """
 
-    def __init__(self, connection: Any, folder: Path) -> None:
+    def __init__(self, connection: Any, folder: Path, fingerprinted: bool) -> None:
         self.connection = connection
         self.folder = folder
         self.given = dict.fromkeys(VALUES, 0)
@@ -71,10 +55,10 @@ class Staging:
         self._last = -(2**63)
         self._some_moments: list[npt.NDArray[np.int64]] = []
         self._names: dict[str, list[str]] = {}
-        self._digests = (sha256(), sha256())
-        self._rows = _writer(folder / "rows.parquet", STAGED)
-        self._texts = _writer(folder / "texts.parquet", TEXTS)
-        self._attributes = _writer(folder / "attributes.parquet", ATTRIBUTES)
+        self._digests = (sha256(), sha256()) if fingerprinted else ()
+        self._rows = staged_writer(folder / "rows.parquet", STAGED)
+        self._texts = staged_writer(folder / "texts.parquet", TEXTS)
+        self._attributes = staged_writer(folder / "attributes.parquet", ATTRIBUTES)
         self._ids_file = (folder / IDS).open("wb")
         self._refused = RefusedRows(folder)
         self._maybe_seen = MaybeSeen()
@@ -107,15 +91,17 @@ class Staging:
         pa.default_memory_pool().release_unused()  # what the chunks took is DuckDB's from here on
         for name in ("rows", "texts", "attributes"):
             self.connection.read_parquet(str(self.folder / f"{name}.parquet")).create_view(name)
-        found = find_repetitions(self.connection, self.folder / IDS, self.given["user_id"])
+        found = find_repetitions(self.connection, self.folder / IDS, self.given["user_id"], self._maybe_seen.may_repeat)
         kept = " WHERE source_row NOT IN (SELECT source_row FROM repetition)" if found else ""
         self.connection.execute(f"CREATE VIEW staged AS SELECT * FROM rows{kept}")
         if found:
             self._refuse_repetitions()
-            self._take_from_given()
+            self._take_from_given(found)
         self._refused.close(self.connection)
         if not self.given["category"] and self._said_beside["category"]:
-            self.given["category"] = fill_categories(self.connection, self.folder)
+            self.given["category"] = fill_categories(
+                self.connection, self.folder, [name for name in VALUES if self.given[name]]
+            )
             self.ordered = False
 
     def quarantined(self, about: str = "events") -> dict[str, int]:
@@ -138,7 +124,7 @@ class Staging:
         return np.concatenate([np.empty(0, np.int64), *self._some_moments])
 
     def fingerprint(self) -> str:
-        """SHA-256 over the identities of the rows that can be used, in the source's order."""
+        """SHA-256 over the identities of the rows that can be used, in the source's order, if that was asked for."""
         return sha256(b"".join(half.digest() for half in self._digests)).hexdigest()
 
     def close(self) -> None:
@@ -156,7 +142,7 @@ class Staging:
         ).to_arrow_table()
         self.connection.unregister("chunk")
         low, high = halves["low"].combine_chunks(), halves["high"].combine_chunks()
-        for digest, half in zip(self._digests, (low, high), strict=True):
+        for digest, half in zip(self._digests, (low, high), strict=False):
             digest.update(half.to_numpy(zero_copy_only=False).tobytes())
         return low, high
 
@@ -226,18 +212,22 @@ class Staging:
                 texts_as_json(batch.column("source_text"), names),
             )
 
-    def _take_from_given(self) -> None:
-        names = [name for name in VALUES if self.given[name]]
-        counted = ", ".join(f"count({name})" for name in names)
-        repeated = self.connection.execute(
-            f"SELECT {counted} FROM rows WHERE source_row IN (SELECT source_row FROM repetition)"
-        ).fetchone()
-        self.given |= {name: self.given[name] - less for name, less in zip(names, repeated, strict=True)}
+    def _take_from_given(self, repetitions: int) -> None:
+        """Count the repetitions' values no more; where every row has one, or none, nothing is to be looked up."""
+        rows = self.given["user_id"]
+        some = [name for name in VALUES if 0 < self.given[name] < rows]
+        counted = ", ".join(f"count({name})" for name in some)
+        query = f"SELECT {counted} FROM rows WHERE source_row IN (SELECT source_row FROM repetition)"
+        less = self.connection.execute(query).fetchone() if some else ()
+        self.given |= {name: rows - repetitions for name in VALUES if self.given[name] == rows}
+        self.given |= {name: self.given[name] - fewer for name, fewer in zip(some, less, strict=True)}
 
 
 @contextmanager
-def staging(out: Path) -> Iterator[Staging]:
+def staging(out: Path, fingerprinted: bool = True) -> Iterator[Staging]:
     """Yield an empty staging place under `out`, and remove it at the end, whatever happened.
+
+    `fingerprinted`: whether `fingerprint` will be asked for, as of a source without files.
 
     What a killed ingest left is removed first. A folder `out` that was made for it and stays empty is removed too.
 
@@ -257,19 +247,13 @@ def staging(out: Path) -> Iterator[Staging]:
         )
         staged = None
         try:
-            staged = Staging(connection, folder)
+            staged = Staging(connection, folder, fingerprinted)
             yield staged
         finally:
             if staged:
                 staged.close()
             connection.close()
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    repeating = [name for name in VALUES if name in schema.names and pa.types.is_string(schema.field(name).type)]
-    packed = {name: "none" if name in UNPACKED else "lz4" for name in schema.names}
-    return pq.ParquetWriter(path, schema, compression=packed, use_dictionary=repeating, write_statistics=["source_row"])
 
 
 def _filtered(chunk: CanonicalChunk, kept: pa.Array, usable: npt.NDArray[np.bool_]) -> CanonicalChunk:
