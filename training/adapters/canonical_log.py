@@ -3,7 +3,7 @@
 The files depend on the source and the adapter alone: the same source gives the same bytes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,19 +47,22 @@ def write_log(staged: Staging, out: Path, delay_us: int) -> dict[str, int]:
     with ExitStack() as stack:
         for name, schema in TABLES.items():
             folder = stack.enter_context(replace_folder(out / name))
-            counts[name] = _write(folder / PART, QUERIES[name](staged), schema, delay_us)
+            constants = staged.constants if name == "events" else {}
+            counts[name] = _write(folder / PART, QUERIES[name](staged), schema, delay_us, constants)
             if name == "events":  # an ingest replaces what was imported, not what was streamed
                 keep_stream_parts(out, folder)
     return counts
 
 
 def _events(staged: Staging) -> Iterator[pa.Table]:
-    given = [name for name in EVENT_SCHEMA.names if staged.given.get(name)]  # of the others nothing is to be read
+    # Of the others nothing is to be read, or always the same.
+    given = [name for name in EVENT_SCHEMA.names if staged.given.get(name) and name not in staged.constants]
     query = f"SELECT {', '.join([*ROW_COLUMNS, *given])} FROM staged"
     batches = _answer(staged, query, BATCH if staged.ordered else DEALT_BATCH)
     tables = _tables(batches) if staged.ordered else _sorted(staged, batches)
     derived = derived_prices(staged.said)
-    return with_prices(staged.connection, _groups(tables, ROW_GROUP), derived) if derived else tables
+    kind = staged.constants.get("event_type")
+    return with_prices(staged.connection, _groups(tables, ROW_GROUP), derived, kind) if derived else tables
 
 
 def _sorted(staged: Staging, batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
@@ -99,13 +102,15 @@ def _tables(batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield pa.Table.from_batches([batch])
 
 
-def _write(path: Path, tables: Iterator[pa.Table], schema: pa.Schema, delay_us: int) -> int:
+def _write(
+    path: Path, tables: Iterator[pa.Table], schema: pa.Schema, delay_us: int, constants: Mapping[str, str]
+) -> int:
     count = 0
     repeating = [name for name in schema.names if name not in DIFFERENT]
     size = REFUSED_ROW_GROUP if schema is QUARANTINE_SCHEMA else ROW_GROUP
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as writer:
         for table in _groups(tables, size):
-            writer.write_table(_canonical(table, schema, delay_us), row_group_size=size)
+            writer.write_table(_canonical(table, schema, delay_us, constants), row_group_size=size)
             count += table.num_rows
     return count
 
@@ -125,8 +130,9 @@ def _groups(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def _canonical(table: pa.Table, schema: pa.Schema, delay_us: int) -> pa.Table:
+def _canonical(table: pa.Table, schema: pa.Schema, delay_us: int, constants: Mapping[str, str]) -> pa.Table:
     columns = {name: table[name] for name in table.column_names}
+    columns |= {name: pa.repeat(text, table.num_rows) for name, text in constants.items()}
     if "id_low" in columns:
         columns["event_id"] = _hexadecimal(columns["id_low"], columns["id_high"])
     if "moment" in columns:

@@ -63,11 +63,17 @@ class DailyPrices:
     are all told (`price_days`: code, period, prices); of the others only days on which a price changes
     (`price_changes`: code, moment, prices). A period is a day (UTC); its price is the exact median of what was paid
     per piece, its moment the last at which anything was said about the item on that day. `said_beside`: the view
-    `told` has rows of other files.
+    `told` has rows of other files. `kind` is the type of all events, where none has a column for it.
     """
 
     def __init__(
-        self, connection: Any, totals: Sequence[str], items: pa.Array, moving: Mask, said_beside: bool
+        self,
+        connection: Any,
+        totals: Sequence[str],
+        items: pa.Array,
+        moving: Mask,
+        said_beside: bool,
+        kind: str | None = None,
     ) -> None:
         self._connection = connection
         self._items = items
@@ -76,6 +82,7 @@ class DailyPrices:
         self._met = np.zeros(moving.size, bool)
         self._known = tuple(np.full(moving.size, np.nan) for _ in totals)
         self._said_beside = said_beside
+        self._kind = kind
         self._settled_until = -(2**62)
         none = np.empty(0, np.int64)
         self._waiting = Lines(none, none, none, tuple(np.empty(0) for _ in totals))
@@ -100,11 +107,16 @@ class DailyPrices:
             events = events.filter(pc.is_valid(items))
             items = events["item_id"].combine_chunks()
         pieces = _numbers(events["quantity"])
-        sold = pc.equal(events["event_type"], "purchase").to_numpy() & (pieces > 0)
-        pieces[~sold] = np.nan
+        pieces[~self._sold(events) | (pieces <= 0)] = np.nan
         prices = tuple(_numbers(events[total]) / pieces for total in self._totals)
         moments = events["moment"].to_numpy()
         return Lines(self._codes(items), moments, np.ones(moments.size, np.int64), prices)
+
+    def _sold(self, events: pa.Table) -> Mask:
+        if self._kind is not None:
+            return np.full(events.num_rows, self._kind == "purchase")
+        sold: Mask = pc.equal(events["event_type"], "purchase").to_numpy()
+        return sold
 
     def _codes(self, items: pa.Array) -> Whole:
         encoded = items.dictionary_encode()

@@ -20,8 +20,12 @@ def derived_prices(given: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(name for name, total in TOTALS.items() if not given[name] and given[total] and given["quantity"])
 
 
-def with_prices(connection: Any, events: Iterator[pa.Table], derived: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield the events, which are in the order of time, and gather prices on the way.
+def with_prices(
+    connection: Any, events: Iterator[pa.Table], derived: Sequence[str], kind: str | None
+) -> Iterator[pa.Table]:
+    """Yield the events, which are in the order of time, and gather prices on the way; `kind` is the type of all events.
+
+    None says that `events` has a column of types.
 
     Makes `item_codes` (item_id, code, moving) from `item_said`, and the tables that `DailyPrices` fills. An item is
     moving if different things are said about it.
@@ -38,7 +42,7 @@ def with_prices(connection: Any, events: Iterator[pa.Table], derived: Sequence[s
     items = connection.sql("SELECT item_id, moving FROM item_codes ORDER BY code").to_arrow_table().combine_chunks()
     said_beside = len(connection.sql("FROM attributes LIMIT 1").to_arrow_table()) > 0
     ids, moving = items["item_id"].combine_chunks(), items["moving"].to_numpy()
-    daily = DailyPrices(connection, [TOTALS[name] for name in derived], ids, moving, said_beside)
+    daily = DailyPrices(connection, [TOTALS[name] for name in derived], ids, moving, said_beside, kind)
     for table in events:
         if "item_id" in table.column_names:  # no event of the log has an item
             daily.add(table)

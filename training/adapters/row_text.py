@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.adapters.clock_text import clock_texts
+
 __all__ = ["cell_texts", "row_texts", "rows_as_json", "texts_as_json"]
 
 SEPARATOR = "\x1f"
@@ -79,6 +81,10 @@ def _timestamps(column: pa.Array) -> pa.Array:
     kind = column.type
     if kind.unit == "ns":  # Python's datetime has no nanoseconds
         return column.cast(pa.int64()).cast(pa.string())
+    if kind.tz in (None, "UTC"):
+        told = clock_texts(column.cast(pa.int64()), PER_SECOND[kind.unit], "+00:00" if kind.tz else "")
+        if told is not None:
+            return told
     local = column.cast(pa.timestamp(kind.unit)) if kind.tz in (None, "UTC") else pc.local_timestamp(column)
     whole = pc.floor_temporal(local, unit="second")
     text = whole.cast(pa.timestamp("s")).cast(pa.string())

@@ -26,6 +26,8 @@ UNIX_LIMITS = ((10**11, "s"), (10**14, "ms"), (10**17, "us"), (2**63, "ns"))
 UNIX_DIGITS = r"^([0-9]{9,10}|[0-9]{12,13}|[0-9]{15,16}|[0-9]{18,19})(\.[0-9]+)?$"
 ZONED = r":[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 DAY_LENGTHS = (8, 10)
+AT_UTC, SHORTEST_AT_UTC = b" UTC", b"2019-10-01 00:00 UTC"
+COLON = SHORTEST_AT_UTC.index(b":")
 DASHES_OF_A_DAY = 2
 FEW = 64
 NO_TEXT = None  # a typed null of pyarrow would import pandas
@@ -114,6 +116,9 @@ def _tells_time(pattern: str) -> bool:
 
 def _of_text(text: pa.Array, zone: str) -> pa.Array:
     """Read text by its shape, a whole column at a time; what fits none is looked at by itself."""
+    if (stripped := _without_utc(text)) is not None:
+        with suppress(pa.ArrowInvalid):  # one is no time, or has blanks around it: look at each
+            return stripped.cast(NAIVE).cast(TIMESTAMP)
     text = pc.utf8_trim_whitespace(text)
     if text.null_count == 0 and pc.all(pc.match_substring(text, ":")).as_py():
         return _of_clock_times(text, zone)  # what most sources write
@@ -131,6 +136,23 @@ def _of_text(text: pa.Array, zone: str) -> pa.Array:
         if pc.any(shape).as_py():
             moments = pc.coalesce(moments, read(pc.if_else(shape, text, NO_TEXT)))
     return moments
+
+
+def _without_utc(text: pa.Array) -> pa.Array | None:
+    """The cells without ` UTC` if all are of one width, tell a time and end so, as a program writes them; else None."""
+    _, offsets, data = text.buffers()
+    if text.null_count or not len(text) or data is None:
+        return None
+    begins = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    width = int(begins[1] - begins[0])
+    if width < len(SHORTEST_AT_UTC) or (np.diff(begins) != width).any():
+        return None
+    letters = np.frombuffer(data, np.uint8)[begins[0] : begins[-1]].reshape(-1, width)
+    if (letters[:, -len(AT_UTC) :] != np.frombuffer(AT_UTC, np.uint8)).any() or (letters[:, COLON] != ord(":")).any():
+        return None
+    kept = np.ascontiguousarray(letters[:, : -len(AT_UTC)])
+    ends = np.arange(len(text) + 1, dtype=np.int32) * kept.shape[1]
+    return pa.StringArray.from_buffers(len(text), pa.py_buffer(ends), pa.py_buffer(kept))
 
 
 def _unix_text(text: pa.Array) -> pa.Array:

@@ -24,6 +24,7 @@ from training.adapters.contract import CanonicalChunk
 from training.adapters.refused_rows import RefusedRows
 from training.adapters.repetitions import MaybeSeen, find_repetitions
 from training.adapters.row_text import row_texts, rows_as_json, texts_as_json
+from training.adapters.sole_texts import SoleTexts
 from training.adapters.sole_writer import sole_writer
 from training.adapters.staged_files import ATTRIBUTES, ROW_GROUP, STAGED, TEXTS, VALUES, staged_writer
 from training.adapters.validation import Verdicts
@@ -49,6 +50,7 @@ class Staging:
         self.connection = connection
         self.folder = folder
         self.given = dict.fromkeys(VALUES, 0)
+        self._sole = SoleTexts(("event_type", "currency"))
         self._said_beside = dict.fromkeys(VALUES, 0)
         self._attribute_rows: dict[str, int] = {}
         self.ordered = True
@@ -114,6 +116,11 @@ class Staging:
         """How many values each canonical column has, in events and in files about items and users."""
         return {name: self.given[name] + self._said_beside[name] for name in VALUES}
 
+    @property
+    def constants(self) -> dict[str, str]:
+        """Columns that have one and the same text in every event, with the text."""
+        return self._sole.found
+
     def attribute_counts(self) -> dict[str, int]:
         """Return the rows of files about items and users, those that can be used and those in quarantine."""
         refused = {about: sum(self.quarantined(about).values()) for about in self._attribute_rows}
@@ -149,6 +156,7 @@ class Staging:
     def _stage(self, staged: pa.Table, texts: pa.Array) -> None:
         for name in VALUES:
             self.given[name] += staged.num_rows - staged[name].null_count
+        self._sole.add(staged)
         self._rows.write_table(staged, row_group_size=ROW_GROUP)
         identities = staged["id_low"].to_numpy()
         self._ids_file.write(identities.tobytes())

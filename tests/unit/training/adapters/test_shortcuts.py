@@ -1,6 +1,6 @@
 """What is told of a whole chunk at once is what each row by itself would tell."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +11,12 @@ from training.adapters.canonical_rows import canonical_chunk
 from training.adapters.contract import ROW_SCHEMA, CanonicalChunk
 from training.adapters.csv_rows import SourceRows
 from training.adapters.readings import read_id
-from training.adapters.row_text import row_texts
+from training.adapters.row_text import PER_SECOND, cell_texts, row_texts
+from training.adapters.sole_texts import SoleTexts
 from training.adapters.source_times import read_time
 from training.adapters.validation import is_servable, verdicts
 
+EPOCH = datetime(1970, 1, 1)
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ids = st.one_of(
     st.text(min_size=1, max_size=4),
@@ -50,3 +52,33 @@ def test_a_row_has_the_same_identity_whether_its_ids_were_numbers_or_read_before
     rows = SourceRows(source, np.arange(len(numbers)))
     chunk = canonical_chunk(rows, {"user_id": "who"}, {}, read_id)
     assert row_texts(chunk.source).equals(row_texts(source))
+
+
+moments = st.integers(-40_000_000_000, 253_402_300_799)
+
+
+@given(st.lists(st.one_of(moments, st.integers(0, 2**31), st.none()), max_size=6), st.sampled_from(["s", "ms", "us"]))
+def test_a_moment_is_written_as_python_writes_it(seconds, unit):
+    seconds = [one for one in seconds if one is None or one >= -62_135_596_800]
+    units = [one if one is None else one * PER_SECOND[unit] for one in seconds]
+    for zone, mark in (("UTC", "+00:00"), (None, "")):
+        told = cell_texts(pa.array(units, pa.timestamp(unit, tz=zone))).to_pylist()
+        expected = [one if one is None else f"{EPOCH + timedelta(seconds=one)}{mark}" for one in seconds]
+        assert told == expected
+
+
+@given(st.lists(st.sampled_from(["a", "b", "aa", "", None]), max_size=5), st.integers(1, 3))
+def test_a_column_that_always_says_the_same_is_found(cells, size):
+    sole = SoleTexts(["what"])
+    column = pa.array(cells, pa.string())
+    for begin in range(0, len(cells), size):
+        sole.add(pa.table({"what": column.slice(begin, size)}))
+    assert sole.found == ({"what": cells[0]} if len(set(cells)) == 1 and cells[0] else {})
+
+
+@given(st.lists(st.sampled_from(["2019-10-01 00:00:05 UTC", " 2019-10-01 00:00 UTC", "2019-10-01 UTC", "19:00 UTC"])))
+def test_times_of_one_width_are_read_as_each_by_itself(cells):
+    moments, unread = read_time(pa.array(cells, pa.string()), "Asia/Tokyo")
+    each = [read_time(pa.array([cell, None]), "Asia/Tokyo") for cell in cells]
+    assert moments.to_pylist() == [one[0].to_pylist()[0] for one in each]
+    assert unread.tolist() == [one[1].tolist()[0] for one in each]
