@@ -46,6 +46,7 @@ def definitions(root: str) -> dict[str, Any]:
         "purchase_within_horizon": service,
         "customer_events": feature_services.customer_events(*of_customer),
         "customer_item_events": feature_services.customer_item_events(*of_customer, *of_item),
+        "item_ranking": feature_services.item_ranking(views["user_events"], *of_item),
         "customer_activity": feature_services.customer_activity(user_activity, user_item_affinity),
     }
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intent_stores.errors import FeatureValueError
-from intent_stores.packed_cells import read_variable, variable_pieces
+from intent_stores.packed_cells import read_alone, read_variable, variable_pieces
 from intent_stores.packed_schema import FIXED, VERSION_BYTES, PackedSchema, null_of
 from intent_stores.ragged_column import Column
 
@@ -30,7 +30,6 @@ _BIAS = np.uint64(_BIASED)
 _CRC_BYTES = 4
 _CRC_OF_WHOLE = 0x2144DF1C  # what CRC-32 gives for anything that is followed by its own CRC-32
 _VERSION = Struct(">3Q")
-_ONE_VALID = np.ones(1, bool)
 _DIGEST = slice(VERSION_BYTES, VERSION_BYTES + 8)
 _SMALLEST = VERSION_BYTES + 8 + _CRC_BYTES
 
@@ -154,11 +153,10 @@ def decode_whole(schema: PackedSchema, value: bytes) -> WholeRow | None:
         values.update(zip(names, _typed(kind, block), strict=False))  # as many, and counting takes a third of the time
     if schema.variable:
         ends = schema.ends.unpack_from(held, schema.size - schema.ends.size)
-        tail = value[schema.size : -_CRC_BYTES]
-        if ends[-1] != len(tail) or [*ends] != sorted(ends):
+        if ends[-1] != len(value) - schema.size - _CRC_BYTES or [*ends] != sorted(ends):
             return None
         for name, start, stop in zip(schema.variable, (0, *ends), ends, strict=False):
-            values[name] = read_variable(schema.fields[name], [tail[start:stop]], _ONE_VALID)
+            values[name] = read_alone(schema.fields[name], held, schema.size + start, schema.size + stop)
     event, created, sequence = _VERSION.unpack_from(held)
     return WholeRow(values, schema.all_valid.copy(), (event - _BIASED, created - _BIASED, sequence - _BIASED))
 

@@ -120,7 +120,7 @@ class PackedReader:
         Raises:
             OnlineKeyError: keys are missing, or cannot be keys.
         """
-        found = self._read(views, _wanted(views, keys), microseconds(at), keep_stale)
+        found = self._read(views, keys, microseconds(at), keep_stale)
         self._count(found)
         return found
 
@@ -138,9 +138,9 @@ class PackedReader:
         self._store.close()
 
     def _read(
-        self, views: Sequence[PackedView], wanted: Wanted, at_us: int, keep_stale: bool
+        self, views: Sequence[PackedView], keys: Mapping[str, Any], at_us: int, keep_stale: bool
     ) -> dict[str, ViewColumns]:
-        return self._columns(views, self._store.fetch(wanted), at_us, keep_stale)
+        return self._columns(views, self._store.fetch(wanted_rows(views, keys)), at_us, keep_stale)
 
     def _columns(
         self, views: Sequence[PackedView], fetched: Fetched, at_us: int, keep_stale: bool
@@ -155,13 +155,19 @@ class PackedReader:
         return found
 
     def _count(self, found: Mapping[str, ViewColumns]) -> None:
-        seen = [(n, r) for n, columns in found.items() for r in columns.reason.tolist() if r is not None]
+        others = [(name, columns) for name, columns in found.items() if not columns.all_fresh]
+        seen = [(name, reason) for name, columns in others for reason in columns.reason.tolist() if reason is not None]
         if seen:
             with self._lock:
                 self.counts.update(seen)
 
 
-def _wanted(views: Sequence[PackedView], keys: Mapping[str, Any]) -> Wanted:
+def wanted_rows(views: Sequence[PackedView], keys: Mapping[str, Any]) -> Wanted:
+    """Return what to fetch of each view for these join keys; the same list of keys for views that have the same ones.
+
+    Raises:
+        OnlineKeyError: keys are missing, or cannot be keys.
+    """
     canonical: dict[tuple[str, ...], list[bytes]] = {}
     wanted = []
     for view in views:

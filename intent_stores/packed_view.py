@@ -105,6 +105,7 @@ class ViewColumns(NamedTuple):
             why the store gave no answer. Where all rows are fresh, `status` and `reason` are read-only.
         age_us: (n,) int64, `at - event time`; -1 where the row is missing.
         event_us: (n,) int64, microseconds since 1970; `NEVER` where the row is missing.
+        all_fresh: True if every row is known to be fresh, without a look at `status`.
     """
 
     values: dict[str, Column]
@@ -113,6 +114,7 @@ class ViewColumns(NamedTuple):
     reason: NDArray[np.object_]
     age_us: NDArray[np.int64]
     event_us: NDArray[np.int64]
+    all_fresh: bool = False
 
 
 def view_columns(view: PackedView, packed: Sequence[bytes | None], at_us: int, keep_stale: bool = False) -> ViewColumns:
@@ -133,12 +135,17 @@ def view_columns(view: PackedView, packed: Sequence[bytes | None], at_us: int, k
 
 def columns_at(view: PackedView, rows: DecodedRows, at_us: int) -> ViewColumns | None:
     """Return rows as they count at `at_us`; None if one is expired or not known yet, so that its values are to hide."""
-    event = rows.times.event_us
     if _all_fresh(view, rows, at_us):
-        fresh, nothing = shared(FRESH, object, len(event)), shared(None, object, len(event))
-        return ViewColumns(rows.values, rows.valid, fresh, nothing, at_us - event, event)
+        return fresh_columns(rows, at_us)
     codes = _codes_at(view, rows, at_us)
-    return _as_coded(rows, codes, event, at_us) if np.array_equal(codes, rows.reason) else None
+    return _as_coded(rows, codes, rows.times.event_us, at_us) if np.array_equal(codes, rows.reason) else None
+
+
+def fresh_columns(rows: DecodedRows, at_us: int) -> ViewColumns:
+    """Return rows of which all are fresh at `at_us`."""
+    event = rows.times.event_us
+    fresh, nothing = shared(FRESH, object, len(event)), shared(None, object, len(event))
+    return ViewColumns(rows.values, rows.valid, fresh, nothing, at_us - event, event, all_fresh=True)
 
 
 def unanswered(view: PackedView, count: int, why: str) -> ViewColumns:
@@ -167,7 +174,7 @@ def _fresh_alone(view: PackedView, value: bytes, at_us: int) -> ViewColumns | No
     if event > at_us or created > at_us or (view.ttl_us and event < at_us - view.ttl_us):
         return None
     age, happened = np.array([at_us - event]), np.array([event])
-    return ViewColumns(row.values, row.valid, _ONE_FRESH, _ONE_NOTHING, age, happened)
+    return ViewColumns(row.values, row.valid, _ONE_FRESH, _ONE_NOTHING, age, happened, all_fresh=True)
 
 
 def _all_fresh(view: PackedView, rows: DecodedRows, at_us: int) -> bool:

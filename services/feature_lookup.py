@@ -42,12 +42,14 @@ class ViewRows:
         reason: object of shape (n,): None if fresh, else `expired`, `absent`, `newer than at`, `other schema`,
             `corrupt`, or why the store gave no answer.
         age_seconds: float64 of shape (n,), at the moment asked about; NaN where missing.
+        all_fresh: True if every row is known to be fresh, without a look at `status`.
     """
 
     columns: Mapping[str, Any]
     status: NDArray[np.object_]
     reason: NDArray[np.object_]
     age_seconds: NDArray[np.float64]
+    all_fresh: bool = False
 
 
 class FeatureLookup(Protocol):

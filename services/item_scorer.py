@@ -14,13 +14,12 @@ from feature_repo.errors import BundleError
 from feature_repo.transforms.calendar import Calendar
 from feature_repo.transforms.crossed_items import crossed_item_features, paired
 from feature_repo.transforms.customer import CustomerFeatures
-from feature_repo.transforms.feature_sets import customer_item_features
+from feature_repo.transforms.feature_sets import OF_CUSTOMER, feature_function
 from services.scoring import Scorer, Scores
 from training.packaging.bundle import Bundle
 
 __all__ = ["ItemScorer", "ItemScores"]
 
-SERVICE = "customer_item_events"
 _DAYS_SINCE = "item_days_since_event"
 
 
@@ -57,20 +56,20 @@ class ItemScorer(Scorer):
         super().__init__(part, threads)
         try:
             how = part.manifest["features"]
-            if how["service"] != SERVICE:
-                raise ValueError(how["service"])
+            self._service = str(how["service"])
+            self._of_customer = OF_CUSTOMER[self._service]
             given = how["calendar"]
             self._calendar = Calendar(given["zone"], tuple(given["holidays"]), given["seasons"])
             self._lookback_days = float(how["lookback_days"])
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(
-                f"The bundle's model of items does not say how its features are made; expected those of {SERVICE!r}. "
-                "Publish the bundle again."
+                "The bundle's model of items does not say how its features are made; expected those of "
+                f"{sorted(OF_CUSTOMER)}. Publish the bundle again."
             ) from error
 
     def features(self, columns: Mapping[str, Any], at_us: NDArray[np.int64]) -> CustomerFeatures:
         """Return what the members are given of n pairs, each with its own customer."""
-        return customer_item_features(columns, at_us, self._calendar)
+        return feature_function(self._service, self._calendar)(columns, at_us)
 
     def cross(self, customer: Mapping[str, Any], items: Mapping[str, Any], at_us: int) -> ItemScores:
         """Return the scores of one customer and m items.
@@ -83,20 +82,18 @@ class ItemScorer(Scorer):
         Raises:
             FeatureError: the columns do not fit each other or the model.
         """
-        base, pairs = crossed_item_features(customer, items, at_us, self._calendar, self.takes_lists)
+        base, pairs = crossed_item_features(customer, items, at_us, self._calendar, self.takes_lists, self._of_customer)
         scores = self.judged(_spread(base, pairs, len(items["item_id"])))
         candidate = pairs[_DAYS_SINCE] <= self._lookback_days  # NaN, of an item never met, is not
         return ItemScores(scores.probability, scores.members, candidate, base, pairs)
 
 
 def _spread(base: CustomerFeatures, pairs: Mapping[str, NDArray[np.float64]], count: int) -> CustomerFeatures:
-    """Repeat the customer's features for each item: numbers and words as views of one value."""
+    """Repeat the customer's lists for each item; numbers and words hold for all items as they are."""
     rows = np.zeros(count, np.int64)
-    known = np.array([values[0] for values in base.numeric.values()])
-    words = np.array([values[0] for values in base.categorical.values()], object)
     return CustomerFeatures(
-        dict(zip(base.numeric, np.broadcast_to(known[:, None], (len(known), count)), strict=True)) | dict(pairs),
-        dict(zip(base.categorical, np.broadcast_to(words[:, None], (len(words), count)), strict=True)),
+        base.numeric | dict(pairs),
+        base.categorical,
         {name: values.take(rows) for name, values in base.sequences.items()},
         count,
         {name: values.take(rows) for name, values in base.codes.items()},

@@ -16,6 +16,7 @@ from services.answer_sinks import AnswerSink, both
 from services.batch_contracts import RankRequest, RankResponse
 from services.contracts import ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
 from services.feature_lookup import NOT_KNOWN, FeatureLookup, ViewRows
+from services.ranked_items import ranked_items_json
 from services.reasons import contributions, reasons
 from services.request_reading import microseconds
 from services.served_lines import ServedBatch
@@ -79,18 +80,20 @@ class ItemScoring:
         faulty = _faulty(found.items)
         request_id = uuid.uuid4().hex
         self._log(found, request_id)
-        answer = {
-            "items": _ordered(found, request),
+        scores = found.scores
+        known = _known(found.items, len(scores.probability))
+        items = ranked_items_json(request.item_ids, scores.probability, known, scores.candidate, request.top)
+        rest = {
             "views": view_ages(found.customer, 0),
-            "items_degraded": int(faulty.sum()),
+            "items_degraded": faulty,
             "cold_start": is_cold(found.customer, 0),
-            "degraded": is_degraded(found.customer, 0) or bool(faulty.any()),
+            "degraded": is_degraded(found.customer, 0) or faulty > 0,
             "model": self._tag,
             "horizon_days": self._horizon_days,
             "at": found.at,
             "request_id": request_id,
         }
-        return to_json(answer)
+        return b'{"items":' + items + b"," + to_json(rest)[1:]
 
     def answer(self, request: ScoreRequest, now: datetime) -> ScoreResponse:
         """Return the score of the request's customer and item."""
@@ -165,33 +168,17 @@ def _batch(found: _Crossed, request_id: str, model: str) -> ServedBatch:
     )
 
 
-def _ordered(found: _Crossed, request: RankRequest) -> list[dict[str, str | float | bool]]:
-    """Return each `RankedItem` of the answer by its fields."""
-    scores = found.scores
-    order = np.argsort(-scores.probability, kind="stable")[: request.top]
-    items = zip(
-        [request.item_ids[row] for row in order.tolist()],
-        scores.probability[order].tolist(),
-        (~_unknown(found.items))[order].tolist(),
-        scores.candidate[order].tolist(),
-        strict=True,
-    )
-    return [
-        {"item_id": item_id, "probability": probability, "known": known, "candidate": candidate}
-        for item_id, probability, known, candidate in items
-    ]
+def _known(items: Views, count: int) -> NDArray[np.bool_]:
+    """Say of which items some view has something that may be used."""
+    if any(rows.all_fresh for rows in items.values()):
+        return np.ones(count, np.bool_)
+    return np.logical_or.reduce([rows.status == "fresh" for rows in items.values()])
 
 
-def _unknown(items: Views) -> NDArray[np.bool_]:
-    """Say of which items no view has anything that may be used."""
-    return np.logical_and.reduce([rows.status != "fresh" for rows in items.values()])
-
-
-def _faulty(items: Views) -> NDArray[np.bool_]:
-    """Say of which items a better answer exists."""
-    return np.logical_or.reduce(
-        [[reason is not None and reason not in NOT_KNOWN for reason in rows.reason.tolist()] for rows in items.values()]
-    )
+def _faulty(items: Views) -> int:
+    """Say of how many items a better answer exists."""
+    told = [rows.reason.tolist() for rows in items.values() if not rows.all_fresh]
+    return sum(any(why is not None and why not in NOT_KNOWN for why in row) for row in zip(*told, strict=True))
 
 
 def _row(rows: ViewRows, row: int) -> ViewRows:

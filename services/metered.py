@@ -58,5 +58,5 @@ class _Metered(Scorer):
         begun = time.perf_counter()
         scores = super().judged(features)
         self._metrics.stage("models", time.perf_counter() - begun)
-        self._metrics.scores(self._name, scores.probability.tolist())
+        self._metrics.scores(self._name, scores.probability)
         return scores

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.feature_lookup import OF_ROWS, ViewRows
 
@@ -24,6 +25,7 @@ _SECONDS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.0
 _AGES = (60.0, 600.0, 3600.0, 6 * 3600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0, 90 * 86_400.0, 365 * 86_400.0)
 _SHARES = tuple(place / 20 for place in range(1, 20))
 _MOST_WAITING = 200_000
+Floats = NDArray[np.float64]
 _DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -62,7 +64,9 @@ class Metrics:
         self._children: dict[tuple[Any, ...], Any] = {}
         self._shown: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Any, list[float]]] = deque(maxlen=_MOST_WAITING)  # the oldest are lost, if ever
+        self._waiting: deque[tuple[Any, list[float] | Floats]] = deque(
+            maxlen=_MOST_WAITING
+        )  # the oldest are lost, if ever
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Note a whole request."""
@@ -75,24 +79,23 @@ class Metrics:
     def views(self, found: Mapping[str, ViewRows]) -> None:
         """Note the state and the age of every row that was looked up."""
         for name, rows in found.items():
-            if len(rows.status) == 1:  # the usual case, in a tenth of the time
-                states = [((rows.status[0], rows.reason[0]), 1)]
-                ages = [rows.age_seconds[0]] if rows.status[0] == "fresh" else []
+            if rows.all_fresh:  # the usual case, in a tenth of the time
+                states, ages = [(("fresh", None), len(rows.age_seconds))], rows.age_seconds
             else:
                 states = list(Counter(zip(rows.status.tolist(), rows.reason.tolist(), strict=True)).items())
-                ages = rows.age_seconds[rows.status == "fresh"].tolist()
+                ages = rows.age_seconds[rows.status == "fresh"]
             for (status, reason), count in states:
                 self._waiting.append((self._child(self._rows, name, status, _word(reason)), [count]))
-            if ages:
+            if len(ages):
                 self._waiting.append((self._child(self._ages, name), ages))
 
-    def scores(self, model: str, probability: list[float]) -> None:
+    def scores(self, model: str, probability: Floats) -> None:
         """Note the probabilities that a model gave."""
         self._waiting.append((self._child(self._scores, model), probability))
 
     def shadow(self, challenger: str, champions: Any, challengers: Any) -> None:
         """Note how far a challenger's probabilities are from the champion's."""
-        differences = np.abs(np.asarray(champions) - np.asarray(challengers)).tolist()
+        differences = np.abs(np.asarray(champions) - np.asarray(challengers))
         self._waiting.append((self._child(self._shadows, challenger), differences))
 
     def shadow_left_out(self) -> None:
@@ -119,16 +122,17 @@ class Metrics:
 
     def flush(self) -> None:
         """Write what requests left; at least once a second, beside them."""
-        gathered: dict[Any, list[float]] = {}
+        gathered: dict[Any, list[list[float] | Floats]] = {}
         with self._lock:
             while self._waiting:
                 child, found = self._waiting.popleft()
-                gathered.setdefault(child, []).extend(found)
-            for child, values in gathered.items():
+                gathered.setdefault(child, []).append(found)
+            for child, parts in gathered.items():
+                values = np.concatenate(parts)
                 if hasattr(child, "observe"):
                     _observe_all(child, values)
                 else:
-                    child.inc(sum(values))
+                    child.inc(float(values.sum()))
 
     def exposition(self) -> bytes:
         """Return the figures of all workers in Prometheus's text format; those of others are a second old."""
@@ -167,10 +171,10 @@ class Metrics:
         return self._client.Gauge(f"intent_{name}", text, labels, registry=self._registry, multiprocess_mode=mode_of)
 
 
-def _observe_all(histogram: Any, values: list[float]) -> None:
+def _observe_all(histogram: Any, values: Floats) -> None:
     """Do what `observe` does for each value: it takes one alone, and locks and writes two numbers for each."""
     places = np.searchsorted(histogram._upper_bounds, values, side="left")
-    histogram._sum.inc(sum(values))
+    histogram._sum.inc(float(values.sum()))
     for place, count in enumerate(np.bincount(places)):
         if count:
             histogram._buckets[place].inc(int(count))

@@ -23,9 +23,9 @@ __all__ = [
     "Runs",
     "affinity",
     "affinity_features",
-    "affinity_measures",
     "affinity_of",
     "category_runs",
+    "crossed_affinity",
     "days_since_event",
     "days_since_purchase",
     "event_share",
@@ -56,6 +56,11 @@ class Matches:
     place: Whole
     edges: Whole
     known: NDArray[np.bool_]
+
+    def after(self, things: int) -> "Matches":
+        """Return the matches of all things but so many of the first."""
+        begin = self.edges[things]
+        return Matches(self.place[begin:], self.edges[things:] - begin, self.known[things:])
 
     @property
     def counts(self) -> Whole:
@@ -103,35 +108,32 @@ def affinity_of(
     return by_block(lists, lambda block, rows: _affinity(block, at_us[rows], item[rows], category[rows]))
 
 
-def affinity_measures(lists: EventLists, at_us: Whole, category: Matches, item: Matches) -> dict[str, Floats]:
-    """Compute `AFFINITY_NAMES` from the events about each category and each item.
+def crossed_affinity(lists: EventLists, at_us: int, both: Matches) -> dict[str, Floats]:
+    """Compute `AFFINITY_NAMES` of one list crossed with m items: what `affinity_of` gives, in half the time.
 
     Args:
-        lists: n lists that hold nothing after t; or one list, which all m pairs share.
-        at_us: t for each pair, int64 microseconds since 1970, shape (m,).
-        category: of m pairs, each with its own list's events, or with those of the one list.
-        item: likewise.
+        lists: one list that holds nothing after t.
+        at_us: t, int64 microseconds since 1970.
+        both: of 2 m things, the m items' categories and then the items.
     """
-    weights = recency_weights(lists)
-    bought = lists["event_type"] == kind_code("purchase")
-    until = running_count(bought)[lists.offsets]
-    purchases = until[1:] - until[:-1]
-    features = {}
-    for what, found in (("category", category), ("item", item)):
-        found_bought = found.where(bought)
-        features[f"{what}_event_share"] = event_share(found, lists)
-        features[f"{what}_purchase_share"] = purchase_share(found_bought, purchases)
-        features[f"{what}_affinity"] = affinity(found, lists, weights)
-        features[f"{what}_days_since_event"] = days_since_event(found, lists, at_us)
-        features[f"{what}_days_since_purchase"] = days_since_purchase(found_bought, lists, at_us)
-    return features
+    pairs = len(both.known) // 2
+    measured = _measures(lists, np.array([at_us]), both)
+    halves = [values[half] for half in (slice(pairs), slice(pairs, None)) for values in measured]
+    return dict(zip(AFFINITY_NAMES, halves, strict=True))
 
 
-def matches_of_one(codes: NDArray[np.int32], wanted: NDArray[np.int32]) -> Matches:
-    """Return, for each of `wanted` (shape (m,)), the events of one list whose code it is; none where it is unknown."""
+def matches_of_one(*sought: tuple[NDArray[np.int32], NDArray[np.int32]]) -> Matches:
+    """Return the events of one list that are about each of some things; none where the thing is unknown.
+
+    Args:
+        sought: pairs of the events' codes, shape (total,), and the things' (shape (m,)), whose matches follow each
+            other.
+    """
+    wanted = np.concatenate([things for _, things in sought])
     known = wanted != UNKNOWN
-    row, place = np.nonzero((codes == wanted[:, None]) & known[:, None])
-    return Matches(place, np.searchsorted(row, np.arange(len(wanted) + 1)), known)
+    same = np.concatenate([codes == things[:, None] for codes, things in sought])
+    row, place = (same & known[:, None]).nonzero()
+    return Matches(place, row.searchsorted(np.arange(len(wanted) + 1)), known)
 
 
 def matches(codes: NDArray[np.int32], offsets: Whole, wanted: NDArray[np.int32]) -> Matches:
@@ -175,7 +177,7 @@ def days_since_event(found: Matches, lists: EventLists, at_us: Whole) -> Floats:
     some = found.edges[1:] > found.edges[:-1]
     days = np.full(len(found.known), np.nan)
     newest = lists["event_at"][found.place[found.edges[1:][some] - 1]]
-    days[some] = (at_us[some] - newest) / DAY_US
+    days[some] = ((at_us if len(at_us) == 1 else at_us[some]) - newest) / DAY_US
     return days
 
 
@@ -223,11 +225,26 @@ def top_category_share(runs: Runs, lists: EventLists) -> Floats:
     return _share(top, lists.lengths, some)
 
 
+def _measures(lists: EventLists, at_us: Whole, found: Matches) -> list[Floats]:
+    """Return `_MEASURES` of each match's list, or of the one list."""
+    bought = lists["event_type"] == kind_code("purchase")
+    until = running_count(bought)[lists.offsets]
+    found_bought = found.where(bought)
+    return [
+        event_share(found, lists),
+        purchase_share(found_bought, until[1:] - until[:-1]),
+        affinity(found, lists, recency_weights(lists)),
+        days_since_event(found, lists, at_us),
+        days_since_purchase(found_bought, lists, at_us),
+    ]
+
+
 def _affinity(
     lists: EventLists, at_us: Whole, item: NDArray[np.int32], category: NDArray[np.int32]
 ) -> dict[str, Floats]:
-    about_category = matches(lists["event_category"], lists.offsets, category)
-    return affinity_measures(lists, at_us, about_category, matches(lists["event_item"], lists.offsets, item))
+    sought = (("event_category", category), ("event_item", item))
+    about = [matches(lists[field], lists.offsets, wanted) for field, wanted in sought]
+    return dict(zip(AFFINITY_NAMES, [values for one in about for values in _measures(lists, at_us, one)], strict=True))
 
 
 def _rectangle(lists: EventLists, width: int) -> NDArray[np.int32]:

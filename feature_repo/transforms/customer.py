@@ -40,10 +40,10 @@ class CustomerFeatures:
     """What is known about n customers, each at its own t.
 
     `numeric` maps a feature's name to float64 of shape (n,), NaN where it is not known; `categorical` maps a name
-    to an object array of text, None where it is not known; `sequences` maps a channel to a `Ragged` of float64,
-    oldest basket (or event) first, all with the same offsets; `codes` maps a field of text in the same lists to a
-    `Ragged` of int64 codes to embed, 0 for unknown; `candidate` maps a field of the item that is asked about, where
-    one is, to int64 codes of shape (n,), made as those of the lists.
+    to an object array of text, None where it is not known; either may hold one value, which is then of all rows.
+    `sequences` maps a channel to a `Ragged` of float64, oldest basket (or event) first, all with the same offsets;
+    `codes` maps a field of text in the same lists to a `Ragged` of int64 codes to embed, 0 for unknown; `candidate`
+    maps a field of the item that is asked about, where one is, to int64 codes of shape (n,), made as the lists' are.
     """
 
     numeric: dict[str, Floats]

@@ -108,7 +108,7 @@ class OneHotColumn:
         """Return float64 of shape (n, len(vocabulary) + 1)."""
         place, unknown = self._place, len(self.vocabulary)
         encoded = np.zeros((len(words), unknown + 1))
-        if len(words) == 1 or (len(words) and words.strides == (0,)):  # one customer's word, maybe for many items
+        if len(words) == 1:  # one customer's word, maybe for many items
             encoded[:, place.get(words[0], unknown)] = 1.0
             return encoded
         codes = np.fromiter((place.get(word, unknown) for word in words), np.int64, len(words))

@@ -12,7 +12,7 @@ from feature_repo.transforms.places import KINDS, Places, among, divided, places
 from feature_repo.transforms.session import SECOND_US
 from feature_repo.transforms.words import UNKNOWN
 
-__all__ = ["HISTORY_FIELDS", "history_features"]
+__all__ = ["HISTORY_FIELDS", "earlier_features", "history_features"]
 
 HISTORY_FIELDS = ("event_at", "event_type", "event_item", "event_category")
 _RECENT = {"purchase": "purchase", "add_to_cart": "cart", "favourite": "favourite"}
@@ -29,6 +29,11 @@ def history_features(lists: EventLists, at_us: Whole) -> dict[str, Floats]:
     """
     places = places_of(lists, at_us)
     return _session(lists, places) | _before(lists, places, at_us) | _last_event(lists, places) | _carts(lists, places)
+
+
+def earlier_features(lists: EventLists, at_us: Whole) -> dict[str, Floats]:
+    """Return of `history_features` what there was before the running session, and how long ago: a third of the work."""
+    return _before(lists, places_of(lists, at_us), at_us)
 
 
 def _session(lists: EventLists, places: Places) -> dict[str, Floats]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from feature_repo.errors import FeatureError
 from feature_repo.events import EVENT_TYPES
 from feature_repo.transforms.ragged import Ragged
-from feature_repo.transforms.words import UNKNOWN, few_words, shared_codes
+from feature_repo.transforms.words import UNKNOWN, few_words, shared_codes, sought_codes
 
 __all__ = ["EventLists", "by_block", "event_lists", "kind_code", "running_count"]
 
@@ -113,7 +113,7 @@ def running_count(chosen: NDArray[np.bool_]) -> NDArray[Any]:
 
 
 def event_lists(
-    columns: Mapping[str, Any], at_us: NDArray[np.int64], fields: tuple[str, ...], beside: Mapping[str, str]
+    columns: Mapping[str, Any], at_us: NDArray[np.int64], fields: tuple[str, ...], beside: Mapping[str, Any]
 ) -> tuple[EventLists, dict[str, NDArray[np.int32]]]:
     """Code and check the `fields` of `user_events`, and leave out what happened after t.
 
@@ -122,10 +122,12 @@ def event_lists(
             objects), or whatever else `pyarrow.array` makes lists of, such as a pandas column; a null list is empty.
         at_us: t for each row, int64 microseconds since 1970, shape (n,).
         fields: what to read, `event_at` among them.
-        beside: field of words → column with one word a row (None or '' for unknown) to be coded together with it.
+        beside: field of words → what is to be coded together with it: the name of a column with one word a row, or any
+            number of words, object of shape (m,); None or '' for unknown.
 
     Returns:
-        the lists; and for each field in `beside` its column's codes, int32 of shape (n,).
+        the lists; and for each field in `beside` the codes, int32 of shape (n,) or (m,): a word of the lists has its
+        code there, another one any number that is none of theirs.
 
     Raises:
         FeatureError: a column is missing, has other rows or lengths than the rest, or is not ordered by time.
@@ -136,7 +138,9 @@ def event_lists(
     codes: dict[str, NDArray[np.int32]] = {}
     for field, lists in raw.items():
         if field in beside:
-            coded[field], codes[field] = shared_codes([lists.values, _column(columns, beside[field], len(at_us))])
+            words = beside[field]
+            words = _column(columns, words, len(at_us)) if isinstance(words, str) else words
+            coded[field], codes[field] = sought_codes(lists.values, words)
         elif field == "event_type":
             coded[field] = _kinds(lists.values)
         elif _TYPES[field] == pa.string():

@@ -14,7 +14,7 @@ from feature_repo.transforms.activity import activity_of
 from feature_repo.transforms.affinity import affinity_features, matches
 from feature_repo.transforms.calendar import Calendar, calendar_features
 from feature_repo.transforms.customer import CustomerFeatures, customer_features
-from feature_repo.transforms.event_history import HISTORY_FIELDS, history_features
+from feature_repo.transforms.event_history import HISTORY_FIELDS, earlier_features, history_features
 from feature_repo.transforms.event_lists import EventLists, event_lists
 from feature_repo.transforms.event_sequence import candidate_codes, event_codes, event_sequence
 from feature_repo.transforms.item_counts import item_counts
@@ -23,17 +23,22 @@ from feature_repo.transforms.situation import situation_features
 
 __all__ = [
     "EVENT_FIELDS",
+    "OF_CUSTOMER",
+    "CustomerPart",
     "FeatureFunction",
     "customer_event_features",
     "customer_item_features",
+    "earlier_of_lists",
     "feature_function",
     "features_of_lists",
     "item_numbers",
+    "item_ranking_features",
     "table_features",
 ]
 
 Columns = Mapping[str, Any]
 FeatureFunction = Callable[[Columns, NDArray[np.int64]], CustomerFeatures]
+CustomerPart = Callable[[Columns, EventLists, NDArray[np.int64], Calendar | None, bool], CustomerFeatures]
 
 EVENT_FIELDS = (*HISTORY_FIELDS, "event_revenue")
 _ITEM_NUMBERS = (
@@ -50,7 +55,11 @@ def feature_function(service: str, calendar: Calendar) -> FeatureFunction:
     """Return the function that turns the columns of `service` at t into features."""
     if service == "session_table":
         return table_features
-    functions = {"customer_events": customer_event_features, "customer_item_events": customer_item_features}
+    functions = {
+        "customer_events": customer_event_features,
+        "customer_item_events": customer_item_features,
+        "item_ranking": item_ranking_features,
+    }
     if service not in functions:
         return customer_features
     return lambda columns, at_us: functions[service](columns, at_us, calendar)
@@ -94,12 +103,24 @@ def features_of_lists(
         | calendar_features(at_us, calendar or Calendar())
         | known
     )
-    if not steps:
-        return CustomerFeatures(numeric, base.categorical | words, {}, base.n)
-    keep = columns["event_at"].values <= np.repeat(at_us, columns["event_at"].lengths)
-    return CustomerFeatures(
-        numeric, base.categorical | words, event_sequence(lists, at_us), base.n, event_codes(columns, lists, keep)
-    )
+    found = CustomerFeatures(numeric, base.categorical | words, {}, base.n)
+    return _with_steps(found, columns, lists, at_us) if steps else found
+
+
+def earlier_of_lists(
+    columns: Columns,
+    lists: EventLists,
+    at_us: NDArray[np.int64],
+    calendar: Calendar | None = None,
+    steps: bool = True,
+) -> CustomerFeatures:
+    """Compute what a ranking has of the customer: little, for it is the same for all items."""
+    found = CustomerFeatures(earlier_features(lists, at_us), {}, {}, len(at_us))
+    return _with_steps(found, columns, lists, at_us) if steps else found
+
+
+OF_CUSTOMER: Mapping[str, CustomerPart] = {"customer_item_events": features_of_lists, "item_ranking": earlier_of_lists}
+"""Feature services of pairs of a customer and an item → what of a pair is the customer's alone."""
 
 
 def customer_item_features(
@@ -113,8 +134,28 @@ def customer_item_features(
         at_us: t for each row, int64 microseconds since 1970, shape (n,).
         calendar: of the shop.
     """
+    return _pairs(columns, at_us, features_of_lists, calendar)
+
+
+def item_ranking_features(
+    columns: Columns, at_us: NDArray[np.int64], calendar: Calendar | None = None
+) -> CustomerFeatures:
+    """Compute the features of n pairs as a ranking has them: the same, less what takes a customer's other views.
+
+    Args:
+        columns: the lists of `user_events` as `Ragged`, `item_id`, and the columns of `item_catalogue` and
+            `item_demand`.
+        at_us: t for each row, int64 microseconds since 1970, shape (n,).
+        calendar: of the shop; no feature of these takes it.
+    """
+    return _pairs(columns, at_us, earlier_of_lists, calendar)
+
+
+def _pairs(
+    columns: Columns, at_us: NDArray[np.int64], of_customer: CustomerPart, calendar: Calendar | None
+) -> CustomerFeatures:
     every, _ = event_lists(columns, at_us, EVENT_FIELDS, {})
-    base = features_of_lists(columns, every, at_us, calendar)
+    base = of_customer(columns, every, at_us, calendar, True)
     n = base.n
     item = item_numbers(columns)
     category = columns.get("item_category", np.full(n, None, object))
@@ -128,6 +169,14 @@ def customer_item_features(
     )
     candidate = candidate_codes(np.asarray(columns["item_id"], object), np.asarray(category, object))
     return CustomerFeatures(numeric, base.categorical, base.sequences, n, base.codes, candidate)
+
+
+def _with_steps(
+    found: CustomerFeatures, columns: Columns, lists: EventLists, at_us: NDArray[np.int64]
+) -> CustomerFeatures:
+    keep = columns["event_at"].values <= np.repeat(at_us, columns["event_at"].lengths)
+    codes = event_codes(columns, lists, keep)
+    return replace(found, sequences=event_sequence(lists, at_us), codes=codes)
 
 
 def item_numbers(columns: Columns) -> dict[str, NDArray[np.float64]]:

@@ -1,6 +1,7 @@
 """Words as whole numbers: a million comparisons of text become a million comparisons of int32."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, count, repeat
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["UNKNOWN", "few_words", "shared_codes"]
+__all__ = ["UNKNOWN", "few_words", "shared_codes", "sought_codes"]
 
 UNKNOWN = -1
 """The code of a word that nobody said: null, or ''."""
 
+_NOT_LISTED = -2
 _FEW = 2048
 _WORDS = frozenset([str, type(None)])
 
@@ -37,6 +39,26 @@ def shared_codes(columns: Sequence[Any]) -> list[NDArray[np.int32]]:
     return [_codes(chunk) for chunk in chunks]
 
 
+def sought_codes(listed: Any, sought: Any) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the codes of two columns, in which those of `sought` that are not `listed` may have any other number.
+
+    Nearly none of the hundreds of items of a ranking are among a customer's events: they need no code of their own.
+
+    >>> sought_codes(np.array(["tea", "", "milk"], object), np.array(["milk", "salt", None, "fish"], object))
+    (array([ 0, -1,  2], dtype=int32), array([ 2, -2, -1, -2], dtype=int32))
+    """
+    words, others = few_words(listed), few_words(sought)
+    if words is None or others is None:
+        codes, of_sought = shared_codes([listed, sought])
+        return codes, of_sought
+    numbers = _numbered(words)
+    found = map(numbers.get, others, repeat(_NOT_LISTED))
+    return (
+        np.fromiter(map(numbers.__getitem__, words), np.int32, len(words)),
+        np.fromiter(found, np.int32, len(others)),
+    )
+
+
 def few_words(column: Any) -> list[str | None] | None:
     """Return the words of a request's column as a list: one customer's events, or some items.
 
@@ -49,12 +71,14 @@ def few_words(column: Any) -> list[str | None] | None:
 
 
 def _codes_of_few(columns: Sequence[Sequence[str | None]]) -> list[NDArray[np.int32]]:
-    codes: dict[str | None, int] = {None: UNKNOWN, "": UNKNOWN}
-    for words in columns:
-        for word in words:
-            if word not in codes:
-                codes[word] = len(codes)
-    return [np.array([codes[word] for word in words], np.int32) for words in columns]
+    codes = _numbered(chain.from_iterable(columns))
+    return [np.fromiter(map(codes.__getitem__, words), np.int32, len(words)) for words in columns]
+
+
+def _numbered(words: Iterable[str | None]) -> dict[str | None, int]:
+    codes = dict(zip(dict.fromkeys(words), count(), strict=False))
+    codes[None] = codes[""] = UNKNOWN
+    return codes
 
 
 def _dictionary(column: Any) -> Any:

@@ -118,7 +118,7 @@ def test_one_pair_alone_is_scored_and_explained_the_same(pairs: dict[str, list[s
 def test_a_logged_ranking_is_what_training_would_have_seen(sample_run, part, pairs, scoring, tmp_path: Path) -> None:
     features = part.json("features.json")
     of_part = {view.name: features["views"][view.name] for view in views_of(read_views(features), "user_id", "item_id")}
-    log = ServedLog(tmp_path / "served", "customer_item_events", of_part)
+    log = ServedLog(tmp_path / "served", part.manifest["features"]["service"], of_part)
     online = SqliteUrl(sample_run.out / "feast" / "online.db", "purchase_intent")
     views = views_of(read_views(features), "user_id", "item_id")
     logged = ItemScoring(part, ItemScorer(part), open_lookup(online, views), log)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from feature_repo.events import EVENT_TYPES
 from feature_repo.transforms.calendar import Calendar, calendar_features
+from feature_repo.transforms.event_history import HISTORY_FIELDS, earlier_features, history_features
+from feature_repo.transforms.event_lists import event_lists
 from feature_repo.transforms.feature_sets import customer_event_features, customer_item_features
 from feature_repo.transforms.ragged import Ragged
 
@@ -116,6 +118,17 @@ def test_events_after_t_change_nothing_and_a_row_alone_is_the_same(rows) -> None
     alone = customer_event_features({n: c.take(np.array([0])) for n, c in columns.items()}, at_us[:1])
     for name, values in whole.numeric.items():
         np.testing.assert_array_equal(alone.numeric[name], values[:1], err_msg=name)
+
+
+@given(ROWS)
+@settings(max_examples=40, deadline=None)
+def test_what_a_ranking_takes_of_it_is_the_same(rows) -> None:
+    columns, at_us = columns_of(rows)
+    lists, _ = event_lists(columns, at_us, HISTORY_FIELDS, {})
+    whole, part = history_features(lists, at_us), earlier_features(lists, at_us)
+    assert part.keys() == {name for name in whole if name.startswith(("earlier_", "seconds_since_"))}
+    for name, values in part.items():
+        np.testing.assert_array_equal(values, whole[name], err_msg=name)
 
 
 @given(ROWS, st.sampled_from(["a", "b", "z"]))

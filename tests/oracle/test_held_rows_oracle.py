@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intent_stores import held_rows
+from intent_stores.errors import OnlineKeyError
 from intent_stores.held_rows import HoldingReader
 from intent_stores.packed_codec import RowTimes, encode_rows
 from intent_stores.packed_keys import entity_keys
@@ -114,6 +115,27 @@ def test_a_row_is_read_once_until_its_view_is_written(tmp_path: Path) -> None:
         store.read = 0
         reader.read_columns([ITEMS], {"item_id": IDS[:3]}, 10)
         assert store.read == read
+
+
+@pytest.mark.parametrize("ids", [[1, 2], ["1", "2"], [b"1"], np.array([2, 1]), np.array(["1"]), [True], ["\ud800"], []])
+def test_any_kind_of_id_is_taken_or_refused_as_without(tmp_path: Path, ids) -> None:
+    store = PackedSqliteFile(tmp_path / "online.db", "shop")
+    write(store, ITEMS, [1, 2], 5)
+    write(store, ITEMS, ["1", "2"], 6)
+    holding, plain = HoldingReader(store, [ITEMS]), PackedReader(store)
+    for reader in (holding, plain):
+        reader.read_columns([ITEMS], {"item_id": ["1", "2"]}, 10)  # what is held must not answer for another kind
+    answers = []
+    for reader in (holding, plain, holding):
+        try:
+            answers.append(reader.read_columns([ITEMS], {"item_id": ids}, 10))
+        except OnlineKeyError as error:
+            answers.append(str(error))
+    for answer in answers[1:]:
+        if isinstance(answer, str):
+            assert answer == answers[0]
+        else:
+            same(answers[0], answer)
 
 
 def test_no_more_rows_are_held_than_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

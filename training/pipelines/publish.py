@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from feature_repo.errors import InputError, SourceDataError
 from feature_repo.transforms.columns import columns_of
+from feature_repo.transforms.feature_sets import OF_CUSTOMER
 from feature_repo.transforms.ragged import Ragged
 from training.evaluation.predictions import ENSEMBLE, PREFIX
 from training.packaging.bundle import Bundle
@@ -25,9 +26,8 @@ from training.pipelines.task_features import calendar_of, service_of
 from training.settings import Settings
 from training.tasks import task_named
 
-__all__ = ["ITEM_SERVICE", "bundle_path", "make_bundle", "publish_run", "ranking_path"]
+__all__ = ["bundle_path", "make_bundle", "publish_run", "ranking_path"]
 
-ITEM_SERVICE = "customer_item_events"
 _GOLDEN_ROWS = 32
 
 
@@ -76,10 +76,10 @@ def make_bundle(settings: Settings, out: Path, ranking: Settings | None = None) 
 
 def _item_part(settings: Settings, out: Path) -> BundlePart:
     service = service_of(settings)
-    if service != ITEM_SERVICE or settings.task.days != int(settings.task.days):
+    if service not in OF_CUSTOMER or settings.task.days != int(settings.task.days):
         raise InputError(
             f"Task {settings.task.name!r} over {settings.task.horizon} with the features {service!r} cannot rank "
-            f"items; expected one with the features {ITEM_SERVICE!r} and a horizon of whole days, as "
+            f"items; expected one with the features of {sorted(OF_CUSTOMER)} and a horizon of whole days, as "
             "purchase_of_item has."
         )
     how = {

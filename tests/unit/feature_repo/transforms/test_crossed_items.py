@@ -6,7 +6,7 @@ import pytest
 from feature_repo.events import EVENT_TYPES
 from feature_repo.transforms.calendar import Calendar
 from feature_repo.transforms.crossed_items import crossed_item_features, paired
-from feature_repo.transforms.feature_sets import customer_item_features
+from feature_repo.transforms.feature_sets import OF_CUSTOMER, feature_function
 from feature_repo.transforms.ragged import Ragged
 
 SECOND = 1_000_000
@@ -43,17 +43,18 @@ def item_columns() -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.parametrize("service", OF_CUSTOMER)
 @pytest.mark.parametrize(("count", "ahead"), [(0, 0), (1, 0), (7, 2), (60, 0), (256, 5)])
-def test_pairs_are_the_same_bits(count: int, ahead: int) -> None:
+def test_pairs_are_the_same_bits(count: int, ahead: int, service: str) -> None:
     calendar = Calendar("Asia/Taipei", ("2020-09-20",), True)
     customer = events(count, seed=count, ahead=ahead) | {
         "lifetime_baskets": np.array([3.0]),
         "age_group": np.array(["B"], object),
     }
-    base, pairs = crossed_item_features(customer, item_columns(), AT, calendar)
+    base, pairs = crossed_item_features(customer, item_columns(), AT, calendar, True, OF_CUSTOMER[service])
     for row in range(len(ITEMS)):
         one = {name: column[row : row + 1] for name, column in item_columns().items()}
-        expected = customer_item_features({**customer, **one}, np.array([AT], np.int64), calendar)
+        expected = feature_function(service, calendar)({**customer, **one}, np.array([AT], np.int64))
         got = paired(base, pairs, row)
         assert got.numeric.keys() == expected.numeric.keys()
         for name, values in expected.numeric.items():

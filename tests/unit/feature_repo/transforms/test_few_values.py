@@ -3,6 +3,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feature_repo.transforms import activity, windows
 from feature_repo.transforms.customer import CustomerFeatures
@@ -10,7 +12,7 @@ from feature_repo.transforms.encoding import NumericColumn, OneHotColumn, Tabula
 from feature_repo.transforms.event_lists import EventLists, event_lists
 from feature_repo.transforms.event_sequence import candidate_codes
 from feature_repo.transforms.ragged import Ragged
-from feature_repo.transforms.words import few_words, shared_codes
+from feature_repo.transforms.words import UNKNOWN, few_words, shared_codes, sought_codes
 
 WORDS = ["tea", "", None, "milk", "tea", "ü", "\0", "milk"]
 
@@ -23,6 +25,15 @@ def test_words_coded_without_arrow_are_equal_where_they_are_with_it() -> None:
     few_all, arrow_all = np.concatenate(few), np.concatenate(arrow)
     assert ((few_all[:, None] == few_all) == (arrow_all[:, None] == arrow_all)).all()
     assert ((few_all == -1) == (arrow_all == -1)).all()
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=8), st.lists(st.sampled_from([*WORDS, "new", "salt"]), max_size=8))
+def test_words_that_are_sought_are_found_where_they_are_listed(listed: list[str | None], sought: list[str]) -> None:
+    codes, others = sought_codes(np.array(listed, object), np.array(sought, object))
+    plain, plain_others = shared_codes([np.array(listed, object), np.array(sought, object)])
+    assert ((codes[:, None] == others) == (plain[:, None] == plain_others)).all()
+    assert ((others == UNKNOWN) == (plain_others == UNKNOWN)).all()
+    assert ((codes[:, None] == codes) == (plain[:, None] == plain)).all()
 
 
 @pytest.mark.parametrize(
