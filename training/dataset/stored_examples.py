@@ -55,13 +55,15 @@ class StoredExamples(Examples):
     def open(cls, paths: Sequence[Path], function: FeatureFunction) -> "StoredExamples":
         """Read keys and labels of the files `paths`; `function` makes features of their columns."""
         files, found = [], []
+        known: dict[str, str] = {}  # a customer has anchors on many dates, but one name in memory
         for path in paths:
             names = [name for name in _KEYS if name in pq.read_schema(path).names]
             columns = columns_of(pq.read_table(path, columns=names))
             n = len(columns["user_id"])
             files.append(_Rows(path, np.ones(n, np.bool_)))
             label = columns.get("label", np.full(n, -1)).astype(np.int8)
-            found.append((columns["user_id"], columns["event_timestamp"], label))
+            users = np.fromiter((known.setdefault(user, user) for user in columns["user_id"]), object, n)
+            found.append((users, columns["event_timestamp"], label))
         user_id, anchor_us, label = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return cls(files, (user_id, anchor_us, label), function)
 

@@ -1,11 +1,14 @@
 """Import Keras on TensorFlow quietly, repeatably, and with a helpful word where it is not installed."""
 
+import ctypes
 import os
 from typing import Any
 
 from feature_repo.errors import InputError
 
 __all__ = ["quiet_keras"]
+
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def quiet_keras(member: str, seed: int) -> Any:
@@ -18,6 +21,7 @@ def quiet_keras(member: str, seed: int) -> Any:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its kernels add up in another order on another processor
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    _share_heaps()
     try:
         import keras
         import tensorflow as tf
@@ -31,3 +35,14 @@ def quiet_keras(member: str, seed: int) -> Any:
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed % 2**32)
     return keras
+
+
+def _share_heaps() -> None:
+    """Let threads share as many heaps as there are cores.
+
+    glibc gives nearly every thread one of its own, and those of TensorFlow's threads are half empty: a hundred
+    megabytes. Where the allocator is another one, nothing is done.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, os.cpu_count() or 1)

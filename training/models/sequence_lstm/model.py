@@ -32,4 +32,4 @@ def encode(steps: Steps, chosen: dict[str, Any]) -> Any:
     return values
 
 
-MEMBER = NetworkMember("sequence_lstm", encode, sequence_parameters())
+MEMBER = NetworkMember("sequence_lstm", encode, sequence_parameters(layers=2))

@@ -14,7 +14,7 @@ from services.runtimes import load_member
 from tests.simulated_examples import HORIZON_DAYS, nothing_known, simulated_examples
 from training.dataset.examples import Examples
 from training.models import member
-from training.models.contract import FitSettings
+from training.models.contract import FitSettings, chosen_parameters
 from training.models.network.inputs import Inputs, equal_length_batches, inputs_of, shuffled_batches
 from training.models.network.layers import build_network
 from training.models.network.layout import layout_of
@@ -177,6 +177,17 @@ def test_the_item_that_is_asked_about_decides(name, periods):
 def test_codes_are_left_out_if_told_so(periods):
     fitted = member("mlp").fit(*periods, told(embedding=0))
     assert fitted.tabular.codes == ()
+
+
+def test_the_lstm_has_two_layers_with_dropout_between_them_unless_told_otherwise(periods):
+    lstm = member("sequence_lstm")
+    chosen = chosen_parameters(lstm.name, lstm.parameters, {})
+    assert chosen["dropout"] > 0
+    fitted = lstm.fit(periods[0], None, replace(told(), parameters={"epochs": 1, "units": 4, "batch": 256}))
+    layers = {layer.name: layer for layer in fitted.network.layers}
+    assert [name for name in layers if name.startswith("lstm")] == ["lstm_0", "lstm_1"]
+    (between,) = [layer for layer in layers.values() if layer.output is layers["lstm_1"].input]
+    assert between.rate == chosen["dropout"]
 
 
 def test_penalties_make_weights_smaller(periods):
