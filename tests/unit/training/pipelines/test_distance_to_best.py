@@ -4,8 +4,9 @@ import pytest
 
 from feature_repo.errors import SourceDataError
 from feature_repo.events import TIMESTAMP
-from training.atomic import write_parquet
+from training.atomic import write_json, write_parquet
 from training.evaluation.predictions import Predictions
+from training.pipelines.compare import compare_folders
 from training.pipelines.distance_to_best import distance_to_best, reachable_of
 
 
@@ -34,6 +35,20 @@ def test_a_constant_took_nothing_and_the_truth_all(tmp_path):
     assert found["share"]["best"] == found["share"]["ensemble"] == pytest.approx(1)
     assert 0.5 < found["share"]["half"] < 1
     assert found["best"] < found["constant"]
+
+
+def test_runs_are_compared_by_the_share_that_they_reached(tmp_path):
+    predictions, best = simulated()
+    write_ceiling(tmp_path, predictions, best)
+    write_parquet(tmp_path / "test_predictions.parquet", predictions.to_table())
+    write_json(tmp_path / "metrics.json", {"seed": 3, "splits": {"train": {"base_rate": 0.2}}})
+    alone = distance_to_best(predictions, reachable_of(tmp_path, predictions, 0.2))["share"]
+    (found,) = compare_folders([tmp_path], metrics=["reached"])
+    assert {who: row["reached"].mean for who, row in found.spreads.items()} == pytest.approx(alone)
+    half = next(pair for pair in found.pairs if pair.first == "half").differences["reached"]
+    assert half.estimate == pytest.approx(alone["half"] - 1)
+    assert half.interval.low < half.estimate < half.interval.high < 0
+    assert half.verdict == "behind"
 
 
 def test_a_real_shop_has_no_ceiling(tmp_path):
