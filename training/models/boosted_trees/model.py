@@ -57,7 +57,7 @@ COARSE_ETA = 0.3
 COARSE_SHARE = 20
 LEAST_COARSE = 5
 # Of the training rows so many are judged after each round, for a curve that only people look at.
-CURVE_ROWS = 2_000
+CURVE_ROWS = 1_000
 # Below this many rows one thread is as fast as all, stays fast beside other processes (OpenMP's waiting threads made a
 # shared machine ten times slower), and adds up in one order, whatever the number of cores.
 ROWS_PER_THREAD = 500_000
