@@ -44,6 +44,10 @@ class MaybeSeen:
         seen[order] = known
         return seen
 
+    def forget(self) -> None:
+        """Give the memory back; nothing can be asked any more."""
+        self._met = self._met_again = np.empty(0, np.uint8)
+
     def may_repeat(self, numbers: Numbers) -> Mask:
         """Return bool[n], of numbers that were all remembered: it may have come more than once."""
         return _holds(self._met_again, _slots(numbers))

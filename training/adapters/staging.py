@@ -94,6 +94,7 @@ class Staging:
         for name in ("rows", "texts", "attributes"):
             self.connection.read_parquet(str(self.folder / f"{name}.parquet")).create_view(name)
         found = find_repetitions(self.connection, self.folder / IDS, self.given["user_id"], self._maybe_seen.may_repeat)
+        self._maybe_seen.forget()
         kept = " WHERE source_row NOT IN (SELECT source_row FROM repetition)" if found else ""
         self.connection.execute(f"CREATE VIEW staged AS SELECT * FROM rows{kept}")
         if found:
