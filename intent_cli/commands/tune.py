@@ -125,6 +125,8 @@ def _say_auto(record: "AutoRecord", path: "Path", as_json: bool) -> None:
         typer.echo("\n".join(_lines(study)))
     for number, names in enumerate(record.rounds, 1):
         typer.echo(f"round {number}: {', '.join(names)}")
+    for name, why in record.failed.items():
+        typer.echo(f"not fitted, and gone on without: {name}: {why}")
     if record.left_out:
         typer.echo(f"not reached in time: {', '.join(record.left_out)}")
     noise = "" if record.standard_error is None else f" (standard error {record.standard_error:.5f})"

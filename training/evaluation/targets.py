@@ -47,16 +47,16 @@ class CheckedTarget:
 TA_FENG_TARGETS = (
     Target("boosted_trees", "roc_auc", AT_LEAST, 0.748),
     Target("sequence_lstm", "roc_auc", AT_LEAST, 0.745),
-    Target(ENSEMBLE, "roc_auc", AT_LEAST, 0.7495),
-    Target(ENSEMBLE, "pr_auc", AT_LEAST, 0.472),
-    Target(ENSEMBLE, "log_loss", AT_MOST, 0.4115),
+    Target(ENSEMBLE, "roc_auc", AT_LEAST, 0.7505),
+    Target(ENSEMBLE, "pr_auc", AT_LEAST, 0.4735),
+    Target(ENSEMBLE, "log_loss", AT_MOST, 0.4105),
     Target(ENSEMBLE, "brier", AT_MOST, 0.1272),
-    Target(ENSEMBLE, "ece", AT_MOST, 0.025),
+    Target(ENSEMBLE, "ece", AT_MOST, 0.018),
     Target("paired", "roc_auc_low", AT_LEAST, -0.001, "not behind its best member beyond the noise"),
     Target("paired", "log_loss", AT_MOST, 0.0005),
     Target(ENSEMBLE, "roc_auc", AT_MOST, 0.765, "above it, a leak until proved otherwise"),
 )
-"""What the demo's data set allows under its protocol; the last is a guard against leaks, not a goal."""
+"""What the demo aims at under its protocol; the last is a guard against leaks, not a goal."""
 
 
 def check_targets(evaluation: Evaluation, targets: Sequence[Target]) -> tuple[CheckedTarget, ...]:

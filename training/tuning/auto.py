@@ -20,6 +20,7 @@ from training.ensemble.combine import combine
 from training.ensemble.fit_weights import fit_weights
 from training.ensemble.forward_predictions import Forward
 from training.progress import Task
+from training.tuning.own_process import TrialFailed
 from training.tuning.record import StudyRecord
 from training.tuning.scores import anchor_scores, compare
 from training.tuning.trials import Budget, Trials, default_trial, judged_rows
@@ -51,7 +52,8 @@ def require_time(budget: Budget) -> None:
 
 @dataclass(frozen=True)
 class AutoRecord:
-    """What came of it. `left_out`: members that the time did not reach, not even with their defaults.
+    """What came of it. `left_out`: members that the time did not reach, not even with their defaults. `failed`: member
+    → why it could not be fitted with them, such as for lack of memory; the others went on without it.
 
     `rounds`: the members that each round went to. `chosen`: those that enter the mean. `ensemble` and `best_member`:
     mean scores of that mean and of the best member alone; `difference` and `standard_error` of the first minus the
@@ -62,6 +64,7 @@ class AutoRecord:
     rounds: tuple[tuple[str, ...], ...]
     chosen: tuple[str, ...]
     left_out: tuple[str, ...]
+    failed: dict[str, str]
     best_member: str
     best: float
     ensemble: float
@@ -91,16 +94,11 @@ def tune_together(
 
     Raises:
         InputError: the budget has no seconds, or there is no member.
+        TrialFailed: no member can be fitted with its defaults.
     """
     require_time(budget)
     ends = budget.deadline(time.monotonic())
-    reached: list[Contender] = []
-    for one in contenders:
-        if not reached or time.monotonic() < ends or default_trial(one.study) is not None:
-            one.trials.run(one.study, Budget(trials=0, seconds=None), task)  # the defaults alone
-            reached.append(one)
-    if not reached:
-        raise InputError("There is no member to tune; expected at least one. Name members that answer this task.")
+    reached, failed = _with_defaults(contenders, ends, task)
     rounds, left = [], [one for one in reached if one.trials.space]
     for number in range(ROUNDS):
         share = max(ends - time.monotonic(), 0.0) / (ROUNDS - number) / max(len(left), 1)
@@ -110,8 +108,27 @@ def tune_together(
         for one in left:
             how(one, share, task)
         left = _those_that_matter(left, reached)
-    left_out = tuple(one.name for one in contenders if one not in reached)
-    return _outcome(reached, tuple(rounds), left_out)
+    left_out = tuple(one.name for one in contenders if one not in reached and one.name not in failed)
+    return _outcome(reached, tuple(rounds), left_out, failed)
+
+
+def _with_defaults(contenders: Sequence[Contender], ends: float, task: Task) -> tuple[list[Contender], dict[str, str]]:
+    """Judge each member with its defaults while there is time; return those that were, and why others could not be."""
+    reached: list[Contender] = []
+    failed: dict[str, str] = {}
+    for one in contenders:
+        if not reached or time.monotonic() < ends or default_trial(one.study) is not None:
+            try:
+                one.trials.run(one.study, Budget(trials=0, seconds=None), task)  # the defaults alone
+            except TrialFailed as problem:
+                failed[one.name] = str(problem)
+            else:
+                reached.append(one)
+    if failed and not reached:
+        raise TrialFailed(" ".join(failed.values()))
+    if not reached:
+        raise InputError("There is no member to tune; expected at least one. Name members that answer this task.")
+    return reached, failed
 
 
 def _those_that_matter(left: list[Contender], reached: list[Contender]) -> list[Contender]:
@@ -135,7 +152,9 @@ def _forward(reached: list[Contender], numbers: dict[str, int]) -> Forward:
     return Forward(examples.user_id[rows], examples.anchor_us[rows], examples.label[rows], probabilities)
 
 
-def _outcome(reached: list[Contender], rounds: tuple[tuple[str, ...], ...], left_out: tuple[str, ...]) -> AutoRecord:
+def _outcome(
+    reached: list[Contender], rounds: tuple[tuple[str, ...], ...], left_out: tuple[str, ...], failed: dict[str, str]
+) -> AutoRecord:
     studies = {one.name: one.record() for one in reached}
     numbers = {
         one.name: (one.study.best_trial if studies[one.name].better else default_trial(one.study)).number
@@ -155,6 +174,7 @@ def _outcome(reached: list[Contender], rounds: tuple[tuple[str, ...], ...], left
         rounds=rounds,
         chosen=ensemble.used,
         left_out=left_out,
+        failed=failed,
         best_member=best,
         best=float(scores[best].mean()),
         ensemble=float(together.mean()),

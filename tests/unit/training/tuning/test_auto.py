@@ -6,6 +6,7 @@ from feature_repo.errors import InputError
 from tests.unit.training.tuning.conftest import Known
 from training.models.parameters import real
 from training.tuning.auto import Contender, tune_together
+from training.tuning.own_process import TrialFailed
 from training.tuning.record import record_of
 from training.tuning.trials import Budget, finished
 
@@ -40,6 +41,25 @@ def test_time_goes_to_those_that_matter_and_the_best_are_chosen(contenders, nobo
     assert found.left_out == ()
     assert len(finished(contenders[2].study)) == 1
     json.dumps(found.to_json(), allow_nan=False)
+
+
+class Hungry(Known):
+    """Its fit needs more memory than there is."""
+
+    def fit(self, *_: object) -> Known:
+        raise MemoryError
+
+
+def test_a_member_that_runs_out_of_memory_is_named_and_the_others_go_on(make, contenders, nobody):
+    hungry = contender(make, Hungry(name="hungry"))
+    found = tune_together([hungry, *contenders], Budget(None, 600.0), nobody, four_trials)
+    assert found.failed.keys() == {"hungry"}
+    assert "MemoryError" in found.failed["hungry"]
+    assert (found.chosen, found.left_out) == (("known",), ())
+    assert "hungry" not in found.studies
+    json.dumps(found.to_json(), allow_nan=False)
+    with pytest.raises(TrialFailed, match="'hungry' cannot be fitted"):
+        tune_together([hungry], Budget(None, 600.0), nobody)
 
 
 def test_without_time_at_least_one_is_judged_and_the_others_are_named(contenders, nobody):
