@@ -11,7 +11,7 @@ from feature_repo.errors import InputError, SettingsError
 from training.atomic import write_json
 from training.dataset.examples import Examples
 from training.models import member, members_for, require_members_for
-from training.models.contract import FitSettings
+from training.models.contract import FitSettings, Value
 from training.models.told_member import told_member
 from training.pipelines.same_question import require_same_question
 from training.pipelines.task_features import examples_of_split
@@ -128,7 +128,10 @@ def _contender(
     as_told = [replace(one, default=told.parameters.get(one.name, one.default)) for one in found.parameters]
     space = searched(name, as_told, options.only)
     folds = forward_folds(examples, told.horizon_days, options.folds)
-    identity = Identity(name, fingerprint(space), _data(out), require_score(options.metric), len(folds))
+    names = {one.name for one in space}
+    shared: dict[str, Value] = {one.name: one.default for one in as_told if one.name not in names}
+    space_id = fingerprint(space, shared | {"impute": told.impute})
+    identity = Identity(name, space_id, _data(out), require_score(options.metric), len(folds))
     study_name = options.name or name
     folder = out / "tuning" / "predictions" / re.sub(r"[^\w.-]", "_", study_name)
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -33,9 +33,13 @@ def searched(member: str, declared: Sequence[Parameter], only: Sequence[str] = (
     return tuple(space[name] for name in only) if only else tuple(space.values())
 
 
-def fingerprint(space: Sequence[Parameter]) -> str:
-    """Return 16 hex digits that change with any name, kind, range, choice or default of `space`."""
-    told = [{**asdict(parameter), "about": ""} for parameter in sorted(space, key=lambda one: one.name)]
+def fingerprint(space: Sequence[Parameter], shared: Mapping[str, Value] | None = None) -> str:
+    """Return 16 hex digits that change with any name, kind, range, choice or default of `space`.
+
+    They change with `shared` as well: what every trial is told beside the values that are searched.
+    """
+    told: list[Any] = [{**asdict(parameter), "about": ""} for parameter in sorted(space, key=lambda one: one.name)]
+    told += [dict(shared)] if shared else []
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -68,6 +68,13 @@ def test_a_member_is_tuned_on_the_training_period_alone(run):
         tune_member(settings(), run, "recency", TuneOptions(Budget(4, None)), Silent())
 
 
+def test_trials_that_share_other_settings_are_of_another_study(run):
+    few = TuneOptions(Budget(1, None), only=("eta",))
+    tune_member(settings("[members.boosted_trees]\nmost_rounds = 12\n"), run, "boosted_trees", few, Silent())
+    with pytest.raises(InputError, match="Study 'boosted_trees' is of another search space"):
+        tune_member(settings("[members.boosted_trees]\nmost_rounds = 13\n"), run, "boosted_trees", few, Silent())
+
+
 def test_members_are_chosen_together_and_earlier_results_stay(run):
     (run / "tuned.json").write_text(
         json.dumps({"data": "0123456789abcdef", "members": {"boosted_trees": {"max_depth": 3}}})
