@@ -84,6 +84,22 @@ def test_folds_judge_every_row_by_fits_that_did_not_see_it(run) -> None:
     assert folds["members"]["ensemble"]["log_loss"]["mean"] < folds["members"]["recency"]["log_loss"]["mean"]
 
 
+@pytest.mark.parametrize("step", ["train", "_scores", "_forward"])
+def test_a_training_that_is_killed_before_it_writes_leaves_the_last_one_whole(run, tmp_path, monkeypatch, step) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    before = require_whole_training(out)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit, step, killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit_run(SETTINGS, out, ["constant_rate"], Silent())
+    assert require_whole_training(out) == before
+    assert {path.name for path in (out / "members").iterdir()} == {"boosted_trees", "recency"}
+
+
 def test_a_training_that_was_cut_off_is_refused_and_the_next_one_is_whole(run, tmp_path, monkeypatch) -> None:
     out = tmp_path / "run"
     shutil.copytree(run, out)

@@ -66,10 +66,11 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     if isinstance(task.rule, TableRule):
         whole = read_table(task.rule, out, with_month=True)
         cross_validate(Examples.from_table(whole, table_features), chosen, told, out, settings.members)
+    scores, forward = _scores(trained, test), _forward(trained).to_table()  # before anything takes the last one's place
     export_members(trained, out / "members")
     write_json(out / ENSEMBLE_FILE, trained.ensemble.to_json())
-    write_parquet(out / TEST_SCORES, _scores(trained, test))
-    write_parquet(out / VALIDATION_PREDICTIONS, _forward(trained).to_table())
+    write_parquet(out / TEST_SCORES, scores)
+    write_parquet(out / VALIDATION_PREDICTIONS, forward)
     write_json(out / TRAINING, _record(trained) | {"digest": _digest(out)})  # last: with it the training is whole
     return trained, len(train_set) + len(validation) + len(test)
 
