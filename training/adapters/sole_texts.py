@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
+
+from training.adapters.text_letters import text_letters
 
 __all__ = ["SoleTexts"]
 
@@ -32,12 +33,5 @@ class SoleTexts:
 
 def _sole_text(cells: pa.Array) -> str | None:
     """The text of all cells; None where they differ, where one is missing, or where it has no letters."""
-    _, offsets, data = cells.buffers()
-    if cells.null_count or data is None:
-        return None
-    begins = np.frombuffer(offsets, np.int32)[cells.offset : cells.offset + len(cells) + 1]
-    width = int(begins[1] - begins[0])
-    if not width or (np.diff(begins) != width).any():
-        return None
-    letters = np.frombuffer(data, np.uint8)[begins[0] : begins[-1]]
-    return None if (letters[width:] != letters[:-width]).any() else str(cells[0])
+    letters = text_letters(cells)
+    return None if letters is None or (letters[1:] != letters[:-1]).any() else str(cells[0])

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from feature_repo.errors import SettingsError
 from feature_repo.events import TIMESTAMP
 from training.adapters.readings import Reading, read_text, unread
+from training.adapters.text_letters import text_letters
 
 __all__ = ["is_readable_time", "read_time", "time_format", "zone_named"]
 
@@ -140,14 +141,9 @@ def _of_text(text: pa.Array, zone: str) -> pa.Array:
 
 def _without_utc(text: pa.Array) -> pa.Array | None:
     """The cells without ` UTC` if all are of one width, tell a time and end so, as a program writes them; else None."""
-    _, offsets, data = text.buffers()
-    if text.null_count or not len(text) or data is None:
+    letters = text_letters(text)
+    if letters is None or letters.shape[1] < len(SHORTEST_AT_UTC):
         return None
-    begins = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
-    width = int(begins[1] - begins[0])
-    if width < len(SHORTEST_AT_UTC) or (np.diff(begins) != width).any():
-        return None
-    letters = np.frombuffer(data, np.uint8)[begins[0] : begins[-1]].reshape(-1, width)
     if (letters[:, -len(AT_UTC) :] != np.frombuffer(AT_UTC, np.uint8)).any() or (letters[:, COLON] != ord(":")).any():
         return None
     kept = np.ascontiguousarray(letters[:, : -len(AT_UTC)])
