@@ -64,9 +64,8 @@ class Metrics:
         self._children: dict[tuple[Any, ...], Any] = {}
         self._shown: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Any, list[float] | Floats]] = deque(
-            maxlen=_MOST_WAITING
-        )  # the oldest are lost, if ever
+        # The oldest are lost, if ever.
+        self._waiting: deque[tuple[Any, list[float] | Floats]] = deque(maxlen=_MOST_WAITING)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Note a whole request."""

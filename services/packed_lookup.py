@@ -125,11 +125,11 @@ def open_lookup(url: SqliteUrl | RedisUrl, views: Sequence[PackedView]) -> Packe
 def _rows(view: PackedView, found: ViewColumns, at_us: int) -> ViewRows:
     columns = {name: _column(kind, found.values[name], found.valid[name]) for name, kind in view.fields.items()}
     ahead = _ahead(columns, at_us)
-    if found.all_fresh and (ahead is None or not ahead.any()):
+    if found.all_fresh and ahead is None:
         return ViewRows(columns, found.status, found.reason, found.age_us / 1e6, all_fresh=True)
     status, reason = found.status, found.reason
     age = np.where(found.age_us < 0, np.nan, found.age_us / 1e6)
-    if ahead is not None and ahead.any():
+    if ahead is not None:
         columns = {name: _without(column, ahead) for name, column in columns.items()}
         status, reason = np.where(ahead, "missing", status), np.where(ahead, _INSIDE, reason)
         age = np.where(ahead, np.nan, age)
@@ -147,13 +147,12 @@ def _column(kind: str, values: Any, valid: NDArray[np.bool_]) -> Any:
 def _ahead(columns: Mapping[str, Any], at_us: int) -> NDArray[np.bool_] | None:
     """Say which rows hold a moment after `at_us`, whatever their own event time: Feast's `push` takes any.
 
-    None if no field is a moment.
+    None if no row does.
     """
     moments = [column for field, column in columns.items() if field.endswith("_at")]
-    if not moments:
-        return None
     newest = [column.last() if isinstance(column, Ragged) else column for column in moments]
-    return np.logical_or.reduce([values > at_us for values in newest])
+    ahead = [values > at_us for values in newest]
+    return np.logical_or.reduce(ahead) if any(rows.any() for rows in ahead) else None
 
 
 def _without(column: Any, hide: NDArray[np.bool_]) -> Any:

@@ -225,18 +225,22 @@ def top_category_share(runs: Runs, lists: EventLists) -> Floats:
     return _share(top, lists.lengths, some)
 
 
-def _measures(lists: EventLists, at_us: Whole, found: Matches) -> list[Floats]:
-    """Return `_MEASURES` of each match's list, or of the one list."""
+def _measures(lists: EventLists, at_us: Whole, *things: Matches) -> list[Floats]:
+    """Return `_MEASURES` of the first thing, then of the next: one for each list, or for each of the one list's."""
+    weights = recency_weights(lists)
     bought = lists["event_type"] == kind_code("purchase")
     until = running_count(bought)[lists.offsets]
-    found_bought = found.where(bought)
-    return [
-        event_share(found, lists),
-        purchase_share(found_bought, until[1:] - until[:-1]),
-        affinity(found, lists, recency_weights(lists)),
-        days_since_event(found, lists, at_us),
-        days_since_purchase(found_bought, lists, at_us),
-    ]
+    measured: list[Floats] = []
+    for found in things:
+        found_bought = found.where(bought)
+        measured += [
+            event_share(found, lists),
+            purchase_share(found_bought, until[1:] - until[:-1]),
+            affinity(found, lists, weights),
+            days_since_event(found, lists, at_us),
+            days_since_purchase(found_bought, lists, at_us),
+        ]
+    return measured
 
 
 def _affinity(
@@ -244,7 +248,7 @@ def _affinity(
 ) -> dict[str, Floats]:
     sought = (("event_category", category), ("event_item", item))
     about = [matches(lists[field], lists.offsets, wanted) for field, wanted in sought]
-    return dict(zip(AFFINITY_NAMES, [values for one in about for values in _measures(lists, at_us, one)], strict=True))
+    return dict(zip(AFFINITY_NAMES, _measures(lists, at_us, *about), strict=True))
 
 
 def _rectangle(lists: EventLists, width: int) -> NDArray[np.int32]:
