@@ -5,6 +5,7 @@ A service without an entry here is one of customers, as `purchase_within_horizon
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def feature_function(service: str, calendar: Calendar) -> FeatureFunction:
     }
     if service not in functions:
         return customer_features
-    return lambda columns, at_us: functions[service](columns, at_us, calendar)
+    return partial(functions[service], calendar=calendar)  # unlike a lambda it can be sent to another process
 
 
 def customer_event_features(

@@ -1,7 +1,8 @@
 """A trial in a process of its own: what it takes is given back, and what kills it does not end the study.
 
-The child is forked, so that the examples are not copied; the parent must not have started threads of OpenMP or
-TensorFlow, and none of the tuning does. Numbers cross the pipe as bytes, nothing is pickled.
+The child is not forked from the caller, who may have threads of OpenMP or TensorFlow: a child that inherits their locks
+waits for them without end, or crashes. It is forked from a server that has imported the code and done nothing else; the
+work is sent to it, examples and all. What it sends back are numbers, as bytes.
 """
 
 import ctypes
@@ -9,7 +10,7 @@ import json
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -38,19 +39,24 @@ class CutByBudget(Exception):
     """The time was over while the trial ran."""
 
 
-def each_in_own_process(work: Callable[[int], Floats], count: int, deadline: float) -> Iterator[Floats]:
+def each_in_own_process(
+    work: Callable[[int], Floats], count: int, deadline: float, imported: Sequence[str] = ()
+) -> Iterator[Floats]:
     """Yield `work(0)`, `work(1)` … computed in one child, which goes on only when the next is asked for.
 
-    Closing the generator ends the child. `deadline` is of `time.monotonic`.
+    Closing the generator ends the child. `work` is sent to it by `pickle`: an object of a module, not a closure.
+    `deadline` is of `time.monotonic`. `imported` names modules that the first call has the server import, so that no
+    child has to.
 
     Raises:
         OutOfMemory: the child ran out of memory, or was killed from outside.
         TrialFailed: the child raised; the message is its own.
         CutByBudget: the deadline came first.
     """
-    fork = multiprocessing.get_context("fork")
-    here, there = fork.Pipe()
-    child = fork.Process(target=_serve, args=(there, here, work, count), daemon=True)
+    clean = multiprocessing.get_context("forkserver")
+    clean.set_forkserver_preload([type(work).__module__, *imported])
+    here, there = clean.Pipe()
+    child = clean.Process(target=_serve, args=(there, work, count), daemon=True)
     child.start()
     there.close()
     try:
@@ -85,8 +91,7 @@ def _killed(child: multiprocessing.process.BaseProcess) -> OutOfMemory:
     return OutOfMemory(f"The trial's process ended by {what}; most often the system does so when memory is short.")
 
 
-def _serve(there: Connection, here: Connection, work: Callable[[int], Floats], count: int) -> None:
-    here.close()
+def _serve(there: Connection, work: Callable[[int], Floats], count: int) -> None:
     ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the child
     try:

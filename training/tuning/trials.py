@@ -1,8 +1,9 @@
 """Run trials of one member until the budget is used: each a fit and a refit on every fold, judged forward in time."""
 
 import io
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,10 @@ class Trials:
 
     def _parts(self, trial: Any, values: dict[str, Value], deadline: float) -> list[Floats]:
         parts: list[Floats] = []
-        predictions = each_in_own_process(self._predictor(values), len(self.folds), deadline)
+        told = replace(self.settings, parameters={**self.settings.parameters, **values})
+        work = _FoldPredictor(self.member, self.examples, tuple(self.folds), told)
+        members = [name for name in sys.modules if name.startswith("training.models.")]
+        predictions = each_in_own_process(work, len(self.folds), deadline, [type(self.member).__module__, *members])
         try:
             for part in predictions:
                 if not np.isfinite(part).all():
@@ -134,20 +138,6 @@ class Trials:
         finally:
             predictions.close()  # type: ignore[attr-defined]
         return parts
-
-    def _predictor(self, values: dict[str, Value]) -> Callable[[int], Floats]:
-        """Return what predicts a fold's judged rows: fitted as a run fits, with early stopping and then anew."""
-        told = replace(self.settings, parameters={**self.settings.parameters, **values})
-
-        def predict(number: int) -> Floats:
-            fold, examples = self.folds[number], self.examples
-            stop = examples.take(fold.stop) if len(fold.stop) else None
-            fitted = self.member.fit(examples.take(fold.fit), stop, told)
-            if stop is not None:
-                fitted = fitted.refit(examples.take(fold.known), told)
-            return forward_predict(fitted, examples.take(fold.judged))
-
-        return predict
 
     def _scores(self, place: int, probability: Floats) -> Floats:
         rows = self.folds[place].judged
@@ -167,6 +157,24 @@ class Trials:
         """Return what trial `number` predicted for the judged anchors, float64; None if it is not kept here."""
         path = self.folder / f"{number}.npy"
         return np.load(path, allow_pickle=False).astype(np.float64) if path.exists() else None
+
+
+@dataclass(frozen=True)
+class _FoldPredictor:
+    """Predicts a fold's judged rows, in a process of its own: fitted as a run fits, with early stopping, then anew."""
+
+    member: Member
+    examples: Examples
+    folds: tuple[Fold, ...]
+    settings: FitSettings
+
+    def __call__(self, number: int) -> Floats:
+        fold, examples = self.folds[number], self.examples
+        stop = examples.take(fold.stop) if len(fold.stop) else None
+        fitted = self.member.fit(examples.take(fold.fit), stop, self.settings)
+        if stop is not None:
+            fitted = fitted.refit(examples.take(fold.known), self.settings)
+        return forward_predict(fitted, examples.take(fold.judged))
 
 
 def finished(study: Any) -> list[Any]:

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xgboost
 
 from feature_repo.transforms.customer import CustomerFeatures
 from training.dataset.examples import Examples
@@ -32,7 +34,7 @@ def weekly_examples(customers: int = 300, dates: int = 8, seed: int = 2) -> Exam
 
 @dataclass
 class Known:
-    """Predicts best at slope 1; `trouble` = what happens in a fit where `harm` is on."""
+    """Predicts best at slope 1; `trouble` = what happens in a fit where `harm` is on, or in each: "slow", "always"."""
 
     name: str = "known"
     trouble: str = ""
@@ -47,6 +49,10 @@ class Known:
 
     def fit(self, train, validation, settings: FitSettings):
         told = dict(settings.parameters)
+        if self.trouble == "slow":
+            time.sleep(0.2)
+        if self.trouble == "always":
+            raise ValueError("no such solver")
         if told.get("harm"):
             bring(self.trouble)
         return Slope(told.get("slope", 0.2))
@@ -96,3 +102,28 @@ def make(examples, tmp_path):
 @pytest.fixture
 def nobody():
     return Silent().task("", 0, "")
+
+
+class Deadly:
+    """Work that ends its process as the system does when memory is short."""
+
+    def __call__(self, number):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Endless:
+    """Work that takes longer than anybody waits."""
+
+    def __call__(self, number):
+        time.sleep(30)
+
+
+class Trees:
+    """Work that needs the threads of OpenMP."""
+
+    def __call__(self, number):
+        random = np.random.default_rng(number)
+        table = random.random((400, 8))
+        told = {"objective": "binary:logistic", "nthread": 2}
+        booster = xgboost.train(told, xgboost.QuantileDMatrix(table, table[:, 0] > 0.5), 8)
+        return booster.inplace_predict(table).astype(np.float64)
