@@ -104,7 +104,8 @@ class Features(_Section):
     impute: Literal["median", "mean", "indicator", "delete", "refuse"] = "median"
     """What stands for a missing number where a model needs one: the median or mean of the training period, the median
     and a column that says so, the mean of the rows without any missing (the others are left out of the fit), or
-    nothing: then a feature with missing values is refused, by name. Trees take missing values as they are."""
+    nothing: then a feature with missing values is refused, by name, by every member that reads it. Else trees take
+    missing values as they are."""
     holidays: tuple[date, ...] = ()
     """Days whose distance counts, in the anchors' time zone; without any there is no such feature."""
 

@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ import onnxruntime
 import pytest
 import xgboost
 
-from feature_repo.errors import InputError, SplitError
+from feature_repo.errors import FeatureError, InputError, SplitError
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
 from services.runtimes import load_member
 from tests.simulated_examples import HORIZON_DAYS, nothing_known, simulated_examples
@@ -160,6 +161,34 @@ def test_input_is_not_changed(name, periods, told):
             )
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["fitted", "fitted again"])
+def test_missing_values_are_refused_by_name_where_told_so(name, fitted, periods, told, again):
+    train = with_numbers(known_everywhere(periods[0]), {"recency_days": np.nan})
+    fit_it = partial(fitted.refit, train) if again else partial(member(name).fit, train, None)
+    told = replace(told, impute="refuse")
+    if not reads_features(fitted, periods[0]):
+        assert fit_it(told).spec == fitted.spec
+        return
+    with pytest.raises(FeatureError, match=r"got NaN in recency_days \(1 of [\d,]+\); expected none"):
+        fit_it(told)
+
+
+def test_nothing_is_refused_that_is_known_everywhere(name, periods, told):
+    train = known_everywhere(periods[0].take(np.arange(0, len(periods[0]), 5)))
+    assert member(name).fit(train, None, replace(told, impute="refuse")).spec.member == name
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["fitted", "fitted again"])
+def test_infinite_values_are_refused_by_name_whatever_is_told(name, fitted, periods, told, again):
+    train = with_numbers(periods[0], {"tenure_days": np.inf})
+    fit_it = partial(fitted.refit, train) if again else partial(member(name).fit, train, None)
+    if not reads_features(fitted, periods[0]):
+        assert fit_it(told).spec == fitted.spec
+        return
+    with pytest.raises(FeatureError, match=r"infinite: got tenure_days \(1 values\)"):
+        fit_it(told)
+
+
 @pytest.mark.parametrize("only", [0, 1])
 def test_labels_of_one_class_are_refused(name, periods, only):
     train = periods[0]
@@ -199,6 +228,25 @@ def test_the_runtime_of_the_service_gives_the_same_numbers(fitted, periods, expo
     features = periods[1].features.take(np.arange(0, periods[1].features.n, 7))
     served = load_member(spec, (exported / spec["artefact"]).read_bytes()).predict(features)
     np.testing.assert_allclose(served, fitted.predict_proba(features), atol=1e-5)
+
+
+def reads_features(fitted, examples):
+    """Whether it tells customers apart at all."""
+    return np.ptp(fitted.predict_proba(examples.features)) > 0
+
+
+def known_everywhere(examples):
+    """Return the examples with a number wherever none was known."""
+    numeric = {name: np.nan_to_num(values) for name, values in examples.features.numeric.items()}
+    return replace(examples, features=replace(examples.features, numeric=numeric))
+
+
+def with_numbers(examples, first):
+    """Return the examples with other numbers in the first row."""
+    numeric = {name: values.copy() for name, values in examples.features.numeric.items()}
+    for name, value in first.items():
+        numeric[name][0] = value
+    return replace(examples, features=replace(examples.features, numeric=numeric))
 
 
 def loss(p, label):

@@ -129,7 +129,7 @@ class Fitted(Protocol):
     def refit(self, examples: Examples, settings: FitSettings) -> "Fitted":
         """Fit again on `examples` with the encodings, parameters and number of steps of this fit, and no stopping.
 
-        Of `settings`, the parameters are not looked at.
+        Of `settings`, the parameters are not looked at; what is refused in a fit is refused here.
         """
 
     def export(self, folder: Path) -> None:
@@ -157,6 +157,7 @@ class Member(Protocol):
         Raises:
             SplitError: `train` holds no example, or labels of one class only.
             InputError: a parameter is not known, or has a value that is not accepted; what is known is listed.
+            FeatureError: a feature that it reads is infinite, or has missing values where `impute` refuses them.
         """
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.errors import FeatureError, SplitError
+from feature_repo.errors import SplitError
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import NumericColumn, OneHotColumn, SequenceEncoding, TabularEncoding
 from training.dataset.examples import Examples
 from training.models.contract import Impute
+from training.models.readable_features import require_readable
 
 __all__ = ["fit_filled_table", "fit_raw_table", "fit_scaled_table", "fit_sequence", "rows_to_fit", "telling_apart"]
 
@@ -30,9 +31,9 @@ def fit_raw_table(features: CustomerFeatures) -> TabularEncoding:
     return TabularEncoding(tuple(NumericColumn(name) for name in known), _fit_words(features, features.categorical))
 
 
-def fit_filled_table(features: CustomerFeatures, numeric: Sequence[str]) -> TabularEncoding:
-    """Return the features `numeric` as they are, missing ones filled by their median: for models with units."""
-    fills = [_fit_number(name, features.numeric[name]).fill for name in numeric]
+def fit_filled_table(features: CustomerFeatures, numeric: Sequence[str], impute: Impute = "median") -> TabularEncoding:
+    """Return the features `numeric` as they are, missing ones filled by their median or mean: for models with units."""
+    fills = [_fit_number(name, features.numeric[name], impute).fill for name in numeric]
     return TabularEncoding(tuple(NumericColumn(name, fill) for name, fill in zip(numeric, fills, strict=True)))
 
 
@@ -89,21 +90,16 @@ def rows_to_fit(examples: Examples, numeric: Iterable[str], impute: Impute) -> E
     complete rows stands for what is missing.
 
     Raises:
-        FeatureError: `impute` is "refuse", and a feature has missing values; it is named.
+        FeatureError: a feature is infinite, or `impute` is "refuse" and one has missing values; it is named.
         SplitError: no row is complete.
     """
-    if impute not in ("delete", "refuse"):
-        return examples
     names = list(numeric)
+    require_readable(examples, names, impute)
+    if impute != "delete":
+        return examples
     parts = [np.array([np.isnan(part.features.numeric[name]) for name in names]) for part in examples.parts()]
     values = dict(zip(names, np.concatenate(parts, axis=1), strict=True))
     counts = {name: int(missing.sum()) for name, missing in values.items() if missing.any()}
-    if impute == "refuse" and counts:
-        named = ", ".join(f"{name} ({count:,} of {len(examples):,})" for name, count in counts.items())
-        raise FeatureError(
-            f"Features are not known everywhere: got NaN in {named}; expected none, as [features] impute = "
-            '"refuse" says. Choose median, mean, indicator or delete, or leave these features out.'
-        )
     incomplete = np.zeros(len(examples), np.bool_)
     for name, count in counts.items():
         if count < len(examples):

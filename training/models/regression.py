@@ -13,6 +13,7 @@ from training.dataset.examples import Examples
 from training.models.contract import FitSettings, Fitted, History, MemberSpec, write_member
 from training.models.levelled_logistic import fit_levelled_logistic
 from training.models.onnx_graph import FormulaGraph, linear
+from training.models.readable_features import require_readable
 
 __all__ = ["FittedRegression", "fit_regression"]
 
@@ -46,6 +47,7 @@ class FittedRegression:
 
     def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Fit the weights again; the scales stay."""
+        require_readable(examples, [column.name for column in self.tabular.numeric], settings.impute)
         return fit_regression(self.member, self.tabular, examples, self.c, class_weights=self.class_weights)
 
     def export(self, folder: Path) -> None:

@@ -27,8 +27,9 @@ from training.models.contract import (
     require_both_classes,
     write_member,
 )
-from training.models.fit_encoding import fit_filled_table
+from training.models.fit_encoding import fit_filled_table, rows_to_fit
 from training.models.onnx_graph import FormulaGraph
+from training.models.readable_features import require_readable
 
 __all__ = ["MEMBER", "BgNbd", "FittedBgNbd", "Parameters", "fit_parameters", "log_likelihood", "probability"]
 
@@ -68,6 +69,7 @@ class FittedBgNbd:
 
     def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Find the parameters of other examples."""
+        require_readable(examples, FEATURES, settings.impute)
         return _fit(self.tabular, examples, settings)
 
     def export(self, folder: Path) -> None:
@@ -85,8 +87,9 @@ class BgNbd:
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
         """Fit by maximum likelihood of the purchases themselves; labels and `validation` are not used."""
         chosen_parameters(self.name, self.parameters, settings.parameters)
+        train = rows_to_fit(train, FEATURES, settings.impute)
         require_both_classes(train)
-        return _fit(fit_filled_table(train.sample.features, FEATURES), train, settings)
+        return _fit(fit_filled_table(train.sample.features, FEATURES, settings.impute), train, settings)
 
 
 def log_likelihood(parameters: Parameters, x: Floats, t_x: Floats, observed: Floats) -> Floats:

@@ -26,6 +26,7 @@ from training.models.contract import (
 )
 from training.models.fit_encoding import fit_raw_table
 from training.models.parameters import flag, real, whole
+from training.models.readable_features import require_readable
 from training.progress import Task
 
 __all__ = ["FIXED", "MEMBER", "BoostedTrees", "FittedTrees", "xgboost_parameters"]
@@ -90,6 +91,7 @@ class FittedTrees:
 
     def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Grow as many trees on other examples."""
+        require_readable(examples, [column.name for column in self.tabular.numeric], settings.impute)
         return _grow(self.tabular, examples, None, self.history.best, self.parameters, settings)
 
     def export(self, folder: Path) -> None:
@@ -104,8 +106,12 @@ class BoostedTrees:
     parameters = PARAMETERS
 
     def fit(self, train: Examples, validation: Examples | None, settings: FitSettings) -> Fitted:
-        """Grow trees while `validation` gets no worse, or `rounds` of them without it."""
+        """Grow trees while `validation` gets no worse, or `rounds` of them without it.
+
+        Missing numbers are taken as they are, unless they are to be refused.
+        """
         chosen = chosen_parameters(self.name, self.parameters, settings.parameters)
+        require_readable(train, train.sample.features.numeric, settings.impute)
         require_both_classes(train)
         rounds = chosen["rounds" if validation is None else "most_rounds"]
         return _grow(fit_raw_table(train.sample.features), train, validation, rounds, chosen, settings)

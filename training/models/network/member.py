@@ -31,6 +31,7 @@ from training.models.network.layout import layout_of
 from training.models.network.rows import InMemory, encode_rows
 from training.models.network.scorer import Scorer
 from training.models.network.training_loop import Judge, Labels, train_network
+from training.models.readable_features import require_readable
 
 __all__ = ["FittedNetwork", "NetworkMember", "table_features_of"]
 
@@ -74,6 +75,7 @@ class NetworkMember:
         quiet_keras(self.name, settings.seed)
         names = table_features_of(train.sample.features, beside_a_sequence=self.needs_sequence)
         names = telling_apart(train.sample, names)
+        require_readable(train, (), settings.impute, train.sample.features.sequences if self.needs_sequence else ())
         train = rows_to_fit(train, names, settings.impute)
         require_both_classes(train)
         encodings = self._encodings(train, names, chosen, settings)
@@ -116,6 +118,8 @@ class FittedNetwork:
 
     def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Train a new network for as many epochs on other examples."""
+        channels = () if self.sequence is None else [channel.name for channel in self.sequence.channels]
+        require_readable(examples, [column.name for column in self.tabular.numeric], settings.impute, channels)
         encodings = (self.tabular, self.sequence)
         return _fit(self.kind, encodings, examples, None, self.history.best, self.parameters, settings)
 

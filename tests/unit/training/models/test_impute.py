@@ -8,10 +8,12 @@ import pytest
 from feature_repo.errors import FeatureError, SplitError
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
+from feature_repo.transforms.ragged import Ragged
 from training.dataset.examples import Examples, require_no_infinity
 from training.models import member
 from training.models.contract import FitSettings
 from training.models.fit_encoding import fit_scaled_table, rows_to_fit
+from training.models.readable_features import require_readable
 
 SIZE = np.array([1.0, 2.0, 4.0, np.nan])
 NAMES = ("size", "age")
@@ -52,6 +54,16 @@ def test_refusing_names_the_features() -> None:
     with pytest.raises(FeatureError, match=r"got NaN in size \(1 of 4\); expected none"):
         rows_to_fit(examples(), NAMES, "refuse")
     assert len(rows_to_fit(examples(size=[1.0, 2.0, 3.0, 4.0]), NAMES, "refuse")) == 4
+
+
+def test_refusing_names_the_channels_of_a_list() -> None:
+    lists = Ragged(np.array([1.0, np.nan, np.nan, 2.0]), np.array([0, 1, 1, 3, 4]))
+    features = CustomerFeatures({"size": np.ones(4)}, {}, {"price": lists}, 4)
+    some = Examples(np.array(["a", "b", "c", "d"], object), np.zeros(4, np.int64), np.arange(4) % 2, features)
+    require_readable(some, ["size"], "refuse")  # the lists are not read
+    require_readable(some, ["size"], "median", ["price"])
+    with pytest.raises(FeatureError, match=r"got NaN in price \(2 steps\); expected none"):
+        require_readable(some, ["size"], "refuse", ["price"])
 
 
 @pytest.mark.parametrize("impute", ["median", "mean", "indicator", "delete"])
