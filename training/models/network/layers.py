@@ -73,7 +73,10 @@ def build_network(layout: Layout, architecture: Architecture | None, chosen: dic
 
 
 def regularizer(chosen: dict[str, Any]) -> Any:
-    """Return the penalty on weights, or None where both are 0."""
+    """Return the penalty on a matrix of weights, or None where both are 0.
+
+    An architecture gives it to each of its matrices, recurrent ones included; biases are left alone.
+    """
     import keras
 
     return keras.regularizers.L1L2(chosen["l1"], chosen["l2"]) if chosen["l1"] or chosen["l2"] else None

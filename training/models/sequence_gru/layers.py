@@ -19,7 +19,8 @@ def encode(steps: Steps, chosen: dict[str, Any]) -> Any:
     cell, loop = _classes()
 
     def layer(number: int, everything: bool) -> Any:
-        unit = cell(chosen["units"], kernel_regularizer=regularizer(chosen))
+        penalty = regularizer(chosen)
+        unit = cell(chosen["units"], kernel_regularizer=penalty, recurrent_regularizer=penalty)
         return loop(unit, return_sequences=everything, name=f"gru_{number}")
 
     values = steps.values

@@ -20,7 +20,11 @@ def encode(steps: Steps, chosen: dict[str, Any]) -> Any:
 
     def layer(number: int, everything: bool) -> Any:
         return keras.layers.LSTM(
-            chosen["units"], return_sequences=everything, kernel_regularizer=regularizer(chosen), name=f"lstm_{number}"
+            chosen["units"],
+            return_sequences=everything,
+            kernel_regularizer=regularizer(chosen),
+            recurrent_regularizer=regularizer(chosen),
+            name=f"lstm_{number}",
         )
 
     values = steps.values

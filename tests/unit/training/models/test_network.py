@@ -15,6 +15,7 @@ from tests.simulated_examples import HORIZON_DAYS, nothing_known, simulated_exam
 from training.dataset.examples import Examples
 from training.models import member
 from training.models.contract import FitSettings, chosen_parameters
+from training.models.fit_encoding import fit_scaled_table, fit_sequence
 from training.models.network.inputs import Inputs, equal_length_batches, inputs_of, shuffled_batches
 from training.models.network.layers import build_network
 from training.models.network.layout import layout_of
@@ -188,6 +189,25 @@ def test_the_lstm_has_two_layers_with_dropout_between_them_unless_told_otherwise
     assert [name for name in layers if name.startswith("lstm")] == ["lstm_0", "lstm_1"]
     (between,) = [layer for layer in layers.values() if layer.output is layers["lstm_1"].input]
     assert between.rate == chosen["dropout"]
+
+
+@pytest.mark.parametrize("name", ["mlp", *SEQUENCES])
+@pytest.mark.parametrize(("l1", "l2"), [(1e-3, 0.0), (0.0, 1e-2), (1e-4, 1e-3), (0.0, 0.0)])
+def test_penalties_are_on_every_matrix_of_weights(name, periods, l1, l2):
+    features = periods[0].features
+    sequence = None if name == "mlp" else fit_sequence(features, features.sequences, 50, codes=True)
+    layout = layout_of(sequence, fit_scaled_table(features, ["recency_days", "item_events"], codes=True))
+    kind = member(name)
+    chosen = chosen_parameters(name, kind.parameters, {"hidden": 8, "l1": l1, "l2": l2})
+    chosen |= {"layers": 2, "units": 8} if sequence else {}
+    network = build_network(layout, kind.architecture, chosen, padded=True)
+    matrices = [weights for weights in network.trainable_variables if weights.name.endswith(("kernel", "embeddings"))]
+    matrices = [weights.numpy() for weights in matrices if "frequencies" not in weights.path]
+    carried = [weights for weights in network.trainable_variables if weights.name == "recurrent_kernel"]
+    assert len(carried) == (2 if name in ("sequence_lstm", "sequence_gru") else 0)
+    expected = sum(l1 * np.abs(weights).sum() + l2 * (weights**2).sum() for weights in matrices)
+    assert float(sum(network.losses)) == pytest.approx(float(expected), rel=1e-4)
+    assert bool(network.losses) == bool(l1 or l2)
 
 
 def test_penalties_make_weights_smaller(periods):
