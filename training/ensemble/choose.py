@@ -29,7 +29,8 @@ class Candidate:
     """One way to combine and recalibrate, and how it did on dates later than those it was fitted on.
 
     `log_loss`: mean over all scored anchors. `difference`: log loss minus that of the plain mean, negative is better.
-    `standard_error` of the difference: the larger one of clustering by customer and by anchor date.
+    `standard_error` of the difference: the larger one of clustering by customer and by anchor date. `by_date`: mean
+    log loss of each scored date (`Choice.scored_dates`), oldest first.
     """
 
     combination: CombinationMethod
@@ -37,6 +38,7 @@ class Candidate:
     log_loss: float
     difference: float
     standard_error: float
+    by_date: tuple[float, ...] = ()
     chosen: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -131,7 +133,9 @@ def _candidate(
 ) -> Candidate:
     difference = loss - plain
     error = max(clustered_error(difference, scored.user_id), clustered_error(difference, scored.anchor_us))
-    return Candidate(how, then, float(loss.mean()), float(difference.mean()), error)
+    _, date = np.unique(scored.anchor_us, return_inverse=True)
+    by_date = np.bincount(date, loss) / np.bincount(date)
+    return Candidate(how, then, float(loss.mean()), float(difference.mean()), error, tuple(by_date.tolist()))
 
 
 def _place(table: list[Candidate]) -> int:

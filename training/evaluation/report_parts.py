@@ -55,12 +55,14 @@ class TrainingCurve:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to combine the members: its mean rolling-origin `log_loss`, by fold in `folds`; one is `chosen`."""
+    """One way to combine the members: its mean rolling-origin `log_loss`, on each of some dates in `by_date`, oldest
+    first; one is `chosen`.
+    """
 
     combination: str
     calibration: str
     log_loss: float
-    folds: tuple[float, ...] = ()
+    by_date: tuple[float, ...] = ()
     chosen: bool = False
 
 

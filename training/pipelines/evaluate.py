@@ -39,6 +39,7 @@ from training.pipelines.same_question import require_same_question
 from training.pipelines.seeds import over_seeds
 from training.pipelines.stages import read_stages
 from training.pipelines.task_features import examples_of
+from training.pipelines.training_parts import candidates_of, training_curves_of
 from training.pipelines.validation_thresholds import validation_thresholds
 from training.progress import Progress
 from training.settings import Settings
@@ -243,8 +244,8 @@ def _report(
         ),
         oddities=tuple(parts.Oddity(text) for text in card.get("odd", [])),
         shap=tree_contributions(out / "members" / "boosted_trees", features, settings.seed),
-        training_curves=_training_curves(training),
-        candidates=_candidates(training),
+        training_curves=training_curves_of(training),
+        candidates=candidates_of(training),
         weights=training["weights"],
         stages=tuple(
             parts.Stage(name, stage["seconds"], stage["peak_rss_mb"], int(stage["rows"]))
@@ -262,20 +263,3 @@ def _report(
 
 
 _CARD_FACTS = ("title", "licence", "page", "rows_in", "events", "customers", "distinct_items", "first", "last")
-
-
-def _training_curves(training: dict[str, Any]) -> tuple[parts.TrainingCurve, ...]:
-    return tuple(
-        parts.TrainingCurve(
-            name, np.array(history["train"], float), np.array(history["validation"], float), history["best"] or None
-        )
-        for name, history in training["histories"].items()
-        if history["step"] == "epoch"
-    )
-
-
-def _candidates(training: dict[str, Any]) -> tuple[parts.Candidate, ...]:
-    return tuple(
-        parts.Candidate(row["combination"], row["calibration"], row["log_loss"], chosen=row["chosen"])
-        for row in training["candidates"]
-    )

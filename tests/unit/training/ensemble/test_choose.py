@@ -89,6 +89,9 @@ def test_candidates_are_scored_on_dates_after_those_they_were_fitted_on():
     assert sum(candidate.chosen for candidate in choice.candidates) == 1
     losses = [candidate.log_loss for candidate in choice.candidates]
     assert losses == sorted(losses)
+    for candidate in choice.candidates:
+        assert len(candidate.by_date) == 3
+        assert np.mean(candidate.by_date) == pytest.approx(candidate.log_loss)  # the dates have equally many rows
 
 
 def test_labels_of_a_date_do_not_enter_its_own_score():
