@@ -40,7 +40,7 @@ class ShapSummary:
     mean_abs: FloatArray
     values: FloatArray
     features: FloatArray
-    member: str = "boosted_trees"
+    member: str
 
 
 @dataclass(frozen=True, eq=False)

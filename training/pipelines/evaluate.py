@@ -243,7 +243,7 @@ def _report(
             for name, split in _manifest(out)["splits"].items()
         ),
         oddities=tuple(parts.Oddity(text) for text in card.get("odd", [])),
-        shap=tree_contributions(out / "members" / "boosted_trees", features, settings.seed),
+        shap=tree_contributions(out / "members", training["weights"], features, settings.seed),
         training_curves=training_curves_of(training),
         candidates=candidates_of(training),
         weights=training["weights"],

@@ -56,7 +56,7 @@ def shap(rows: int = 300, features: int = 20) -> ShapSummary:
     inputs[:, 3] = 1.0
     values = generator.normal(size=(rows, features))
     names = tuple(f"feature_{place}" for place in range(features))
-    return ShapSummary(names, np.linspace(1.0, 0.0, features), values, inputs)
+    return ShapSummary(names, np.linspace(1.0, 0.0, features), values, inputs, "trees")
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_values_that_are_not_finite_are_dashes_not_errors(full, predictions):
                 evaluation,
                 metrics={name: dict.fromkeys(values, nan) for name, values in evaluation.metrics.items()},
             ),
-            shap=ShapSummary(("a", "b"), np.array([nan, nan]), empty, empty),
+            shap=ShapSummary(("a", "b"), np.array([nan, nan]), empty, empty, "trees"),
             training_curves=(TrainingCurve("net", np.array([nan]), np.array([nan])),),
             candidates=(Candidate("mean", "none", nan),),
             weights={"sharp": nan},
@@ -184,7 +184,7 @@ def test_one_constant_member_is_drawn(full, predictions):
 
 
 def test_shap_without_a_sample_draws_the_means(full):
-    summary = ShapSummary(("a", "b"), np.array([0.2, 0.1]), np.zeros((0, 2)), np.zeros((0, 2)))
+    summary = ShapSummary(("a", "b"), np.array([0.2, 0.1]), np.zeros((0, 2)), np.zeros((0, 2)), "trees")
     text = render(dataclasses.replace(full, shap=summary))
     assert "Mean effect" in text
     assert "A sample of customers" not in text
@@ -198,7 +198,7 @@ def test_a_shops_own_text_cannot_become_markup(full):
 
 
 def test_a_dollar_sign_in_a_name_is_a_dollar_sign(full):
-    summary = ShapSummary(("$price$", "a$\\b"), np.array([0.2, 0.1]), np.zeros((0, 2)), np.zeros((0, 2)))
+    summary = ShapSummary(("$price$", "a$\\b"), np.array([0.2, 0.1]), np.zeros((0, 2)), np.zeros((0, 2)), "trees")
     assert ">$price$<" in render(dataclasses.replace(full, shap=summary))
 
 
