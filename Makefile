@@ -106,7 +106,7 @@ figures: setup ## every task on every data set that fits it, beside published fi
 	@$(BIN)/python -m benchmarks.protocols $(if $(DATA),--data $(DATA))
 
 requirements: ## compile requirements/*.in into pinned, hashed *.txt without index addresses (needs uv)
-	@for name in platform dev serving; do \
+	@for name in platform dev serving mlflow; do \
 		uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 			--custom-compile-command "make requirements" requirements/$$name.in -o requirements/$$name.txt; done
 

@@ -11,7 +11,7 @@ from training.pipelines.fit import TRAINING
 
 __all__ = ["INSTALL", "record_run", "require_mlflow"]
 
-INSTALL = "pip install mlflow-skinny==3.17.2"
+INSTALL = "pip install --require-hashes -r requirements/mlflow.txt"
 _EXPERIMENT = "purchase-intent"
 _PAGES = ("report.html", "model_card.md", "metrics.json")
 
