@@ -97,7 +97,7 @@ class FitSettings:
     the same one give the same probabilities within 1e-6. `progress` is told how far the fit is. `core_features` are
     the few numbers that a baseline of the task rests on. `impute` says what stands for missing numbers (see
     `training/models/fit_encoding.py`). `parameters` are of the one member that is fitted (`Member.parameters`): what
-    is absent has its default.
+    is absent has its default. `scratch` is a folder for what memory does not hold; the system's own unless given.
     """
 
     horizon_days: float
@@ -106,6 +106,7 @@ class FitSettings:
     core_features: tuple[str, ...] = CORE_FEATURES
     impute: Impute = "median"
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    scratch: Path | None = None
 
 
 class Fitted(Protocol):

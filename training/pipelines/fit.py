@@ -22,10 +22,11 @@ from training.pipelines.folds import cross_validate
 from training.pipelines.same_question import require_same_question
 from training.pipelines.seeds import fit_more_seeds, forget_seeds
 from training.pipelines.table_dataset import read_table
-from training.pipelines.task_features import examples_of_split
+from training.pipelines.task_features import examples_of_split, scratch_path
 from training.pipelines.train import Trained, export_members, train
 from training.pipelines.validation_thresholds import VALIDATION_PREDICTIONS
 from training.progress import Progress
+from training.scratch import sweep
 from training.settings import Settings
 from training.tasks import task_named
 
@@ -58,8 +59,9 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
         InputError: a member is not known, or cannot answer the task, or a parameter of one.
     """
     task = task_named(settings.task.name)
+    sweep(scratch_path(out))
     train_set, validation = _periods(settings, out)
-    told = FitSettings(settings.task.days, settings.seed, progress, task.core_features, settings.features.impute)
+    told = _told(settings, out, settings.seed, progress)
     chosen = _pool(settings, members, train_set)
     trained = train(train_set, validation, chosen, told, settings.members, settings.train.origins)
     test = examples_of_split(settings, out, "test")
@@ -85,17 +87,27 @@ def repeat_run(settings: Settings, out: Path, members: list[str] | None, count: 
     if count == 1:
         forget_seeds(out)
         return
-    task = task_named(settings.task.name)
     train_set, validation = _periods(settings, out)
     chosen = _pool(settings, members, train_set)
 
     def repeat(seed: int) -> dict[str, pa.Table]:
-        told = FitSettings(settings.task.days, seed, progress, task.core_features, settings.features.impute)
+        told = _told(settings, out, seed, progress)
         again = train(train_set, validation, chosen, told, settings.members, settings.train.origins)
         scores = _scores(again, examples_of_split(settings, out, "test"))
         return {TEST_SCORES: scores, VALIDATION_PREDICTIONS: _forward(again).to_table()}
 
     fit_more_seeds(out, settings.seed, count, require_whole_training(out), repeat)
+
+
+def _told(settings: Settings, out: Path, seed: int, progress: Progress) -> FitSettings:
+    return FitSettings(
+        settings.task.days,
+        seed,
+        progress,
+        task_named(settings.task.name).core_features,
+        settings.features.impute,
+        scratch=scratch_path(out),
+    )
 
 
 def _pool(settings: Settings, members: list[str] | None, train_set: Examples) -> list[str]:

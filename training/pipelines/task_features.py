@@ -16,10 +16,15 @@ from training.pipelines.feature_store import SERVICE
 from training.settings import Settings, midnight
 from training.tasks import task_named
 
-__all__ = ["MEMORY_BYTES", "calendar_of", "examples_of", "examples_of_split", "service_of"]
+__all__ = ["MEMORY_BYTES", "calendar_of", "examples_of", "examples_of_split", "scratch_path", "service_of"]
 
 MEMORY_BYTES = 2**30
 """A split whose columns take more than this is fitted from disk. Features take about three times as much."""
+
+
+def scratch_path(out: Path) -> Path:
+    """Where a run keeps what memory does not hold in a fit; what a killed one left, the next removes."""
+    return out / "scratch"
 
 
 def service_of(settings: Settings | None) -> str:

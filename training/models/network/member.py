@@ -152,11 +152,12 @@ def _fit(
     tabular, sequence = encodings
     quiet_keras(kind.name, settings.seed)
     layout = layout_of(sequence, tabular)
-    rows = encode_rows(sequence, tabular, train, settings.seed)
+    rows = encode_rows(sequence, tabular, train, settings.seed, settings.scratch)
     labels = Labels(train.label, date_codes(train.anchor_us))
     judge = None
     if stop is not None:
-        judge = Judge(encode_rows(sequence, tabular, stop, settings.seed), stop.label, stop.anchor_us)
+        later = encode_rows(sequence, tabular, stop, settings.seed, settings.scratch)
+        judge = Judge(later, stop.label, stop.anchor_us)
     with settings.progress.task(kind.name, epochs, "epochs") as task:
         network, scorer, history = train_network(
             lambda padded: build_network(layout, kind.architecture, chosen, padded=padded),

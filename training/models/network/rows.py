@@ -1,7 +1,6 @@
 """The encoded rows that a network is trained on: in memory, or in shards on disk where memory would not hold them."""
 
 import ctypes
-import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
 from training.dataset.examples import Examples
 from training.models.network.inputs import Inputs, inputs_of
+from training.scratch import ScratchFolder
 
 __all__ = ["InMemory", "OnDisk", "Rows", "encode_rows"]
 
@@ -49,14 +49,14 @@ class InMemory:
 
 
 class OnDisk:
-    """Rows dealt out at random to shards, each read back whole; the files go when the object does.
+    """Rows dealt out at random to shards below `scratch`, each read back whole; the files go when the object does.
 
     Rows arrive in the order of their dates. A shard of neighbours would show the network one date at a time; dealt
     out, every shard is a sample of all.
     """
 
-    def __init__(self, rows: int, seed: int = 0) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="training-rows-")
+    def __init__(self, rows: int, seed: int = 0, scratch: Path | None = None) -> None:
+        self._folder = ScratchFolder(scratch)
         self.shards = max(1, -(-rows // SHARD_ROWS))
         self._random = np.random.default_rng(seed)
         self._rows = 0
@@ -92,16 +92,20 @@ class OnDisk:
             np.ascontiguousarray(values).tofile(file)
 
     def _path(self, number: int, what: str) -> Path:
-        return Path(self._folder.name) / f"{number:05d}.{what}"
+        return self._folder.path / f"{number:05d}.{what}"
 
 
 def encode_rows(
-    sequence: SequenceEncoding | None, tabular: TabularEncoding, examples: Examples, seed: int = 0
+    sequence: SequenceEncoding | None,
+    tabular: TabularEncoding,
+    examples: Examples,
+    seed: int = 0,
+    scratch: Path | None = None,
 ) -> InMemory | OnDisk:
-    """Encode `examples`: in memory if they are there, on disk if they are read from there part by part."""
+    """Encode `examples`: in memory if they are there, below `scratch` if they are read from disk part by part."""
     if not examples.stored:
         return InMemory(inputs_of(sequence, tabular, examples.features))
-    rows = OnDisk(len(examples), seed)
+    rows = OnDisk(len(examples), seed, scratch)
     for part in examples.parts():
         rows.add(inputs_of(sequence, tabular, part.features))
     _give_back()
