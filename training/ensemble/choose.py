@@ -16,7 +16,7 @@ from training.ensemble.fit_weights import Method as CombinationMethod
 from training.ensemble.fit_weights import fit_weights
 from training.ensemble.forward_predictions import DAY_US, Forward
 
-__all__ = ["Candidate", "Choice", "choose", "log_losses"]
+__all__ = ["Candidate", "Choice", "choose", "fit_ensemble", "log_losses"]
 
 Floats = NDArray[np.float64]
 # A combination is scored where at least this many earlier dates could be fitted on, if the data have as many.
@@ -60,9 +60,15 @@ class Choice:
     scored_dates: list[int]
 
     @property
+    def way(self) -> tuple[CombinationMethod, CalibrationMethod]:
+        """Which way of combining and which of correcting were chosen."""
+        chosen = ((candidate.combination, candidate.calibration) for candidate in self.candidates if candidate.chosen)
+        return next(chosen, PREFERRED)
+
+    @property
     def calibration(self) -> CalibrationMethod:
         """How the ensemble's correction was fitted; several ways are applied by one formula."""
-        return next((candidate.calibration for candidate in self.candidates if candidate.chosen), "none")
+        return self.way[1]
 
 
 def choose(forward: Forward, horizon_days: float) -> Choice:
@@ -83,7 +89,7 @@ def choose(forward: Forward, horizon_days: float) -> Choice:
     table[number] = replace(table[number], chosen=True)
     best = table[number]
     dates = np.unique(scored.anchor_us).tolist()
-    return Choice(_fit(best.combination, best.calibration, forward), table, dates)
+    return Choice(fit_ensemble(best.combination, best.calibration, forward), table, dates)
 
 
 def log_losses(probability: Floats, label: NDArray[Any]) -> Floats:
@@ -119,7 +125,8 @@ def _score_all(
     return {pair: loss[~np.isnan(loss)] for pair, loss in losses.items()}
 
 
-def _fit(how: CombinationMethod, then: CalibrationMethod, forward: Forward) -> Ensemble:
+def fit_ensemble(how: CombinationMethod, then: CalibrationMethod, forward: Forward) -> Ensemble:
+    """Fit the combination `how` and its correction `then` on all of `forward`."""
     return _recalibrate(fit_weights(how, forward), then, forward)
 
 

@@ -12,16 +12,15 @@ Source: Vovk & Petej 2014, "Venn-Abers predictors"; Vovk, Petej & Fedorova 2015,
 with and without guarantees of validity" (one predictor a fold).
 """
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 
-from training.ensemble.combine import Ensemble, Interval, interval
+from training.ensemble.combine import Interval
 
-__all__ = ["BINS", "Coverage", "fit_interval", "interval_coverage", "venn_abers"]
+__all__ = ["BINS", "fit_interval", "interval_coverage", "says_something", "venn_abers"]
 
 Floats = NDArray[np.float64]
 POINTS = 101
@@ -43,28 +42,8 @@ def venn_abers(probability: Floats, label: NDArray[Any], at: Floats) -> tuple[Fl
     return np.asarray(found[0]), np.asarray(found[1])
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """How often the interval of the dates before a date held that date's rates, on `dates` dates (see
-    `interval_coverage`), and how often it is to hold them if dates are draws of one kind.
-    """
-
-    dates: int
-    coverage: float
-    nominal: float
-    mean_width: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON-able data."""
-        return asdict(self)
-
-
-def fit_interval(
-    probability: Floats, label: NDArray[Any], anchor_us: NDArray[np.int64]
-) -> tuple[Interval | None, Coverage | None]:
-    """Return the hull over dates as numbers, and how hulls of earlier dates fared on later ones.
-
-    None if no date has enough of both labels; no coverage with fewer than three dates that have.
+def fit_interval(probability: Floats, label: NDArray[Any], anchor_us: NDArray[np.int64]) -> Interval | None:
+    """Return the hull over dates as numbers; None if no date has enough of both labels.
 
     Args:
         probability: the ensemble's forward predictions, shape (n,).
@@ -72,19 +51,12 @@ def fit_interval(
         anchor_us: date of each, int64 microseconds, shape (n,).
     """
     at = np.unique(np.quantile(probability, np.linspace(0, 1, POINTS)))
-    dates = [date for date in np.unique(anchor_us) if _says_something(label[anchor_us == date])]
-    bands = [venn_abers(probability[anchor_us == date], label[anchor_us == date], at) for date in dates]
-    if not bands:
-        return None, None
-    later = [_check(at, bands[:n], dates[n], (probability, label, anchor_us)) for n in range(2, len(dates))]
-    if not later:
-        return _hull(at, bands), None
-    rows, covered, nominal, width = (np.array(column) for column in zip(*later, strict=True))
-    mean = [float(np.average(values, weights=rows)) for values in (covered, nominal, width)]
-    return _hull(at, bands), Coverage(len(later), *mean)
+    dates = [anchor_us == date for date in np.unique(anchor_us) if says_something(label[anchor_us == date])]
+    return _hull(at, [venn_abers(probability[rows], label[rows], at) for rows in dates]) if dates else None
 
 
-def _says_something(label: NDArray[Any]) -> bool:
+def says_something(label: NDArray[Any]) -> bool:
+    """Whether a date with these labels has enough of both to say something about rates."""
     ones = int(np.count_nonzero(label))
     return min(ones, len(label) - ones) >= _LEAST
 
@@ -92,22 +64,6 @@ def _says_something(label: NDArray[Any]) -> bool:
 def _hull(at: Floats, bands: list[tuple[Floats, Floats]]) -> Interval:
     low, high = (np.array(side) for side in zip(*bands, strict=True))
     return Interval(tuple(at.tolist()), tuple(low.min(axis=0).tolist()), tuple(high.max(axis=0).tolist()), len(bands))
-
-
-def _check(
-    at: Floats, bands: list[tuple[Floats, Floats]], date: int, forward: tuple[Floats, NDArray[Any], NDArray[np.int64]]
-) -> tuple[int, float, float, float]:
-    """Return rows, coverage, nominal coverage and mean width of earlier dates' hull on `date`."""
-    probability, label, anchor_us = (values[forward[2] == date] for values in forward)
-    hull = _hull(at, bands)
-    sides = interval(Ensemble("mean", (), (), interval=hull), probability)
-    assert sides is not None  # noqa: S101  the ensemble has one
-    return (
-        len(label),
-        interval_coverage(probability, label, *sides, anchor_us),
-        hull.nominal,
-        float((sides[1] - sides[0]).mean()),
-    )
 
 
 def interval_coverage(

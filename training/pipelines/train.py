@@ -16,8 +16,9 @@ from training.date_levels import levelled_log_loss
 from training.ensemble.choose import Choice, choose, log_losses
 from training.ensemble.combine import Ensemble, combine
 from training.ensemble.forward_predictions import ORIGINS, Forward, ForwardFits, fit_forward, predict
+from training.ensemble.later_dates import Coverage, coverage_of_later_dates
 from training.ensemble.newer_data import NewerData, compare_newer_data
-from training.ensemble.venn_abers import Coverage, fit_interval
+from training.ensemble.venn_abers import fit_interval
 from training.models.contract import FitSettings, Fitted, History, Value
 from training.models.told_member import told_member
 
@@ -46,7 +47,7 @@ class Trained:
     `validation`: member (or "ensemble") → figures on validation, by models fitted on train alone. `histories`:
     training curves of the fit that decided the number of steps. `seconds`: member → time spent on fitting it.
     `forward`: what models fitted on train alone predicted for the validation period. `coverage`: how intervals of
-    earlier dates fared on later ones; None if there were too few.
+    earlier dates fared on later ones, by ensembles of the earlier dates; None if there were too few.
     """
 
     members: dict[str, Fitted]
@@ -94,9 +95,9 @@ def train(
     """
     fits = fit_forward({name: told_member(name, parameters) for name in members}, train, validation, settings, origins)
     choice = choose(fits.forward, settings.horizon_days)
-    band, coverage = fit_interval(
-        combine(choice.ensemble, fits.forward.probabilities), fits.forward.label, fits.forward.anchor_us
-    )
+    coverage = coverage_of_later_dates(choice, fits.forward, settings.horizon_days)
+    together = combine(choice.ensemble, fits.forward.probabilities)
+    band = fit_interval(together, fits.forward.label, fits.forward.anchor_us)
     choice = replace(choice, ensemble=replace(choice.ensemble, interval=band))
     newer = compare_newer_data(fits, choice.ensemble)
     refit = bool(newer) and newer[0].helps
