@@ -4,11 +4,9 @@ from feast import FileSource, RequestSource
 from feast.field import Field
 from feast.types import Int64
 
-from feature_repo.events import EVENTS_KEPT
+from feature_repo.events import BASKETS_KEPT, EVENTS_KEPT
 
 __all__ = ["BASKETS_KEPT", "EVENTS_KEPT", "MERGED_BY", "context_request", "file_source"]
-
-BASKETS_KEPT = 50
 
 MERGED_BY = {
     "sequence.event_id": "event_key",

@@ -19,6 +19,7 @@ from hashlib import sha256
 import pyarrow as pa
 
 __all__ = [
+    "BASKETS_KEPT",
     "EVENTS_KEPT",
     "EVENT_SCHEMA",
     "EVENT_TYPES",
@@ -43,6 +44,9 @@ EVENT_TYPES = (
     "click",
 )
 """The closed vocabulary of `event_type`; a row with another one goes to quarantine."""
+
+BASKETS_KEPT = 50
+"""How many of a customer's last baskets the view `user_baskets` keeps."""
 
 EVENTS_KEPT = 256
 """How many of a customer's last events the view `user_events` keeps."""

@@ -190,11 +190,14 @@ class SequenceEncoding:
     """The channels of a model's sequence, each encoded as a number, then `codes` as they are; lists keep their lengths.
 
     A code is a whole number below 2**24, which float32 holds exactly: the model looks it up in a table of its own.
+    The newest `max_length` steps of a list are read. `kept` is how many steps the lists' view kept when the model was
+    fitted: a longer list is of another view. None where that is not known, as in bundles of earlier versions.
     """
 
     channels: tuple[NumericColumn, ...]
     max_length: int
     codes: tuple[str, ...] = ()
+    kept: int | None = None
 
     @property
     def names(self) -> list[str]:
@@ -207,7 +210,8 @@ class SequenceEncoding:
         Of a longer list the newest `max_length` steps are kept.
 
         Raises:
-            FeatureError: a channel that the model was fitted with is not among the features.
+            FeatureError: a channel that the model was fitted with is not among the features, or a list is longer than
+                its view's lists were when the model was fitted.
         """
         try:
             lists = {channel.name: features.sequences[channel.name] for channel in self.channels}
@@ -215,7 +219,10 @@ class SequenceEncoding:
         except KeyError:
             raise self._lacking(features) from None
         first = lists[self.channels[0].name]
-        if first.lengths.max(initial=0) > self.max_length:
+        longest = int(first.lengths.max(initial=0))
+        if self.kept is not None and longest > self.kept:
+            raise self._too_long(longest)
+        if longest > self.max_length:
             keep = _newest(first.lengths, self.max_length)
             lists = {name: item.where(keep) for name, item in lists.items()}
             first = lists[self.channels[0].name]
@@ -226,9 +233,19 @@ class SequenceEncoding:
             table[:, place] = steps[name]
         return table, first.offsets
 
+    def longer(self, features: CustomerFeatures) -> int:
+        """Count the lists of which not all steps are read."""
+        return int(np.count_nonzero(features.sequences[self.channels[0].name].lengths > self.max_length))
+
     @cached_property
     def _numbers(self) -> _Numbers:
         return _Numbers.of(self.channels)
+
+    def _too_long(self, longest: int) -> FeatureError:
+        return FeatureError(
+            f"A list of {self.channels[0].name!r} has {longest} steps; expected at most {self.kept}, as its view kept "
+            "when the model was fitted. Look the features up in that view, or train again on what it keeps now."
+        )
 
     def _lacking(self, features: CustomerFeatures) -> FeatureError:
         known = features.sequences.keys() | features.codes.keys()
@@ -240,13 +257,13 @@ class SequenceEncoding:
 
     def to_json(self) -> dict[str, Any]:
         """Return the encoding as JSON-able data."""
-        return {name: part for name, part in asdict(self).items() if name != "codes" or part}
+        return {name: part for name, part in asdict(self).items() if name not in ("codes", "kept") or part}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "SequenceEncoding":
         """Rebuild an encoding from `to_json`."""
         channels = tuple(NumericColumn(**column) for column in data["channels"])
-        return cls(channels, data["max_length"], tuple(data.get("codes", ())))
+        return cls(channels, data["max_length"], tuple(data.get("codes", ())), data.get("kept"))
 
 
 def _newest(lengths: NDArray[np.int64], count: int) -> NDArray[np.bool_]:

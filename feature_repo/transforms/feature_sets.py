@@ -3,7 +3,7 @@
 A service without an entry here is one of customers, as `purchase_within_horizon` is.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_repo.events import BASKETS_KEPT, EVENTS_KEPT
 from feature_repo.transforms.activity import activity_of
 from feature_repo.transforms.affinity import affinity_features, matches
 from feature_repo.transforms.calendar import Calendar, calendar_features
-from feature_repo.transforms.customer import CustomerFeatures, customer_features
+from feature_repo.transforms.customer import SEQUENCE_CHANNELS, CustomerFeatures, customer_features
 from feature_repo.transforms.event_history import HISTORY_FIELDS, earlier_features, history_features
 from feature_repo.transforms.event_lists import EventLists, event_lists
-from feature_repo.transforms.event_sequence import candidate_codes, event_codes, event_sequence
+from feature_repo.transforms.event_sequence import EVENT_CHANNELS, candidate_codes, event_codes, event_sequence
 from feature_repo.transforms.item_counts import item_counts
 from feature_repo.transforms.past_sessions import past_session_features
 from feature_repo.transforms.situation import situation_features
@@ -34,6 +35,7 @@ __all__ = [
     "features_of_lists",
     "item_numbers",
     "item_ranking_features",
+    "steps_kept",
     "table_features",
 ]
 
@@ -64,6 +66,17 @@ def feature_function(service: str, calendar: Calendar) -> FeatureFunction:
     if service not in functions:
         return customer_features
     return partial(functions[service], calendar=calendar)  # unlike a lambda it can be sent to another process
+
+
+def steps_kept(sequences: Iterable[str]) -> int | None:
+    """Return how many steps the view of these channels keeps of a customer; None for channels of no view.
+
+    >>> steps_kept(["basket_lines"])
+    50
+    """
+    names = set(sequences)
+    kept = {BASKETS_KEPT: SEQUENCE_CHANNELS, EVENTS_KEPT: EVENT_CHANNELS}
+    return next((steps for steps, channels in kept.items() if names and names <= set(channels)), None)
 
 
 def customer_event_features(

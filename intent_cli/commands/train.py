@@ -47,7 +47,8 @@ def train(
         trained, stage.rows = fit_run(settings, out, members, progress(as_json))
         repeat_run(settings, out, members, seeds, progress(as_json))
     figures = {name: asdict(found) for name, found in trained.validation.items()}
-    report(as_json, {"validation": figures, "ensemble": trained.ensemble.to_json()}, stage)
+    cut = {name: lists.to_json() for name, lists in trained.cut_lists.items()}
+    report(as_json, {"validation": figures, "ensemble": trained.ensemble.to_json(), "cut_lists": cut}, stage)
     if as_json:
         return
     typer.echo("  on the validation period, by models that had not seen it:")
@@ -57,4 +58,7 @@ def train(
     ensemble = trained.ensemble
     weights = ", ".join(f"{name} {w:.2f}" for name, w in zip(ensemble.members, ensemble.weights, strict=True))
     typer.echo(f"  ensemble: {ensemble.method} ({weights}), calibration {trained.choice.calibration}")
+    for name, lists in trained.cut_lists.items():
+        if lists.longer:
+            typer.echo(f"  {lists.told(name)}")
     typer.echo(f"  members fitted {'on train and validation' if trained.refitted else 'on train alone'}")

@@ -89,10 +89,11 @@ class ReportInput:
     """Everything the page shows. Every part but the first three may be left out: its section then says so.
 
     `data` are facts of the log (label -> text or number); `weights` is each member's share in the ensemble;
-    `versions` names what the run was made with; `seed` is that of the run. `fairness` has the figures by group of
-    customers; `robustness` is `robustness.json` of the run, empty if it was not tested; `seeds` is what `metrics.json`
-    says of further seeds, empty for one; `ceiling` what it says of the best score that is known, on a simulated shop;
-    `intervals` how often the ensemble's intervals held the rates of the test period, empty if it has none.
+    `cut_lists` says which members read only the newest steps of some lists; `versions` names what the run was made
+    with; `seed` is that of the run. `fairness` has the figures by group of customers; `robustness` is
+    `robustness.json` of the run, empty if it was not tested; `seeds` is what `metrics.json` says of further seeds,
+    empty for one; `ceiling` what it says of the best score that is known, on a simulated shop; `intervals` how often
+    the ensemble's intervals held the rates of the test period, empty if it has none.
     """
 
     title: str
@@ -104,6 +105,7 @@ class ReportInput:
     oddities: tuple[Oddity, ...] = ()
     shap: ShapSummary | None = None
     training_curves: tuple[TrainingCurve, ...] = ()
+    cut_lists: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()

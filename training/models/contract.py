@@ -18,6 +18,7 @@ from training.progress import Progress, Silent
 
 __all__ = [
     "CORE_FEATURES",
+    "CutLists",
     "FitSettings",
     "Fitted",
     "History",
@@ -90,6 +91,23 @@ class MemberSpec:
 
 
 @dataclass(frozen=True)
+class CutLists:
+    """Of `lists` that a member was fitted on, `longer` have more steps than the newest `steps`, which it reads."""
+
+    lists: int
+    longer: int
+    steps: int
+
+    def told(self, member: str) -> str:
+        """Say it of the member."""
+        return f"{member} reads the newest {self.steps:,} steps of a list; {self.longer:,} of {self.lists:,} are longer"
+
+    def to_json(self) -> dict[str, int]:
+        """Return it as JSON-able data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class FitSettings:
     """What a fit is told besides the examples.
 
@@ -110,7 +128,10 @@ class FitSettings:
 
 
 class Fitted(Protocol):
-    """A member that was fitted. It holds no training rows."""
+    """A member that was fitted. It holds no training rows.
+
+    One that reads lists says in an attribute `cut_lists` (`CutLists`) of how many it reads the newest steps only.
+    """
 
     @property
     def spec(self) -> MemberSpec:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from feature_repo.errors import SplitError
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import NumericColumn, OneHotColumn, SequenceEncoding, TabularEncoding
+from feature_repo.transforms.feature_sets import steps_kept
 from training.dataset.examples import Examples
 from training.models.contract import Impute
 from training.models.readable_features import require_readable
@@ -123,10 +124,12 @@ def fit_sequence(
 ) -> SequenceEncoding:
     """Return the sequence's `channels`, each filled and scaled as `fit_scaled_table` does, over all steps.
 
-    With `codes`, those of the features follow the channels, to be embedded.
+    Lists longer than their view keeps are refused from then on. With `codes`, those of the features follow the
+    channels, to be embedded.
     """
     columns = tuple(_fit_number(name, features.sequences[name].values) for name in channels)
-    return SequenceEncoding(columns, max_length, tuple(features.codes) if codes else ())
+    kept = steps_kept(column.name for column in columns)
+    return SequenceEncoding(columns, max_length, tuple(features.codes) if codes else (), kept)
 
 
 def _fit_number(name: str, values: NDArray[np.float64], impute: Impute = "median") -> NumericColumn:

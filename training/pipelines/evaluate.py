@@ -39,7 +39,7 @@ from training.pipelines.same_question import require_same_question
 from training.pipelines.seeds import over_seeds
 from training.pipelines.stages import read_stages
 from training.pipelines.task_features import examples_of
-from training.pipelines.training_parts import candidates_of, training_curves_of
+from training.pipelines.training_parts import candidates_of, cut_lists_of, training_curves_of
 from training.pipelines.validation_thresholds import validation_thresholds
 from training.progress import Progress
 from training.settings import Settings
@@ -245,6 +245,7 @@ def _report(
         oddities=tuple(parts.Oddity(text) for text in card.get("odd", [])),
         shap=tree_contributions(out / "members", training["weights"], features, settings.seed),
         training_curves=training_curves_of(training),
+        cut_lists=cut_lists_of(training),
         candidates=candidates_of(training),
         weights=training["weights"],
         stages=tuple(

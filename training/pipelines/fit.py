@@ -182,5 +182,6 @@ def _record(trained: Trained) -> dict[str, Any]:
         "histories": {name: history.to_json() for name, history in trained.histories.items()},
         "validation": {name: asdict(figures) for name, figures in trained.validation.items()},
         "seconds": trained.seconds,
+        "cut_lists": {name: cut.to_json() for name, cut in trained.cut_lists.items()},
         "interval": None if trained.coverage is None else trained.coverage.to_json(),
     }

@@ -19,7 +19,7 @@ from training.ensemble.forward_predictions import ORIGINS, Forward, ForwardFits,
 from training.ensemble.later_dates import Coverage, coverage_of_later_dates
 from training.ensemble.newer_data import NewerData, compare_newer_data
 from training.ensemble.venn_abers import fit_interval
-from training.models.contract import FitSettings, Fitted, History, Value
+from training.models.contract import CutLists, FitSettings, Fitted, History, Value
 from training.models.told_member import told_member
 
 __all__ = ["Figures", "Trained", "export_members", "train"]
@@ -47,7 +47,8 @@ class Trained:
     `validation`: member (or "ensemble") → figures on validation, by models fitted on train alone. `histories`:
     training curves of the fit that decided the number of steps. `seconds`: member → time spent on fitting it.
     `forward`: what models fitted on train alone predicted for the validation period. `coverage`: how intervals of
-    earlier dates fared on later ones, by ensembles of the earlier dates; None if there were too few.
+    earlier dates fared on later ones, by ensembles of the earlier dates; None if there were too few. `cut_lists`: of
+    each final member that reads lists, how many of those it was fitted on were longer than what it reads.
     """
 
     members: dict[str, Fitted]
@@ -59,6 +60,7 @@ class Trained:
     seconds: dict[str, float]
     forward: Forward
     coverage: Coverage | None
+    cut_lists: dict[str, CutLists]
 
     @property
     def ensemble(self) -> Ensemble:
@@ -113,6 +115,7 @@ def train(
         seconds={name: spent + seconds.get(name, 0.0) for name, spent in fits.seconds.items()},
         forward=of_validation,
         coverage=coverage,
+        cut_lists=_cut_lists(final),
     )
 
 
@@ -131,6 +134,11 @@ def _final(fits: ForwardFits, both: Examples, settings: FitSettings) -> tuple[di
         final[name] = fitted.refit(both, settings)
         seconds[name] = perf_counter() - start
     return final, seconds
+
+
+def _cut_lists(members: Mapping[str, Fitted]) -> dict[str, CutLists]:
+    found = {name: getattr(fitted, "cut_lists", None) for name, fitted in members.items()}
+    return {name: cut for name, cut in found.items() if cut is not None}
 
 
 def _figures(forward: Forward, ensemble: Ensemble) -> dict[str, Figures]:

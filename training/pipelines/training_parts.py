@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from training.evaluation.report_parts import Candidate, TrainingCurve
+from training.models.contract import CutLists
 
-__all__ = ["candidates_of", "training_curves_of"]
+__all__ = ["candidates_of", "cut_lists_of", "training_curves_of"]
 
 _DATES_SHOWN = 6  # of a candidate's losses by date, the newest: there may be a date for each day
 
@@ -21,6 +22,12 @@ def training_curves_of(training: Mapping[str, Any]) -> tuple[TrainingCurve, ...]
         for name, history in training["histories"].items()
         if history["step"] == "epoch"
     )
+
+
+def cut_lists_of(training: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a sentence for each member that reads only the newest steps of some lists."""
+    found = {name: CutLists(**cut) for name, cut in training.get("cut_lists", {}).items()}
+    return tuple(cut.told(name) for name, cut in found.items() if cut.longer)
 
 
 def candidates_of(training: Mapping[str, Any]) -> tuple[Candidate, ...]:

@@ -13,6 +13,7 @@ from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
 from training.dataset.examples import Examples
 from training.date_levels import date_codes
 from training.models.contract import (
+    CutLists,
     FitSettings,
     Fitted,
     History,
@@ -104,6 +105,7 @@ class FittedNetwork:
     scorer: Scorer
     history: History
     parameters: dict[str, Any]
+    cut_lists: CutLists | None
     importance: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -168,4 +170,5 @@ def _fit(
             {**chosen, "seed": settings.seed},
             task,
         )
-    return FittedNetwork(kind, tabular, sequence, network, scorer, history, chosen)
+    cut = None if sequence is None else CutLists(len(rows), rows.longer, sequence.max_length)
+    return FittedNetwork(kind, tabular, sequence, network, scorer, history, chosen, cut)

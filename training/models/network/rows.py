@@ -20,7 +20,9 @@ SHARD_ROWS = 16_384
 
 
 class Rows(Protocol):
-    """n encoded rows in shards."""
+    """n encoded rows in shards. Of `longer` rows the list had more steps than are read."""
+
+    longer: int
 
     def __len__(self) -> int: ...
 
@@ -37,8 +39,8 @@ class InMemory:
 
     shards = 1
 
-    def __init__(self, inputs: Inputs) -> None:
-        self._inputs = inputs
+    def __init__(self, inputs: Inputs, longer: int = 0) -> None:
+        self._inputs, self.longer = inputs, longer
 
     def __len__(self) -> int:
         return len(self._inputs)
@@ -59,14 +61,15 @@ class OnDisk:
         self._folder = ScratchFolder(scratch)
         self.shards = max(1, -(-rows // SHARD_ROWS))
         self._random = np.random.default_rng(seed)
-        self._rows = 0
+        self._rows = self.longer = 0
         self._widths = (0, 0)
 
     def __len__(self) -> int:
         return self._rows
 
-    def add(self, inputs: Inputs) -> None:
-        """Deal out more rows."""
+    def add(self, inputs: Inputs, longer: int = 0) -> None:
+        """Deal out more rows, the lists of `longer` of which were cut."""
+        self.longer += longer
         self._widths = (inputs.values.shape[1], inputs.tabular.shape[1])
         dealt = self._random.integers(0, self.shards, len(inputs))
         for number in range(self.shards):
@@ -104,12 +107,16 @@ def encode_rows(
 ) -> InMemory | OnDisk:
     """Encode `examples`: in memory if they are there, below `scratch` if they are read from disk part by part."""
     if not examples.stored:
-        return InMemory(inputs_of(sequence, tabular, examples.features))
+        return InMemory(inputs_of(sequence, tabular, examples.features), _longer(sequence, examples))
     rows = OnDisk(len(examples), seed, scratch)
     for part in examples.parts():
-        rows.add(inputs_of(sequence, tabular, part.features))
+        rows.add(inputs_of(sequence, tabular, part.features), _longer(sequence, part))
     _give_back()
     return rows
+
+
+def _longer(sequence: SequenceEncoding | None, examples: Examples) -> int:
+    return 0 if sequence is None else sequence.longer(examples.features)
 
 
 def _give_back() -> None:

@@ -120,10 +120,12 @@ def test_a_member_cannot_tell(name, both):
 
 def test_a_network_learns_from_disk_what_it_learns_from_memory(both, monkeypatch):
     monkeypatch.setattr("training.models.network.rows.SHARD_ROWS", 64)
-    told = FitSettings(7, parameters={"epochs": 2, "units": 4, "hidden": 4, "batch": 16})
+    told = FitSettings(7, parameters={"epochs": 2, "units": 4, "hidden": 4, "batch": 16, "steps": 2})
     stored, expected = both
     fits = [member("sequence_gru").fit(one, one, told) for one in (stored, expected)]
     assert fits[0].spec == fits[1].spec
     p = [fitted.predict_proba(expected.features) for fitted in fits]
     assert np.abs(p[0] - p[1]).max() < 0.1  # batches are drawn in another order
     assert fits[0].history.validation == pytest.approx(fits[1].history.validation, abs=0.05)
+    assert fits[0].cut_lists == fits[1].cut_lists
+    assert fits[0].cut_lists.longer == (expected.features.sequences["gap_before_days"].lengths > 2).sum() > 0

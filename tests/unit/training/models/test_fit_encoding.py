@@ -1,7 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 
+from feature_repo.errors import FeatureError
 from feature_repo.transforms.customer import CustomerFeatures
+from feature_repo.transforms.encoding import SequenceEncoding
 from feature_repo.transforms.ragged import Ragged
 from training.models.fit_encoding import RARE_BELOW, fit_filled_table, fit_raw_table, fit_scaled_table, fit_sequence
 
@@ -66,3 +70,23 @@ def test_sequence_is_scaled_over_all_steps():
     assert values.mean() == pytest.approx(0, abs=1e-5)
     assert offsets.tolist() == [0, 0, 100, 500]
     assert fit_sequence(known, ["lines"], 50).apply(known)[1].tolist() == [0, 0, 50, 100]
+    assert fit_sequence(known, ["lines"], 50).longer(known) == 2
+
+
+@pytest.mark.parametrize(("channel", "kept"), [("basket_lines", 50), ("event_revenue", 256), ("of no view", None)])
+def test_a_list_longer_than_its_view_keeps_is_refused(channel, kept):
+    def lists(*lengths):
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return features(sequences={channel: Ragged(np.arange(float(offsets[-1])), offsets)}, n=len(lengths))
+
+    whole = kept or 300
+    fitted = fit_sequence(lists(3, whole), [channel], 10)
+    told = json.loads(json.dumps(fitted.to_json()))
+    assert told.get("kept") == kept
+    assert SequenceEncoding.from_json(told) == fitted
+    assert fitted.apply(lists(whole, 0))[1].tolist() == [0, 10, 10]  # the newest steps of what the view may hold
+    if kept is None:
+        assert fitted.apply(lists(whole + 1))[1].tolist() == [0, 10]
+    else:
+        with pytest.raises(FeatureError, match=f"{channel!r} has {whole + 1} steps; expected at most {whole}"):
+            fitted.apply(lists(4, whole + 1))

@@ -1,5 +1,6 @@
 """What all networks share: batches, masks, codes, the candidate item, class weights, penalties, export."""
 
+import json
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -8,13 +9,13 @@ import numpy as np
 import onnx
 import pytest
 
-from feature_repo.errors import InputError
+from feature_repo.errors import FeatureError, InputError
 from feature_repo.transforms.ragged import Ragged
 from services.runtimes import load_member
 from tests.simulated_examples import HORIZON_DAYS, nothing_known, simulated_examples
 from training.dataset.examples import Examples
 from training.models import member
-from training.models.contract import FitSettings, chosen_parameters
+from training.models.contract import CutLists, FitSettings, chosen_parameters
 from training.models.fit_encoding import fit_scaled_table, fit_sequence
 from training.models.network.inputs import Inputs, equal_length_batches, inputs_of, shuffled_batches
 from training.models.network.layers import build_network
@@ -130,6 +131,40 @@ def test_the_newest_steps_of_a_longer_list_are_read(fitted, periods):
     for row in range(50):
         newest = everything[starts[row] : starts[row + 1]][-2:]
         np.testing.assert_array_equal(values[offsets[row] : offsets[row + 1]], newest)
+
+
+def test_it_is_told_how_many_lists_are_longer_than_what_is_read(fitted, periods):
+    lengths = periods[0].features.sequences["gap_before_days"].lengths
+    assert fitted.cut_lists == CutLists(len(periods[0]), 0, 50)
+    few = replace(fitted, sequence=replace(fitted.sequence, max_length=3)).refit(periods[0], told(epochs=1))
+    assert few.cut_lists == CutLists(len(lengths), int((lengths > 3).sum()), 3)
+    assert "reads the newest 3 steps of a list" in few.cut_lists.told("it")
+
+
+def test_a_list_of_another_view_is_refused_where_it_is_fitted_and_where_it_is_served(fitted, periods, tmp_path):
+    longer = with_longer_lists(periods[1].take(np.arange(20)), fitted.sequence.kept + 1)
+    refused = pytest.raises(FeatureError, match="has 51 steps; expected at most 50, as its view kept")
+    with refused:
+        fitted.predict_proba(longer.features)
+    with refused:
+        fitted.refit(longer, told())
+    fitted.export(tmp_path)
+    spec = json.loads((tmp_path / "member.json").read_text())
+    served = load_member(spec, (tmp_path / "model.onnx").read_bytes())
+    with refused:
+        served.predict(longer.features)
+    one = with_longer_lists(periods[1].take(np.arange(1)), fitted.sequence.kept)
+    assert 0 < served.predict(one.features)[0] < 1
+
+
+def with_longer_lists(examples, steps):
+    """Return the examples with lists of so many steps, all alike."""
+    n = len(examples)
+    offsets = np.arange(n + 1) * steps
+    features = examples.features
+    lists = {name: Ragged(np.ones(n * steps), offsets) for name in features.sequences}
+    codes = {name: Ragged(np.ones(n * steps, np.int64), offsets) for name in features.codes}
+    return replace(examples, features=replace(features, sequences=lists, codes=codes))
 
 
 def test_training_sees_no_less_than_serving_and_padding_is_not_seen(fitted, periods):

@@ -6,7 +6,7 @@ import pytest
 from training.ensemble.choose import choose
 from training.ensemble.forward_predictions import DAY_US, Forward
 from training.evaluation.report import ReportInput, render
-from training.pipelines.training_parts import candidates_of, training_curves_of
+from training.pipelines.training_parts import candidates_of, cut_lists_of, training_curves_of
 
 DATES, ROWS = 10, 40
 
@@ -34,6 +34,15 @@ def test_the_page_has_each_candidate_by_date(training):
 def test_an_earlier_training_has_no_losses_by_date(training):
     rows = [{name: value for name, value in row.items() if name != "by_date"} for row in training["candidates"]]
     assert {candidate.by_date for candidate in candidates_of({"candidates": rows})} == {()}
+
+
+def test_the_page_says_which_lists_were_cut():
+    told = {"sequence_lstm": {"lists": 66092, "longer": 1234, "steps": 50}}
+    told |= {"sequence_gru": {"lists": 66092, "longer": 0, "steps": 256}}
+    (said,) = cut_lists_of({"cut_lists": told})
+    assert said == "sequence_lstm reads the newest 50 steps of a list; 1,234 of 66,092 are longer"
+    assert f"<p>{said}.</p>" in render(ReportInput("A shop", "Who buys?", None, cut_lists=(said,)))
+    assert cut_lists_of({}) == ()  # a training of an earlier version
 
 
 def test_only_what_was_trained_by_epochs_has_a_curve():
