@@ -3,8 +3,9 @@
 Training runs it over a million anchors, the service over one request. A feature's name is the key it gets here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,6 @@ SEQUENCE_CHANNELS = (
 )
 Columns = Mapping[str, Any]
 Floats = NDArray[np.float64]
-Windows = Mapping[int, NDArray[np.bool_]]
-"""Days → for each moment, whether it lies in so many days up to t."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +86,15 @@ def customer_features(columns: Columns, at_us: NDArray[np.int64]) -> CustomerFea
             )
     baskets = _baskets(columns, n)
     moments = baskets["basket_at"]
-    gaps = rec.gap_days(moments)
-    inside = {days: win.in_window(moments, at_us, days) for days in WINDOW_DAYS}
-    numeric = _history(columns, at_us) | _rhythm(moments, gaps, inside, at_us) | _amounts(baskets, inside)
+    gaps, weekdays = rec.gap_days(moments), rec.weekdays(moments.values)
+    sums = _sums(baskets, win.in_windows(moments, at_us, WINDOW_DAYS), weekdays)
+    numeric = _history(columns, at_us) | _rhythm(moments, gaps, sums, at_us) | _amounts(baskets, sums)
     if (numeric["recency_days"] < 0).any():
         raise FeatureError(
             "A basket lies after its anchor; expected only baskets up to t. Build the columns by a point-in-time join."
         )
     categorical = {name: _text(columns, name, n) for name in CATEGORICAL}
-    return CustomerFeatures(numeric, categorical, _sequence(baskets, gaps, at_us), n)
+    return CustomerFeatures(numeric, categorical, _sequence(baskets, gaps, weekdays, at_us), n)
 
 
 _BASKET_FIELDS = (
@@ -125,7 +124,7 @@ def _baskets(columns: Columns, n: int) -> dict[str, Ragged]:
     found = {"basket_at": moments}
     for name in _BASKET_FIELDS[1:]:
         lists = _ragged(columns, name, n)
-        if lists.offsets is not expected and not bool((lists.offsets == expected).all()):
+        if lists.offsets is not expected and lists.offsets.tobytes() != expected.tobytes():
             raise FeatureError(
                 f"Lists of {name!r} have other lengths than those of 'basket_at' ({lists.offsets[-1]} values against "
                 f"{expected[-1]}); expected one value a basket in each. Read all fields of user_baskets together."
@@ -149,37 +148,49 @@ def _history(columns: Columns, at_us: NDArray[np.int64]) -> dict[str, Floats]:
         }
 
 
-def _rhythm(basket_at: Ragged, gaps: Ragged, inside: Windows, at_us: NDArray[np.int64]) -> dict[str, Floats]:
-    recency, usual_gap = rec.recency_days(basket_at, at_us), gaps.mean()
+def _sums(baskets: dict[str, Ragged], inside: NDArray[np.bool_], weekdays: NDArray[np.int64]) -> dict[str, Floats]:
+    """Add up over each customer's baskets what features are made of; amounts that are not known count 0 in windows."""
+    lines, revenue = baskets["basket_lines"], baskets["basket_revenue"].known_or_zero().values
+    known_lines = lines.known_or_zero().values
+    names = ["weekend", "lines", "categories", "lines_28d"]
+    names += [f"{what}_{days}d" for what in ("baskets", "revenue") for days in WINDOW_DAYS]
+    rows = chain(
+        [weekdays >= 5, lines.values, baskets["basket_categories"].values],
+        (np.where(inside[place], known_lines, 0.0) for place in [WINDOW_DAYS.index(28)]),
+        inside,
+        (np.where(here, revenue, 0.0) for here in inside),
+    )
+    return dict(zip(names, lines.sums(rows), strict=True))
+
+
+def _rhythm(moments: Ragged, gaps: Ragged, sums: dict[str, Floats], at_us: NDArray[np.int64]) -> dict[str, Floats]:
+    usual_gap = gaps.mean()
+    since, last_gaps = rec.days_between(moments.newest(5), at_us), gaps.newest(2)
     features = {
-        "recency_days": recency,
+        "recency_days": since[0],
         "gap_mean": usual_gap,
-        "gap_std": gaps.std(),
+        "gap_std": gaps.std(usual_gap),
         "gap_max": gaps.max(),
-        "gap_last": gaps.last(),
-        "gap_second_last": gaps.last(1),
-        "late_by_gap_ratio": rec.late_by_gap_ratio(recency, usual_gap),
-        "weekend_share": rec.share_on_weekend(basket_at),
+        "gap_last": last_gaps[0],
+        "gap_second_last": last_gaps[1],
+        "late_by_gap_ratio": rec.late_by_gap_ratio(since[0], usual_gap),
+        "weekend_share": moments.per_value(sums["weekend"]),
     }
-    counts = win.sums_of(basket_at.with_values(np.ones(len(basket_at.values))), inside.values())
-    features |= {f"baskets_{days}d": count for days, count in zip(inside, counts, strict=True)}
-    for back in (1, 2, 3, 4):
-        features[f"days_since_basket_{back + 1}"] = rec.days_between(basket_at.last(back), at_us)
-    return features
+    features |= {name: sums[name] for name in (f"baskets_{days}d" for days in WINDOW_DAYS)}
+    return features | {f"days_since_basket_{back + 1}": since[back] for back in (1, 2, 3, 4)}
 
 
-def _amounts(baskets: dict[str, Ragged], inside: Windows) -> dict[str, Floats]:
+def _amounts(baskets: dict[str, Ragged], sums: dict[str, Floats]) -> dict[str, Floats]:
+    revenue, lines = baskets["basket_revenue"], baskets["basket_lines"]
+    known = _known(revenue)
     features: dict[str, Floats] = {
-        "revenue_last_basket": baskets["basket_revenue"].last(),
-        "lines_last_basket": baskets["basket_lines"].last(),
-        "lines_per_basket": baskets["basket_lines"].mean(),
-        "revenue_spread": _known(baskets["basket_revenue"]).std(),
-        "categories_per_basket": baskets["basket_categories"].mean(),
+        "revenue_last_basket": revenue.last(),
+        "lines_last_basket": lines.last(),
+        "lines_per_basket": lines.per_value(sums["lines"]),
+        "revenue_spread": known.std(known.mean()),
+        "categories_per_basket": lines.per_value(sums["categories"]),
     }
-    sums = win.sums_of(baskets["basket_revenue"].known_or_zero(), inside.values())
-    features |= {f"revenue_{days}d": revenue for days, revenue in zip(inside, sums, strict=True)}
-    features["lines_28d"] = win.sum_of(baskets["basket_lines"].known_or_zero(), inside[28])
-    return features
+    return features | {name: sums[name] for name in (*(f"revenue_{days}d" for days in WINDOW_DAYS), "lines_28d")}
 
 
 def _known(amounts: Ragged) -> Ragged:
@@ -187,14 +198,16 @@ def _known(amounts: Ragged) -> Ragged:
     return amounts if known.all() else amounts.where(known)
 
 
-def _sequence(baskets: dict[str, Ragged], gaps: Ragged, at_us: NDArray[np.int64]) -> dict[str, Ragged]:
+def _sequence(
+    baskets: dict[str, Ragged], gaps: Ragged, weekdays: NDArray[np.int64], at_us: NDArray[np.int64]
+) -> dict[str, Ragged]:
     moments = baskets["basket_at"]
-    before = (np.repeat(at_us, moments.lengths) - moments.values) / rec.DAY_US
+    before = (moments.spread(at_us) - moments.values) / rec.DAY_US
     gap_before = np.zeros(len(moments.values))
     follows = np.ones(len(moments.values), np.bool_)
     follows[moments.begins] = False
     gap_before[follows] = gaps.values
-    angle = 2 * np.pi * ((moments.values // rec.DAY_US + 3) % 7) / 7
+    angle = 2 * np.pi * weekdays / 7
     made = {
         "gap_before_days": gap_before,
         "days_before_anchor": before,
@@ -204,20 +217,19 @@ def _sequence(baskets: dict[str, Ragged], gaps: Ragged, at_us: NDArray[np.int64]
     return {name: moments.with_values(made[name]) if name in made else baskets[name] for name in SEQUENCE_CHANNELS}
 
 
-def _column(columns: Columns, name: str, missing: Callable[[], Any]) -> Any:
-    column = columns.get(name)
-    return missing() if column is None else column
-
-
 def _number(columns: Columns, name: str, n: int) -> Floats:
-    return np.asarray(_column(columns, name, lambda: np.full(n, np.nan)), np.float64)
+    column = columns.get(name)
+    return np.full(n, np.nan) if column is None else np.asarray(column, np.float64)
 
 
 def _text(columns: Columns, name: str, n: int) -> NDArray[np.object_]:
-    return np.asarray(_column(columns, name, lambda: np.full(n, None, object)), object)
+    column = columns.get(name)
+    return np.full(n, None, object) if column is None else np.asarray(column, object)
 
 
 def _ragged(columns: Columns, name: str, n: int) -> Ragged:
-    dtype = np.int64 if name == "basket_at" else np.float64
-    lists: Ragged = _column(columns, name, lambda: Ragged.empty(n, dtype))
-    return Ragged(np.asarray(lists.values, dtype), lists.offsets)
+    dtype, lists = np.dtype(np.int64 if name == "basket_at" else np.float64), columns.get(name)
+    if lists is None:
+        return Ragged.empty(n, dtype)
+    known: Ragged = lists
+    return known if known.values.dtype == dtype else Ragged(np.asarray(known.values, dtype), known.offsets)

@@ -14,22 +14,16 @@ __all__ = [
     "days_between",
     "gap_days",
     "late_by_gap_ratio",
-    "recency_days",
-    "share_on_weekend",
     "tenure_days",
+    "weekdays",
 ]
 
 DAY_US = 86_400_000_000
 
 
 def days_between(earlier_us: NDArray[np.float64], at_us: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Days from `earlier_us` (float64, NaN for never) to `at_us`; both of shape (n,)."""
+    """Days from `earlier_us` (float64, NaN for never, shape (n,) or (moments, n)) to `at_us`, shape (n,)."""
     return (at_us.astype(np.float64) - earlier_us) / DAY_US
-
-
-def recency_days(basket_at: Ragged, at_us: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Days since the newest basket; NaN for a customer without one."""
-    return days_between(basket_at.last(), at_us)
 
 
 def tenure_days(first_purchase_at: NDArray[np.float64], at_us: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -51,8 +45,6 @@ def late_by_gap_ratio(recency: NDArray[np.float64], mean_gap: NDArray[np.float64
     return recency / np.maximum(mean_gap, 1.0)
 
 
-def share_on_weekend(basket_at: Ragged) -> NDArray[np.float64]:
-    """Share of baskets on a Saturday or Sunday (UTC); NaN without baskets."""
-    day_number = basket_at.values // DAY_US  # 1970-01-01 was a Thursday
-    weekday = (day_number + 3) % 7  # Monday is 0
-    return basket_at.with_values((weekday >= 5).astype(np.float64)).mean()
+def weekdays(moments_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Weekday of each moment (UTC), Monday is 0."""
+    return (moments_us // DAY_US + 3) % 7  # 1970-01-01 was a Thursday

@@ -18,27 +18,27 @@ from tests.oracle import test_transforms_oracle as of_baskets
 
 def with_its_begin(moments, at_us, days):
     end = np.repeat(at_us, moments.lengths)
-    return (moments.values >= end - round(days * recency.DAY_US)) & (moments.values <= end)
+    return (moments.values >= end - np.array(days)[:, None] * recency.DAY_US) & (moments.values <= end)
 
 
 def without_its_end(moments, at_us, days):
     end = np.repeat(at_us, moments.lengths)
-    return (moments.values > end - round(days * recency.DAY_US)) & (moments.values < end)
+    return (moments.values > end - np.array(days)[:, None] * recency.DAY_US) & (moments.values < end)
 
 
 def in_another_zone(earlier_us, at_us):
     return (at_us.astype(np.float64) - earlier_us + 8 * 3_600_000_000) / recency.DAY_US
 
 
-def of_a_sample(lists):
-    deviation = lists.values - np.repeat(lists.mean(), lists.lengths)
+def of_a_sample(lists, mean):
+    deviation = lists.values - np.repeat(mean, lists.lengths)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.sqrt(lists.with_values(deviation * deviation).sum() / (lists.lengths - 1))
 
 
 BUGS = {
-    "baskets: a window holds its begin": (of_baskets, windows, "in_window", with_its_begin),
-    "baskets: a window lacks its end": (of_baskets, windows, "in_window", without_its_end),
+    "baskets: a window holds its begin": (of_baskets, windows, "in_windows", with_its_begin),
+    "baskets: a window lacks its end": (of_baskets, windows, "in_windows", without_its_end),
     "baskets: another time zone": (of_baskets, recency, "days_between", in_another_zone),
     "baskets: another deviation": (of_baskets, Ragged, "std", of_a_sample),
     "baskets: a window too few": (of_baskets, customer, "WINDOW_DAYS", (7, 14, 28)),

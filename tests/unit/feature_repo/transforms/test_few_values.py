@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_repo.transforms import activity, windows
-from feature_repo.transforms.customer import CustomerFeatures
+from feature_repo.transforms import activity
+from feature_repo.transforms.customer import CustomerFeatures, customer_features
 from feature_repo.transforms.encoding import NumericColumn, OneHotColumn, TabularEncoding
 from feature_repo.transforms.event_lists import EventLists, event_lists
 from feature_repo.transforms.event_sequence import candidate_codes
@@ -68,14 +68,37 @@ def test_types_of_events_are_coded_the_same_both_ways() -> None:
     assert few["event_type"].tobytes() == arrow["event_type"].tobytes()
 
 
-@pytest.mark.parametrize("lengths", [[1], [7], [60], [3, 1, 20]])
-def test_windows_are_added_up_the_same_both_ways(lengths: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lengths", [[1], [7], [60], [3, 1, 20], [0, 4]])
+def test_several_amounts_are_added_up_at_once_as_each_is(lengths: list[int]) -> None:
     random = np.random.default_rng(sum(lengths))
-    amounts = Ragged(random.normal(size=sum(lengths)) * 1e3, np.cumsum([0, *lengths]))
-    inside = [random.random(sum(lengths)) < share for share in (0.1, 0.5, 0.9)]
-    few = windows.sums_of(amounts, inside)
-    monkeypatch.setattr(windows, "_FEW", 0)
-    assert [one.tobytes() for one in few] == [one.tobytes() for one in windows.sums_of(amounts, inside)]
+    lists = Ragged(random.normal(size=sum(lengths)) * 1e3, np.cumsum([0, *lengths]))
+    inside = random.random(sum(lengths)) < 0.5
+    rows = [lists.values, inside, np.where(inside, lists.values, 0.0)]
+    alone = [lists.with_values(row).sum().tobytes() for row in rows]
+    assert [one.tobytes() for one in lists.sums(iter(rows))] == alone
+
+
+def test_features_of_one_customer_are_those_of_many() -> None:
+    """A request's few baskets are added up at once; so many that they are not, give the same bits."""
+    random, day = np.random.default_rng(3), 86_400_000_000
+    lengths = random.integers(0, 90, 60)
+    offsets = np.cumsum([0, *lengths])
+    at = [np.sort(random.integers(0, 200 * day, length)) for length in lengths]
+    columns = {"basket_at": Ragged(np.concatenate(at), offsets)}
+    for name in ("lines", "quantity", "revenue", "cost", "items", "categories"):
+        amounts = random.normal(size=offsets[-1]) * 1e3
+        amounts[random.random(len(amounts)) < 0.02] = np.nan
+        columns[f"basket_{name}"] = Ragged(amounts, offsets)
+    asked = np.full(60, 200 * day)
+    together = customer_features(columns, asked)
+    for row in range(60):
+        one = np.array([row])
+        alone = customer_features({name: lists.take(one) for name, lists in columns.items()}, asked[:1])
+        assert {n: v.tobytes() for n, v in alone.numeric.items()} == {
+            n: v[one].tobytes() for n, v in together.numeric.items()
+        }
+        for name, lists in alone.sequences.items():
+            assert lists.values.tobytes() == together.sequences[name].take(one).values.tobytes()
 
 
 def test_kinds_are_counted_the_same_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
