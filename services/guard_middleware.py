@@ -20,7 +20,7 @@ from services.http_connections import bound_connections
 from services.problem_middleware import App, Message, Receive, Send
 from services.problems import Problem, Refused, problem_for_status
 from services.quiet_errors import quieten
-from services.server_layers import without_timeout_layer
+from services.server_layers import without_headers, without_layers
 
 __all__ = ["ANSWER_SECONDS", "BODY_SECONDS", "IN_PROGRESS_VARIABLE", "MOST_IN_PROGRESS", "GuardMiddleware"]
 
@@ -60,7 +60,8 @@ class GuardMiddleware:
         elif scope["type"] == "lifespan":
             quieten()
             bound_connections(receive)
-            without_timeout_layer(scope.get("app"))
+            without_layers(scope.get("app"))
+            without_headers(scope.get("app"))
             self._begin()
             await self.app(scope, receive, send)
         else:

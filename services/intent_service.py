@@ -31,6 +31,7 @@ from services.request_handling import RequestHandling
 from services.request_metrics import RequestMetricsMiddleware
 from services.route_rules import route_rules
 from services.routes import EVENTS, EXPLAIN, FEEDBACK, RANK, SCORE, SCORE_BATCH
+from services.server_layers import keep_api_methods
 
 __all__ = ["PurchaseIntent"]
 
@@ -71,6 +72,7 @@ class PurchaseIntent:
         await self._handling.run(self._models.load)
         await self._handling.run(self._handling.open, os.environ)
         await self._handling.rehearse(self._models.rehearse)
+        keep_api_methods(self, PurchaseIntent.apis)  # type: ignore[attr-defined]  # a bentoml.Service by now
         gc.collect()
         gc.freeze()  # what is loaded stays; to look through it again took a request 0.3 seconds now and then
 

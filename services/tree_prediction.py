@@ -1,11 +1,15 @@
-"""What `xgboost.Booster.inplace_predict` gives, for a table of float32, in half the time for one row.
+"""What `xgboost.Booster.inplace_predict` gives, for a table of float32, in a third of the time for one row.
 
 The Python method asks of each table which of a dozen libraries it comes from, and writes its settings anew. Here the
-settings are written once, and XGBoost's C function is called (`XGBoosterPredictFromDense`, of its documented C API).
+settings are written once, and XGBoost's C function is called (`XGBoosterPredictFromDense`, of its documented C API). It
+is given what it would make for each call: the place where it notes the table, which costs it a regular expression and
+three looks into files of the system.
 """
 
 import ctypes
 import json
+import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -36,6 +40,7 @@ class TreePrediction:
         self._predict, self._check = _LIB.XGBoosterPredictFromDense, _check_call
         self._settings = json.dumps(_SETTINGS).encode()
         self._columns = int(booster.num_features())
+        self._here = threading.local()
 
     def __call__(self, table: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the predictions for a table of shape (n, columns), float64 of shape (n,); NaN is missing.
@@ -55,7 +60,7 @@ class TreePrediction:
                 self._booster.handle,
                 where,
                 self._settings,
-                None,
+                self._noted(),
                 ctypes.byref(shape),
                 ctypes.byref(dimensions),
                 ctypes.byref(found),
@@ -63,3 +68,21 @@ class TreePrediction:
         )
         # XGBoost keeps the answer until this thread asks it again: it is copied here.
         return np.frombuffer(ctypes.string_at(found, 4 * len(table)), np.float32).astype(np.float64)
+
+    def _noted(self) -> ctypes.c_void_p:
+        """Return this thread's place for notes about a table."""
+        notes: _Notes | None = getattr(self._here, "notes", None)
+        if notes is None:
+            notes = self._here.notes = _Notes()
+        return notes.handle
+
+
+class _Notes:
+    """A proxy of a `DMatrix`, as XGBoost's C API calls it; given back when nobody has it any more."""
+
+    def __init__(self) -> None:
+        from xgboost.core import _LIB, _check_call
+
+        self.handle = ctypes.c_void_p()
+        _check_call(_LIB.XGProxyDMatrixCreate(ctypes.byref(self.handle)))
+        weakref.finalize(self, _LIB.XGDMatrixFree, self.handle)

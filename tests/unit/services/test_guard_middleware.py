@@ -15,7 +15,7 @@ from services.guard_middleware import IN_PROGRESS_VARIABLE, GuardMiddleware
 from services.http_connections import bound_connections
 from services.problem_middleware import ProblemMiddleware
 from services.quiet_errors import WithoutTexts, quieten
-from services.server_layers import without_timeout_layer
+from services.server_layers import without_headers, without_layers
 
 RULES = {
     "/livez": Rule(frozenset({"GET"}), None),
@@ -198,8 +198,9 @@ def test_only_servers_that_are_known_are_changed() -> None:
         return {}
 
     bound_connections(receive)
-    assert not without_timeout_layer(None)
-    assert not without_timeout_layer(object())
+    for other in (None, object()):
+        assert without_layers(other) == []
+        assert not without_headers(other)
 
 
 def test_the_log_has_an_exceptions_kind_and_place_and_not_its_text() -> None:
