@@ -46,11 +46,11 @@ def read_variable(kind: str, pieces: list[bytes], mask: Mask) -> Column:
     return Ragged(_objects([text for row in lists for text in row]), _offsets([len(row) for row in lists]))
 
 
-def read_alone(kind: str, held: bytearray, start: int, stop: int) -> Column:
-    """Return what `read_variable` does for one row that is not null, from its place among the row's bytes."""
+def read_alone(kind: str, held: bytearray, start: int, stop: int, there: bool = True) -> Column:
+    """Return what `read_variable` does for one row, from its place among the row's bytes; not `there`: null."""
     inner = element_kind(kind)
     if inner is None:
-        return _objects([_text(kind, bytes(held[start:stop]))])
+        return _objects([_text(kind, bytes(held[start:stop])) if there else None])
     if inner not in FIXED:
         texts = _text_list(inner, bytes(held[start:stop]))
         return Ragged(_objects(texts), np.array([0, len(texts)]))

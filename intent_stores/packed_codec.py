@@ -73,8 +73,8 @@ class DecodedRows(NamedTuple):
     reason: NDArray[np.uint8]
 
 
-class WholeRow(NamedTuple):
-    """One row without nulls, as in `DecodedRows`; its version is event time, creation time and sequence number."""
+class RowAlone(NamedTuple):
+    """One row, as in `DecodedRows`; its version is event time, creation time and sequence number."""
 
     values: dict[str, Column]
     valid: dict[str, Mask]
@@ -122,10 +122,10 @@ def encode_rows(
 def decode_rows(schema: PackedSchema, packed: Sequence[bytes | None]) -> DecodedRows:
     """Unpack n values; whatever cannot be read as this schema's is a missing row with its reason, never an error."""
     if len(packed) == 1 and packed[0] is not None:
-        whole = decode_whole(schema, packed[0])
-        if whole is not None:
-            times = RowTimes(*[np.array([moment]) for moment in whole.version])
-            return DecodedRows(whole.values, whole.valid, times, shared(OK, np.uint8, 1))
+        alone = decode_alone(schema, packed[0])
+        if alone is not None:
+            times = RowTimes(*[np.array([moment]) for moment in alone.version])
+            return DecodedRows(alone.values, alone.valid, times, shared(OK, np.uint8, 1))
     codes = [_checked(schema, value) for value in packed]
     reason = np.array(codes, np.uint8) if any(codes) else shared(OK, np.uint8, len(codes))
     rows, tails = _rows(schema, packed, reason)
@@ -142,11 +142,12 @@ def decode_rows(schema: PackedSchema, packed: Sequence[bytes | None]) -> Decoded
     return DecodedRows(values, masks, RowTimes(version[0], version[1], version[2]), reason)
 
 
-def decode_whole(schema: PackedSchema, value: bytes) -> WholeRow | None:
-    """Unpack one row without nulls in a third of the general way's time, to the same end; None if it is no such row."""
-    if _checked(schema, value) != OK or value[schema.nulls].strip(b"\0"):
+def decode_alone(schema: PackedSchema, value: bytes) -> RowAlone | None:
+    """Unpack one row in a third of the general way's time, to the same end; None if it cannot be read."""
+    if _checked(schema, value) != OK:
         return None
     held = bytearray(value)
+    valid = _valid_alone(schema, value)
     values: dict[str, Column] = {}
     for kind, dtype, names, start in schema.places:
         block = np.frombuffer(held, dtype, len(names), start).reshape(-1, 1)
@@ -156,9 +157,10 @@ def decode_whole(schema: PackedSchema, value: bytes) -> WholeRow | None:
         if ends[-1] != len(value) - schema.size - _CRC_BYTES or [*ends] != sorted(ends):
             return None
         for name, start, stop in zip(schema.variable, (0, *ends), ends, strict=False):
-            values[name] = read_alone(schema.fields[name], held, schema.size + start, schema.size + stop)
+            there = valid[name] is not _NULL
+            values[name] = read_alone(schema.fields[name], held, schema.size + start, schema.size + stop, there)
     event, created, sequence = _VERSION.unpack_from(held)
-    return WholeRow(values, schema.all_valid.copy(), (event - _BIASED, created - _BIASED, sequence - _BIASED))
+    return RowAlone(values, valid, (event - _BIASED, created - _BIASED, sequence - _BIASED))
 
 
 @lru_cache(64)
@@ -167,6 +169,9 @@ def shared(value: Any, dtype: Any, count: int) -> NDArray[Any]:
     array = np.full(count, value, dtype)
     array.flags.writeable = False
     return array
+
+
+_NULL = shared(False, bool, 1)
 
 
 def _checked(schema: PackedSchema, value: bytes | None) -> int:
@@ -225,6 +230,14 @@ def _valid(schema: PackedSchema, rows: NDArray[Any]) -> dict[str, Mask]:
         return dict.fromkeys(schema.order, shared(True, bool, len(rows)))
     bits = np.unpackbits(bitmaps.T, axis=0, count=len(schema.order))
     return dict(zip(schema.order, bits == 0, strict=True))
+
+
+def _valid_alone(schema: PackedSchema, value: bytes) -> dict[str, Mask]:
+    valid, nulls = schema.all_valid.copy(), value[schema.nulls]
+    if nulls.strip(b"\0"):
+        bits = f"{int.from_bytes(nulls):0{8 * len(nulls)}b}"
+        valid.update((name, _NULL) for name, bit in zip(schema.order, bits, strict=False) if bit == "1")
+    return valid
 
 
 def _typed(kind: str, block: NDArray[Any]) -> NDArray[Any]:

@@ -20,8 +20,8 @@ from intent_stores.packed_codec import (
     OK,
     OTHER_SCHEMA,
     DecodedRows,
+    decode_alone,
     decode_rows,
-    decode_whole,
     schema_digest,
     shared,
 )
@@ -166,8 +166,8 @@ def take_rows(column: Column, rows: NDArray[np.int64]) -> Column:
 
 
 def _fresh_alone(view: PackedView, value: bytes, at_us: int) -> ViewColumns | None:
-    """Answer for one fresh row without nulls, in half the time of the general way; None if it is no such row."""
-    row = decode_whole(view.schema, value)
+    """Answer for one fresh row in half the time of the general way; None if it is no such row."""
+    row = decode_alone(view.schema, value)
     if row is None:
         return None
     event, created, _ = row.version

@@ -4,6 +4,7 @@ An encoding is data (it lives as JSON in the bundle), and applying it is a pure 
 run the same code. Fitting it is `training/models/fit_encoding.py`.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -50,12 +51,13 @@ class _Numbers(NamedTuple):
 
     names: tuple[str, ...]
     fill: NDArray[np.float64]
-    is_filled: NDArray[np.bool_]
+    fills: NDArray[np.bool_]
     log: NDArray[np.int64]
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    is_filled: bool
     is_bounded: bool
     is_scaled: bool
 
@@ -70,19 +72,19 @@ class _Numbers(NamedTuple):
             np.array([[column.scale] for column in columns]).reshape(-1, 1),
             np.array([[-np.inf if column.low is None else column.low] for column in columns]).reshape(-1, 1),
             np.array([[np.inf if column.high is None else column.high] for column in columns]).reshape(-1, 1),
+            any(column.fill is not None for column in columns),
             any(column.low is not None or column.high is not None for column in columns),
             any(column.mean != 0 or column.scale != 1 for column in columns),
         )
 
-    def apply(self, numeric: dict[str, NDArray[np.float64]], n: int) -> NDArray[np.float64]:
+    def apply(self, numeric: Mapping[str, NDArray[Any]], n: int) -> NDArray[np.float64]:
         """Return what `NumericColumn.apply` gives of each column, float64 of shape (columns, n), the same bits."""
-        values = np.empty((len(self.names), n))
-        for row, name in enumerate(self.names):
-            values[row] = numeric[name]
-        if self.is_filled.any():
-            np.copyto(values, self.fill, where=np.isnan(values) & self.is_filled)
-        if self.is_bounded:
-            np.clip(values, self.low, self.high, out=values)
+        values = _side_by_side(numeric, self.names, n)
+        if self.is_filled:
+            np.copyto(values, self.fill, where=np.isnan(values) & self.fills)
+        if self.is_bounded:  # what `np.clip` does, in a third of its time for a few numbers
+            np.maximum(values, self.low, out=values)
+            np.minimum(values, self.high, out=values)
         if len(self.log):
             logged = values[self.log]
             values[self.log] = np.sign(logged) * np.log1p(np.abs(logged))
@@ -106,14 +108,21 @@ class OneHotColumn:
 
     def apply(self, words: NDArray[np.object_]) -> NDArray[np.float64]:
         """Return float64 of shape (n, len(vocabulary) + 1)."""
-        place, unknown = self._place, len(self.vocabulary)
-        encoded = np.zeros((len(words), unknown + 1))
-        if len(words) == 1:  # one customer's word, maybe for many items
-            encoded[:, place.get(words[0], unknown)] = 1.0
-            return encoded
-        codes = np.fromiter((place.get(word, unknown) for word in words), np.int64, len(words))
-        encoded[np.arange(len(words)), codes] = 1.0
+        encoded = np.zeros((len(words), len(self.vocabulary) + 1))
+        self.mark(words, encoded)
         return encoded
+
+    def mark(self, words: NDArray[np.object_], table: NDArray[Any]) -> None:
+        """Write 1 into `table`, all 0 and of shape (rows, len(vocabulary) + 1), at each word's column.
+
+        `words` has shape (rows,), or (1,) for one word that is of all rows.
+        """
+        place, unknown = self._place, len(self.vocabulary)
+        if len(words) == 1:
+            table[:, place.get(words[0], unknown)] = 1
+        else:
+            codes = np.fromiter((place.get(word, unknown) for word in words), np.int64, len(words))
+            table[np.arange(len(words)), codes] = 1
 
     @cached_property
     def _place(self) -> dict[str, int]:
@@ -144,19 +153,28 @@ class TabularEncoding:
         Raises:
             FeatureError: a column that the model was fitted with is not among the features.
         """
+        n, place = features.n, len(self.numeric)
+        table = np.zeros((n, self._width), np.float32)
         try:
-            parts = [self._numbers.apply(features.numeric, features.n)]
-            parts += [c.apply(features.categorical[c.name]).T for c in self.one_hot]
-            parts += [np.isnan(features.numeric[name])[None].astype(np.float64) for name in self.missing]
-            parts += [features.candidate[name][None].astype(np.float64) for name in self.codes]
+            table[:, :place] = self._numbers.apply(features.numeric, n).T
+            for words in self.one_hot:
+                end = place + len(words.vocabulary) + 1
+                words.mark(features.categorical[words.name], table[:, place:end])
+                place = end
+            if self.missing:
+                end = place + len(self.missing)
+                table[:, place:end] = np.isnan(_side_by_side(features.numeric, self.missing, n)).T
+                place = end
+            for name in self.codes:
+                table[:, place] = features.candidate[name]
+                place += 1
         except KeyError:
             raise self._lacking(features) from None
-        table = np.empty((features.n, sum(map(len, parts))), np.float32)
-        place = 0
-        for part in parts:
-            table[:, place : place + len(part)] = part.T
-            place += len(part)
         return table
+
+    @cached_property
+    def _width(self) -> int:
+        return len(self.names)
 
     @cached_property
     def _numbers(self) -> _Numbers:
@@ -264,6 +282,17 @@ class SequenceEncoding:
         """Rebuild an encoding from `to_json`."""
         channels = tuple(NumericColumn(**column) for column in data["channels"])
         return cls(channels, data["max_length"], tuple(data.get("codes", ())), data.get("kept"))
+
+
+def _side_by_side(numeric: Mapping[str, NDArray[Any]], names: Sequence[str], n: int) -> NDArray[np.float64]:
+    """Return a row for each of `names`, float64 of shape (names, n); one value stands for all n."""
+    columns = [numeric[name] for name in names]
+    if n == 1 and names:  # one customer's: a tenth of the time that as many assignments take
+        return np.concatenate(columns, dtype=np.float64).reshape(-1, 1)
+    table = np.empty((len(names), n))
+    for row, column in enumerate(columns):
+        table[row] = column
+    return table
 
 
 def _newest(lengths: NDArray[np.int64], count: int) -> NDArray[np.bool_]:

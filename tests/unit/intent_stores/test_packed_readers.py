@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from intent_stores.circuit_breaker import CircuitBreaker
 from intent_stores.errors import ConfigurationError, OnlineStoreUnavailableError
-from intent_stores.packed_codec import NEVER, RowTimes, encode_rows
+from intent_stores.packed_codec import NEVER, RowTimes, decode_rows, encode_rows
 from intent_stores.packed_keys import entity_keys
+from intent_stores.packed_schema import PackedSchema
 from intent_stores.packed_sqlite import PackedSqliteFile, sqlite_reader
 from intent_stores.packed_view import PackedView, take_rows, view_columns
 from intent_stores.ragged_column import Ragged
@@ -71,6 +72,43 @@ def test_a_row_alone_is_answered_as_it_is_among_others(event, created, at, ttl, 
         assert alone.valid[name].tolist() == among.valid[name][:1].tolist()
     assert alone.values["tags"][0].tolist() == among.values["tags"][0].tolist()
     np.testing.assert_array_equal(alone.values["score"], among.values["score"][:1])
+
+
+OF_EACH_KIND = {
+    "flag": ("Bool", True),
+    "small": ("Int32", 3),
+    "large": ("Int64", 2**53 + 1),
+    "half": ("Float32", 0.5),
+    "score": ("Float64", 1.25),
+    "at": ("UnixTimestamp", 1_700_000_000_000_000),
+    "word": ("String", "ü"),
+    "raw": ("Bytes", b"\0"),
+    "counts": ("Array(Int64)", [1, 2]),
+    "words": ("Array(String)", ["a", ""]),
+}
+
+
+@given(st.sets(st.sampled_from(sorted(OF_EACH_KIND))))
+def test_nulls_of_any_kind_in_a_row_alone_are_those_of_a_row_among_others(absent) -> None:
+    schema = PackedSchema({name: kind for name, (kind, _) in OF_EACH_KIND.items()})
+    columns = {}
+    for name, (kind, value) in OF_EACH_KIND.items():
+        if kind.startswith("Array"):
+            columns[name] = Ragged(np.array(value, object if "String" in kind else np.int64), np.array([0, 2]))
+        else:
+            columns[name] = np.array([value], object if kind in ("String", "Bytes") else None)
+    valid = {name: np.array([name not in absent]) for name in columns}
+    [packed] = encode_rows(schema, columns, RowTimes.of([7], 8), valid)
+    alone, among = decode_rows(schema, [packed]), decode_rows(schema, [packed, None])
+    for name, column in alone.values.items():
+        assert alone.valid[name].tolist() == [name not in absent] == among.valid[name][:1].tolist()
+        other = among.values[name]
+        if isinstance(column, Ragged):
+            assert (column.values.dtype, column[0].tolist()) == (other.values.dtype, other[0].tolist())
+        else:
+            assert column.dtype == other.dtype
+            np.testing.assert_array_equal(column, other[:1])
+    assert [times.tolist() for times in alone.times] == [times[:1].tolist() for times in among.times]
 
 
 def test_stale_values_are_there_for_who_asks() -> None:
