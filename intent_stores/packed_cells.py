@@ -97,6 +97,9 @@ def _text_list(inner: str, piece: bytes) -> list[Any]:
         return []
     data = piece[start:]
     ends = np.frombuffer(piece, "<u4", count, 4).tolist() if count else []
+    if inner == "String" and data.isascii():  # a byte is a character: read once, and cut
+        text = data.decode()
+        return [text[a:b] for a, b in pairwise([0, *ends])]
     return [_text(inner, data[a:b]) for a, b in pairwise([0, *ends])]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, FailFast, Field
 
-from services.contract_parts import STRICT, At, ItemId, UserId, example
+from services.contract_parts import STRICT, At, ListedItemId, ListedUserId, UserId, different_ids, example
 from services.contracts import RequestContext, ViewAge
 
 __all__ = [
@@ -23,19 +23,13 @@ MOST_CUSTOMERS = 1000
 MOST_ITEMS = 500
 
 
-def _different(values: list[str]) -> list[str]:
-    if len(set(values)) < len(values):
-        raise ValueError("an id twice")
-    return values
-
-
 class ScoreBatchRequest(BaseModel):
     """Up to 1,000 customers to score at the same moment."""
 
     model_config = STRICT | example({"user_ids": ["01104905", "01414834"], "at": "2001-02-19T00:00:00Z"})
 
     user_ids: Annotated[
-        list[UserId], Field(min_length=1, max_length=MOST_CUSTOMERS), FailFast(), AfterValidator(_different)
+        list[ListedUserId], Field(min_length=1, max_length=MOST_CUSTOMERS), FailFast(), AfterValidator(different_ids)
     ] = Field(description="Different ids; the answer has them in this order.", json_schema_extra={"uniqueItems": True})
     at: At = None
     context: RequestContext | None = Field(
@@ -75,7 +69,7 @@ class RankRequest(BaseModel):
 
     user_id: UserId
     item_ids: Annotated[
-        list[ItemId], Field(min_length=1, max_length=MOST_ITEMS), FailFast(), AfterValidator(_different)
+        list[ListedItemId], Field(min_length=1, max_length=MOST_ITEMS), FailFast(), AfterValidator(different_ids)
     ] = Field(description="Different ids.", json_schema_extra={"uniqueItems": True})
     top: Annotated[int, Field(ge=1, le=MOST_ITEMS)] | None = Field(
         default=None, description="How many of the first items to answer; all unless given.", examples=[10]

@@ -4,7 +4,21 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-__all__ = ["STRICT", "At", "EventId", "ItemId", "RequestId", "Text", "UserId", "Word", "example", "example_of"]
+__all__ = [
+    "STRICT",
+    "At",
+    "EventId",
+    "ItemId",
+    "ListedItemId",
+    "ListedUserId",
+    "RequestId",
+    "Text",
+    "UserId",
+    "Word",
+    "different_ids",
+    "example",
+    "example_of",
+]
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 """Of a request: unknown fields, other types, NaN and infinities are refused, and no error repeats a value."""
@@ -27,21 +41,31 @@ def _printable(value: str) -> str:
     return value
 
 
+def different_ids(values: list[str]) -> list[str]:
+    """Require ids of printable characters, each once.
+
+    Raises:
+        ValueError: there is another character, or an id twice.
+    """
+    _printable("".join(values))
+    if len(set(values)) < len(values):
+        raise ValueError("an id twice")
+    return values
+
+
 Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 Text = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_printable)]
 EventId = Annotated[str, Field(min_length=1, max_length=128, examples=["web-4711"]), AfterValidator(_printable)]
 
-UserId = Annotated[
-    str,
-    Field(min_length=1, max_length=128, description="The shop's id of the customer.", examples=["01104905"]),
-    AfterValidator(_printable),
-]
+_USER = Field(min_length=1, max_length=128, description="The shop's id of the customer.", examples=["01104905"])
+_ITEM = Field(min_length=1, max_length=128, description="The shop's id of the item.", examples=["4710011401128"])
 
-ItemId = Annotated[
-    str,
-    Field(min_length=1, max_length=128, description="The shop's id of the item.", examples=["4710011401128"]),
-    AfterValidator(_printable),
-]
+UserId = Annotated[str, _USER, AfterValidator(_printable)]
+ItemId = Annotated[str, _ITEM, AfterValidator(_printable)]
+
+ListedUserId = Annotated[str, _USER]
+"""An id in a list, which is looked at as a whole by `different_ids`: hundreds of calls would take longer."""
+ListedItemId = Annotated[str, _ITEM]
 
 RequestId = Annotated[
     str,
