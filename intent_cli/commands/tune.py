@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["tune"]
 
+_BUDGET = (
+    "How long, such as 90s, 30m or 2h. Only the defaults may take longer: a member's own, with --auto those of the "
+    "first member; others whose defaults do not fit in are left out, and named."
+)
 MemberName = Annotated[str | None, typer.Argument(metavar="[MEMBER]", help="Whose settings; --auto chooses among all.")]
 Auto = Annotated[bool, typer.Option("--auto", help="Choose members and their settings together; needs --budget.")]
 Among = Annotated[
@@ -23,7 +27,7 @@ SamplerName = Annotated[str, typer.Option("--sampler", metavar="grid|random|tpe"
 TrialCount = Annotated[
     int | None, typer.Option("--trials", min=1, metavar="N", help="Finished trials in the study, earlier ones counted.")
 ]
-Time = Annotated[str | None, typer.Option("--budget", metavar="TIME", help="How long, such as 90s, 30m or 2h.")]
+Time = Annotated[str | None, typer.Option("--budget", metavar="TIME", help=_BUDGET)]
 Metric = Annotated[str, typer.Option("--metric", metavar="NAME", help="levelled_log_loss, log_loss or brier.")]
 Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="PARAMETER", help="Search only this one; may be repeated.")
@@ -128,7 +132,7 @@ def _say_auto(record: "AutoRecord", path: "Path", as_json: bool) -> None:
     for name, why in record.failed.items():
         typer.echo(f"not fitted, and gone on without: {name}: {why}")
     if record.left_out:
-        typer.echo(f"not reached in time: {', '.join(record.left_out)}")
+        typer.echo(f"left out, as the time was over before their defaults were judged: {', '.join(record.left_out)}")
     noise = "" if record.standard_error is None else f" (standard error {record.standard_error:.5f})"
     typer.echo(
         f"chosen: {', '.join(record.chosen)}; their mean {record.ensemble:.5f}, {record.best_member} alone "

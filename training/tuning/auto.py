@@ -1,8 +1,10 @@
 """Choose members and their settings together: time goes, round by round, to those that still matter.
 
-Every member is judged with its defaults first. Each round then shares its time equally among the members that are
-left; after it those stay that rank in the better half, or that enter the mean of all (they help the others). What is
-chosen at last is the set that enters that mean, each with its best settings where these are better beyond the noise.
+Every member is judged with its defaults first, and cut off when the time is over, all but the first that can be fitted:
+the whole takes longer than its time by that one's defaults at most. Each round then shares its time equally among the
+members that are left; after it those stay that rank in the better half, or that enter the mean of all (they help the
+others). What is chosen at last is the set that enters that mean, each with its best settings where these are better
+beyond the noise.
 
 Source: successive halving, Jamieson & Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter
 optimization"; members entering a mean one by one, Caruana et al. 2004, "Ensemble selection from libraries of models".
@@ -20,7 +22,7 @@ from training.ensemble.combine import combine
 from training.ensemble.fit_weights import fit_weights
 from training.ensemble.forward_predictions import Forward
 from training.progress import Task
-from training.tuning.own_process import TrialFailed
+from training.tuning.own_process import CutByBudget, TrialFailed
 from training.tuning.record import StudyRecord
 from training.tuning.scores import anchor_scores, compare
 from training.tuning.trials import Budget, Trials, default_trial, judged_rows
@@ -52,8 +54,8 @@ def require_time(budget: Budget) -> None:
 
 @dataclass(frozen=True)
 class AutoRecord:
-    """What came of it. `left_out`: members that the time did not reach, not even with their defaults. `failed`: member
-    → why it could not be fitted with them, such as for lack of memory; the others went on without it.
+    """What came of it. `left_out`: members whose defaults could not be judged before the time was over. `failed`:
+    member → why it could not be fitted with them, such as for lack of memory; the others went on without it.
 
     `rounds`: the members that each round went to. `chosen`: those that enter the mean. `ensemble` and `best_member`:
     mean scores of that mean and of the best member alone; `difference` and `standard_error` of the first minus the
@@ -90,6 +92,8 @@ def tune_together(
 ) -> AutoRecord:
     """Spend the budget's seconds on `contenders`, and return what to fit; trials of earlier calls count.
 
+    Members whose defaults do not fit into what is left of the time are left out.
+
     `how` spends a member's share of a round.
 
     Raises:
@@ -113,15 +117,21 @@ def tune_together(
 
 
 def _with_defaults(contenders: Sequence[Contender], ends: float, task: Task) -> tuple[list[Contender], dict[str, str]]:
-    """Judge each member with its defaults while there is time; return those that were, and why others could not be."""
+    """Judge each member with its defaults while there is time; return those that were, and why others cannot be fitted.
+
+    Without any there would be nothing to tell, so the first has all the time that it takes.
+    """
     reached: list[Contender] = []
     failed: dict[str, str] = {}
     for one in contenders:
         if not reached or time.monotonic() < ends or default_trial(one.study) is not None:
             try:
-                one.trials.run(one.study, Budget(trials=0, seconds=None), task)  # the defaults alone
+                by = ends if reached else float("inf")
+                one.trials.run(one.study, Budget(trials=0, seconds=None), task, by)  # the defaults alone
             except TrialFailed as problem:
                 failed[one.name] = str(problem)
+            except CutByBudget:
+                pass  # left out: said by its absence
             else:
                 reached.append(one)
     if failed and not reached:

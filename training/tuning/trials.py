@@ -59,17 +59,22 @@ class Trials:
     sampler: Sampler
     folder: Path
 
-    def run(self, study: Any, budget: Budget, task: Task) -> None:
-        """Run trials, the defaults first; the defaults are judged in full even if that takes longer than the budget.
+    def run(self, study: Any, budget: Budget, task: Task, defaults_by: float = float("inf")) -> None:
+        """Run trials, the defaults first; these are judged in full even if that takes longer than the budget.
+
+        `defaults_by` (of `time.monotonic`) cuts even these off.
 
         Raises:
             TrialFailed: the defaults themselves cannot be fitted.
+            CutByBudget: they could not be judged by `defaults_by`.
         """
         deadline = budget.deadline(time.monotonic())
         points = grid_points(self.space, self.settings.seed) if self.sampler == "grid" else None
         while default_trial(study) is None:
-            self._one(study, float("inf"), default=True)
+            self._one(study, defaults_by, default=True)
             self._require_defaults(study)
+            if default_trial(study) is None and time.monotonic() >= defaults_by:
+                raise CutByBudget
             task.advance()
         while self.space and time.monotonic() < deadline and not self._enough(study, budget):
             if points is not None and not self._queue(study, points):

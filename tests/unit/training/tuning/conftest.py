@@ -34,7 +34,9 @@ def weekly_examples(customers: int = 300, dates: int = 8, seed: int = 2) -> Exam
 
 @dataclass
 class Known:
-    """Predicts best at slope 1; `trouble` = what happens in a fit where `harm` is on, or in each: "slow", "always"."""
+    """Predicts best at slope 1; `trouble` = what happens in a fit where `harm` is on, or in each: "slow", "endless",
+    "always".
+    """
 
     name: str = "known"
     trouble: str = ""
@@ -51,6 +53,8 @@ class Known:
         told = dict(settings.parameters)
         if self.trouble == "slow":
             time.sleep(0.2)
+        if self.trouble == "endless":
+            time.sleep(300)
         if self.trouble == "always":
             raise ValueError("no such solver")
         if told.get("harm"):

@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 
@@ -41,6 +42,20 @@ def test_time_goes_to_those_that_matter_and_the_best_are_chosen(contenders, nobo
     assert found.left_out == ()
     assert len(finished(contenders[2].study)) == 1
     json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_defaults_that_do_not_fit_into_the_time_are_cut_off_and_named(make, contenders, nobody):
+    endless = contender(make, Known(name="endless", trouble="endless"))
+    known, useless, _ = contenders
+    known.trials.run(known.study, Budget(0, None), nobody)  # of an earlier call: it costs no time
+    begun = time.monotonic()
+    found = tune_together([known, endless, useless], Budget(None, 3.0), nobody)
+    assert 3.0 <= time.monotonic() - begun < 30.0  # a fit of it takes minutes
+    assert found.left_out == ("endless", "useless")
+    assert (found.chosen, found.failed, found.rounds) == (("known",), {}, ())
+    assert finished(endless.study) == []  # it is judged anew by a tuning with more time
+    trial = endless.study.trials[-1]
+    assert (trial.state.name, trial.user_attrs["why"]) == ("FAIL", "cut by the budget")
 
 
 class Hungry(Known):
