@@ -77,6 +77,12 @@ def test_the_next_rows_on_disk_remove_what_a_killed_fit_left_and_nothing_of_a_li
     assert shards(tmp_path) == []
 
 
+def test_a_folder_that_its_owner_removes_at_the_same_moment_is_no_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([self / "scratch-gone"]))
+    folder = ScratchFolder(tmp_path)
+    assert folder.path.is_dir()
+
+
 def test_without_a_place_it_is_the_systems_own(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     folder = ScratchFolder()
