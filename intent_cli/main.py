@@ -12,6 +12,7 @@ from feature_repo.errors import IntentError
 from intent_cli.commands import COMMANDS
 from intent_cli.commands.events import events
 from intent_cli.commands.keys import keys
+from intent_cli.without_pandas import forgo_pandas
 
 __all__ = ["app", "main"]
 
@@ -32,8 +33,11 @@ app.add_typer(keys, name="keys")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit code."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    """Run the command line, in a process of its own, and leave with its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["ingest"]:
+        forgo_pandas()
+    sys.exit(run(arguments))
 
 
 def run(arguments: list[str]) -> int:

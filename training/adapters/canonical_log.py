@@ -3,18 +3,19 @@
 The files depend on the source and the adapter alone: the same source gives the same bytes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, QUARANTINE_SCHEMA, TIMESTAMP, USER_SCHEMA
 from training.adapters.item_prices import derived_prices, with_prices
-from training.adapters.row_order import in_order
+from training.adapters.row_order import in_order, spelt_out
 from training.adapters.snapshots import item_query, user_query
 from training.adapters.staging import EVERY, Staging
 from training.atomic import replace_folder
@@ -57,16 +58,25 @@ def write_log(staged: Staging, out: Path, delay_us: int) -> dict[str, int]:
 def _events(staged: Staging) -> Iterator[pa.Table]:
     # Of the others nothing is to be read, or always the same.
     given = [name for name in EVENT_SCHEMA.names if staged.given.get(name) and name not in staged.constants]
-    query = f"SELECT {', '.join([*ROW_COLUMNS, *given])} FROM staged"
-    batches = _answer(staged, query, BATCH if staged.ordered else DEALT_BATCH)
-    tables = _tables(batches) if staged.ordered else _sorted(staged, batches)
+    names = (*ROW_COLUMNS, *given)
+    tables = _as_staged(staged, names) if staged.ordered else _sorted(staged, names)
     derived = derived_prices(staged.said)
     kind = staged.constants.get("event_type")
     return with_prices(staged.connection, _groups(tables, ROW_GROUP), derived, kind) if derived else tables
 
 
-def _sorted(staged: Staging, batches: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    return in_order(batches, ("moment", "source_row"), staged.some_moments(), staged.given["user_id"], staged.folder)
+def _as_staged(staged: Staging, names: Sequence[str]) -> Iterator[pa.Table]:
+    for piece in staged.events.pieces(names, BATCH):
+        yield pa.Table.from_batches([spelt_out(batch) for batch in piece.to_batches()]).combine_chunks()
+
+
+def _sorted(staged: Staging, names: Sequence[str]) -> Iterator[pa.Table]:
+    def beforehand() -> Iterator[npt.NDArray[np.int64]]:
+        return (piece["moment"].to_numpy() for piece in staged.events.pieces(("moment",), DEALT_BATCH))
+
+    pieces = staged.events.pieces(names, DEALT_BATCH)
+    sample, rows = staged.some_moments(), staged.given["user_id"]
+    return in_order(pieces, ("moment", "source_row"), sample, rows, staged.folder, beforehand=beforehand)
 
 
 def _users(staged: Staging) -> Iterator[pa.Table]:
@@ -82,7 +92,9 @@ def _quarantine(staged: Staging) -> Iterator[pa.Table]:
     found = ask(f"SELECT {QUARANTINE_PLACE} FROM quarantine WHERE file_row_number % {EVERY} = 0").fetchall()
     rows = ask("SELECT count(*) FROM quarantine").fetchone()[0]
     batches = _answer(staged, f"SELECT * EXCLUDE (file_row_number), {QUARANTINE_PLACE} AS place FROM quarantine")
-    return in_order(batches, ("place",), np.array(found, np.int64).reshape(-1), rows, staged.folder, REFUSED_ROWS)
+    return in_order(
+        _tables(batches), ("place",), np.array(found, np.int64).reshape(-1), rows, staged.folder, REFUSED_ROWS
+    )
 
 
 QUERIES: dict[str, Callable[[Staging], Iterator[pa.Table]]] = {

@@ -8,14 +8,17 @@ import pyarrow as pa
 
 from training.adapters.staged_files import KEYS, ROW_GROUP, STAGED, staged_columns, staged_writer
 
-__all__ = ["fill_categories"]
+__all__ = ["FILLED", "fill_categories"]
+
+FILLED = "filled.parquet"
+"""The file of the events with their categories."""
 
 KNOWN = """CREATE TEMP TABLE known AS
     SELECT item_id, coalesce(moment, (SELECT min(moment) FROM staged)) AS moment,
         arg_max(category, source_row) AS category
     FROM attributes WHERE about = 'items' AND category IS NOT NULL AND item_id IS NOT NULL GROUP BY ALL"""
 # Most items have one category for ever: for them a lookup does, and only the others are followed through time.
-FILLED = """
+QUERY = """
     WITH several AS MATERIALIZED (SELECT item_id FROM known GROUP BY item_id HAVING count(*) > 1)
     SELECT {columns}, CASE WHEN s.moment >= c.moment THEN c.category END AS category
     FROM staged s LEFT JOIN (SELECT * FROM known ANTI JOIN several USING (item_id)) c ON s.item_id = c.item_id
@@ -31,9 +34,9 @@ def fill_categories(connection: Any, folder: Path, values: Sequence[str]) -> int
 
     `values` are the columns in which any event has a value; nothing else is copied. The order of the rows is lost.
     """
-    file, names = folder / "filled.parquet", [*KEYS, *values]
+    file, names = folder / FILLED, [*KEYS, *values]
     connection.execute(KNOWN)
-    found = connection.sql(FILLED.format(columns=", ".join(f"s.{name}" for name in names)))
+    found = connection.sql(QUERY.format(columns=", ".join(f"s.{name}" for name in names)))
     filled = 0
     with staged_writer(file, pa.schema([STAGED.field(name) for name in (*names, "category")])) as writer:
         for batch in found.to_arrow_reader(ROW_GROUP):

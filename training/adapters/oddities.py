@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from training.adapters.contract import USER_ATTRIBUTES
 
@@ -47,7 +48,7 @@ def _heavy_days(connection: Any) -> str | None:
 
 def _unusual_days(connection: Any, verb: str, unusual: Callable[[Any, Any], npt.NDArray[np.bool_]]) -> str | None:
     days, lines = _daily(connection)
-    usual = np.array([np.median(lines[max(0, k - AROUND_DAYS) : k + AROUND_DAYS + 1]) for k in range(len(lines))])
+    usual = _around(lines)
     found = np.flatnonzero(unusual(lines, usual))
     if not found.size:
         return None
@@ -66,6 +67,18 @@ def _daily(connection: Any) -> tuple[list[date], npt.NDArray[np.float64]]:
         lines[day - first] = count
     start = datetime.fromtimestamp(first * DAY_US / 1e6, tz=UTC).date()
     return [start + timedelta(days=k) for k in range(len(lines))], lines
+
+
+def _around(lines: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The median of each day and its neighbours, of which the first and the last days have fewer."""
+    width, days = 2 * AROUND_DAYS + 1, len(lines)
+    edges = {*range(min(AROUND_DAYS, days)), *range(max(0, days - AROUND_DAYS), days)}
+    usual = np.empty(days)
+    for k in edges:
+        usual[k] = np.median(lines[max(0, k - AROUND_DAYS) : k + AROUND_DAYS + 1])
+    if days >= width:
+        usual[AROUND_DAYS : days - AROUND_DAYS] = np.median(sliding_window_view(lines, width), axis=1)
+    return usual
 
 
 def _time_of_day(connection: Any) -> str | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from training.adapters.stable_order import stable_order
 
-__all__ = ["MaybeSeen", "find_repetitions", "repeated"]
+__all__ = ["MaybeSeen", "RowSet", "find_repetitions", "repeated"]
 
 PART = 4_000_000  # numbers looked at together: 32 MB, and as much again to sort them
 BLOCK = 1_000_000
@@ -51,6 +51,21 @@ class MaybeSeen:
     def may_repeat(self, numbers: Numbers) -> Mask:
         """Return bool[n], of numbers that were all remembered: it may have come more than once."""
         return _holds(self._met_again, _slots(numbers))
+
+
+class RowSet:
+    """Some of the rows of a source, by number: a bit for each row there is."""
+
+    def __init__(self, most: int) -> None:
+        self._bits = np.zeros((most >> 3) + 1, np.uint8)
+
+    def add(self, numbers: Slots) -> None:
+        """Take numbers in, int64[n], none above `most`."""
+        _put(self._bits, np.sort(numbers))
+
+    def holds(self, numbers: Slots) -> Mask:
+        """Return bool[n] of numbers of which none is above `most`."""
+        return _holds(self._bits, numbers)
 
 
 def find_repetitions(connection: Any, file: Path, rows: int, may_repeat: Filter) -> int:

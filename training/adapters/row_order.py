@@ -1,6 +1,10 @@
-"""Rows in the order of a key, however many: dealt out to files by ranges of the key, and each file sorted by itself."""
+"""Rows in the order of a key, however many: dealt out to parts by ranges of the key, and each part sorted by itself.
 
-from collections.abc import Iterator, Sequence
+Where the rows come nearly in order, a part is complete soon after it was begun, and waits in memory; else the parts are
+files.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,35 +12,43 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from training.adapters.stable_order import order_of_rows, stable_order
+from training.adapters.order_part import OrderPart
+from training.adapters.stable_order import stable_order
 
-__all__ = ["in_order"]
+__all__ = ["in_order", "spelt_out"]
 
 PART_ROWS = 250_000
 MOST_PARTS = 500  # open files; beyond 125 million rows the parts grow instead
+MOST_WAITING = 500_000  # rows of incomplete parts in memory
 Keys = npt.NDArray[np.int64]
 
 
 def in_order(
-    batches: pa.RecordBatchReader,
+    pieces: Iterable[pa.Table],
     keys: Sequence[str],
     sample: Keys,
     rows: int,
     folder: Path,
     part_rows: int = 0,
+    beforehand: Callable[[], Iterable[Keys]] | None = None,
 ) -> Iterator[pa.Table]:
     """Yield the rows sorted by `keys` (int64 columns; together they tell every row from the others).
 
-    `sample` are some values of the first key, which say where to cut about `rows` rows into parts of `part_rows` (0: as
-    many as usual); the parts are kept in `folder`, and memory holds one of them. Rows that share a value of the first
-    key and come sorted by the others are streamed, however many they are.
+    Text may have dictionaries, and comes without. `sample` are some values of the first key, which say where to cut
+    about `rows` rows into parts of `part_rows` (0: as many as usual); memory holds one of them, and files in `folder`
+    the others. Rows that share a value of the first key and come sorted by the others are streamed, however many they
+    are. `beforehand` tells the first key of each of the pieces: then the parts of rows that come nearly in order wait
+    in memory. Either way the tables are the same.
     """
     cuts = _cuts(sample, min(-(-rows // (part_rows or PART_ROWS)), MOST_PARTS))
-    files = _dealt(batches, keys[0], cuts, folder)
-    for file in files:
-        if file is not None:
-            yield from _sorted_file(file, keys)
-            file.unlink()
+    last = _last_pieces(beforehand(), cuts) if beforehand else None
+    if last is not None:
+        yield from _as_they_come(pieces, keys, cuts, last)
+        return
+    parts = _dealt(pieces, keys[0], cuts, folder)
+    for part in parts:
+        yield from part.tables(keys)
+        part.forget()
 
 
 def _cuts(sample: Keys, parts: int) -> Keys:
@@ -49,22 +61,48 @@ def _cuts(sample: Keys, parts: int) -> Keys:
     return np.unique(np.concatenate([begins, np.array([value + 1 for value in heavy], np.int64)]))
 
 
-def _dealt(batches: pa.RecordBatchReader, key: str, cuts: Keys, folder: Path) -> list[Path | None]:
+def _last_pieces(keys: Iterable[Keys], cuts: Keys) -> Keys | None:
+    """The number of the piece with which each part and all before it are complete; None if too many rows would wait."""
+    found = [np.bincount(np.searchsorted(cuts, piece, side="right"), minlength=cuts.size + 1) for piece in keys]
+    if not found:
+        return None
+    rows = np.stack(found)
+    last = np.where(rows.any(axis=0), len(rows) - 1 - np.argmax(rows[::-1] > 0, axis=0), 0)
+    last = np.maximum.accumulate(last)
+    gone = np.bincount(last, rows.sum(axis=0), minlength=len(rows)).cumsum()
+    waiting = rows.sum(axis=1).cumsum() - np.append(0, gone[:-1])
+    return last if waiting.max() <= MOST_WAITING else None
+
+
+def _as_they_come(pieces: Iterable[pa.Table], keys: Sequence[str], cuts: Keys, last: Keys) -> Iterator[pa.Table]:
+    parts = [OrderPart() for _ in last]
+    complete = 0
+    for number, piece in enumerate(pieces):
+        _deal(piece, keys[0], cuts, parts)
+        while complete < last.size and last[complete] <= number:
+            yield from parts[complete].tables(keys)
+            parts[complete].forget()
+            complete += 1
+
+
+def _dealt(pieces: Iterable[pa.Table], key: str, cuts: Keys, folder: Path) -> list[OrderPart]:
     """Write each row to the file of its part, in the order in which the rows come."""
-    files: list[Path | None] = [None] * (cuts.size + 1)
-    writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
+    parts = [OrderPart(folder / f"part-{number:05d}.arrows") for number in range(cuts.size + 1)]
     try:
-        for batch in batches:
-            for part, some in _parted(batch, key, cuts):
-                if part not in writers:
-                    file = folder / f"part-{part:05d}.arrows"
-                    files[part] = file
-                    writers[part] = pa.ipc.new_stream(file, batch.schema)
-                writers[part].write_batch(some)
+        for piece in pieces:
+            _deal(piece, key, cuts, parts)
     finally:
-        for writer in writers.values():
-            writer.close()
-    return files
+        for part in parts:
+            part.close()
+    return parts
+
+
+def _deal(piece: pa.Table, key: str, cuts: Keys, parts: Sequence[OrderPart]) -> None:
+    for batch in piece.to_batches():
+        for part, some in _parted(batch, key, cuts):
+            parts[part].add(some)
+    for one in parts:
+        one.end_piece()
 
 
 def _parted(batch: pa.RecordBatch, key: str, cuts: Keys) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -72,9 +110,12 @@ def _parted(batch: pa.RecordBatch, key: str, cuts: Keys) -> Iterator[tuple[int, 
         return
     place = np.searchsorted(cuts, batch.column(key).to_numpy(), side="right")
     if place[0] == place[-1] and (place == place[0]).all():
-        yield int(place[0]), batch
+        yield int(place[0]), spelt_out(batch)
         return
-    dealt = batch.take(pa.array(stable_order(place)))
+    if (place[1:] >= place[:-1]).all():
+        dealt = spelt_out(batch)
+    else:
+        dealt = spelt_out(batch.take(pa.array(stable_order(place))))
     rows = np.bincount(place, minlength=cuts.size + 1)
     ends = np.cumsum(rows)
     for part in np.flatnonzero(rows).tolist():
@@ -82,36 +123,7 @@ def _parted(batch: pa.RecordBatch, key: str, cuts: Keys) -> Iterator[tuple[int, 
         yield part, dealt.slice(begin, int(ends[part]) - begin)
 
 
-def _sorted_file(file: Path, keys: Sequence[str]) -> Iterator[pa.Table]:
-    if _is_sorted(file, keys):
-        with pa.ipc.open_stream(file) as reader:
-            for batch in reader:
-                yield pa.Table.from_batches([batch])
-        return
-    with pa.ipc.open_stream(file) as reader:
-        table = reader.read_all().combine_chunks()  # one piece: to take from several costs more than to join them
-    yield table.take(pa.array(order_of_rows([table[key].to_numpy() for key in keys])))
-
-
-def _is_sorted(file: Path, keys: Sequence[str]) -> bool:
-    last: tuple[int, ...] | None = None
-    with pa.ipc.open_stream(file) as reader:
-        for batch in reader:
-            columns = [batch.column(key).to_numpy() for key in keys]
-            if last is not None and tuple(int(column[0]) for column in columns) < last:
-                return False
-            if not _rises(columns):
-                return False
-            last = tuple(int(column[-1]) for column in columns)
-    return True
-
-
-def _rises(columns: list[Keys]) -> bool:
-    """Each row is at or after the one before it."""
-    equal = np.ones(len(columns[0]) - 1, dtype=bool)
-    for column in columns:
-        step = np.diff(column)
-        if (equal & (step < 0)).any():
-            return False
-        equal &= step == 0
-    return True
+def spelt_out(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch with plain text instead of dictionaries."""
+    columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

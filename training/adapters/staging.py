@@ -19,13 +19,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from training.adapters.category_history import fill_categories
+from training.adapters.category_history import FILLED, fill_categories
 from training.adapters.contract import CanonicalChunk
 from training.adapters.refused_rows import RefusedRows
-from training.adapters.repetitions import MaybeSeen, find_repetitions
+from training.adapters.repetitions import MaybeSeen, RowSet, find_repetitions
+from training.adapters.row_identity import row_identities
 from training.adapters.row_text import row_texts, rows_as_json, texts_as_json
 from training.adapters.sole_texts import SoleTexts
 from training.adapters.sole_writer import sole_writer
+from training.adapters.staged_events import StagedEvents
 from training.adapters.staged_files import ATTRIBUTES, ROW_GROUP, STAGED, TEXTS, VALUES, staged_writer
 from training.adapters.validation import Verdicts
 
@@ -55,6 +57,7 @@ class Staging:
         self._attribute_rows: dict[str, int] = {}
         self.ordered = True
         self._last = -(2**63)
+        self._last_row = 0
         self._some_moments: list[npt.NDArray[np.int64]] = []
         self._names: dict[str, list[str]] = {}
         self._digests = (sha256(), sha256()) if fingerprinted else ()
@@ -64,6 +67,7 @@ class Staging:
         self._ids_file = (folder / IDS).open("wb")
         self._refused = RefusedRows(folder)
         self._maybe_seen = MaybeSeen()
+        self.events = StagedEvents(folder / "rows.parquet")
 
     def add(self, chunk: CanonicalChunk, judged: Verdicts) -> None:
         """Take a chunk: rows without a problem are staged, the others and the unreadable ones go to `quarantine`.
@@ -95,6 +99,7 @@ class Staging:
             self.connection.read_parquet(str(self.folder / f"{name}.parquet")).create_view(name)
         found = find_repetitions(self.connection, self.folder / IDS, self.given["user_id"], self._maybe_seen.may_repeat)
         self._maybe_seen.forget()
+        self.events = StagedEvents(self.folder / "rows.parquet", self._repetitions() if found else None)
         kept = " WHERE source_row NOT IN (SELECT source_row FROM repetition)" if found else ""
         self.connection.execute(f"CREATE VIEW staged AS SELECT * FROM rows{kept}")
         if found:
@@ -105,7 +110,14 @@ class Staging:
             self.given["category"] = fill_categories(
                 self.connection, self.folder, [name for name in VALUES if self.given[name]]
             )
+            self.events = StagedEvents(self.folder / FILLED)
             self.ordered = False
+
+    def _repetitions(self) -> RowSet:
+        rows = RowSet(self._last_row)
+        for batch in self.connection.cursor().sql("SELECT source_row FROM repetition").to_arrow_reader(ROW_GROUP):
+            rows.add(batch.column("source_row").to_numpy())
+        return rows
 
     def quarantined(self, about: str = "events") -> dict[str, int]:
         """Return the number of rows in quarantine by reason, most frequent first."""
@@ -143,16 +155,10 @@ class Staging:
         self.connection.close()
 
     def _ids(self, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
-        self.connection.register("chunk", pa.table({"text": texts}))
-        halves = self.connection.sql(
-            f"SELECT (md5 & {2**64 - 1})::UBIGINT AS low, (md5 >> 64)::UBIGINT AS high "
-            "FROM (SELECT md5_number(text) AS md5 FROM chunk)"
-        ).to_arrow_table()
-        self.connection.unregister("chunk")
-        low, high = halves["low"].combine_chunks(), halves["high"].combine_chunks()
+        low, high = row_identities(self.connection, texts)
         for digest, half in zip(self._digests, (low, high), strict=False):
-            digest.update(half.to_numpy(zero_copy_only=False).tobytes())
-        return low, high
+            digest.update(half.tobytes())
+        return pa.array(low), pa.array(high)
 
     def _stage(self, staged: pa.Table, texts: pa.Array) -> None:
         for name in VALUES:
@@ -167,6 +173,8 @@ class Staging:
             self.ordered = bool(self._last <= moments[0] and (moments[1:] >= moments[:-1]).all())
             self._last = moments[-1]
         self._some_moments.append(moments[::EVERY].copy())
+        if staged.num_rows:
+            self._last_row = int(staged["source_row"][-1].as_py())
 
     def _keep_texts(self, numbers: pa.ChunkedArray, texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> None:
         """Only of rows that may repeat an earlier one the text is asked for again."""
