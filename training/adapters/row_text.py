@@ -20,6 +20,7 @@ __all__ = ["cell_texts", "row_texts", "rows_as_json", "texts_as_json"]
 SEPARATOR = "\x1f"
 MISSING = "\\N"
 TO_ESCAPE = r'["\\\x00-\x1f]'  # what JSON does not take as it is
+FIRST_PLAIN = 0x20
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
 PLAIN_FLOATS = (1e-4, 1e9)  # in between, Arrow and Python write a float with the same digits
 
@@ -42,10 +43,27 @@ def texts_as_json(texts: pa.Array, names: list[str]) -> pa.Array:
 def rows_as_json(table: pa.Table) -> pa.Array:
     """Return each row as a JSON object of its cells' texts, null where there is none, as `json.dumps` writes it."""
     parts: list[Any] = []
-    for place, name in enumerate(table.column_names):
-        parts.append(f"{', ' if place else '{'}{json.dumps(name, ensure_ascii=False)}: ")
-        parts.append(pc.coalesce(_quoted(cell_texts(table[name].combine_chunks())), "null"))
-    return pc.binary_join_element_wise(*parts, "}", "") if parts else pa.repeat("{}", table.num_rows)
+    before = "{"  # what ends the cell before: most need no look at each cell, and share a quotation mark with the name
+    for name in table.column_names:
+        cells = cell_texts(table[name].combine_chunks())
+        key = f"{before}{json.dumps(name, ensure_ascii=False)}: "
+        if cells.null_count or _needs_escape(cells):
+            parts += [key, pc.coalesce(_quoted(cells), "null")]
+            before = ", "
+        else:
+            parts += [f'{key}"', cells]
+            before = '", '
+    ended = f"{before.removesuffix(', ')}}}"
+    return pc.binary_join_element_wise(*parts, ended, "") if parts else pa.repeat("{}", table.num_rows)
+
+
+def _needs_escape(cells: pa.Array) -> bool:
+    _, offsets, data = cells.buffers()
+    if data is None or not len(cells):
+        return False
+    ends = np.frombuffer(offsets, np.int32)[cells.offset : cells.offset + len(cells) + 1]
+    letters = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    return bool(((letters < FIRST_PLAIN) | (letters == ord('"')) | (letters == ord("\\"))).any())
 
 
 def _quoted(cells: pa.Array) -> pa.Array:

@@ -274,7 +274,11 @@ def staging(out: Path, fingerprinted: bool = True) -> Iterator[Staging]:
 
 
 def _filtered(chunk: CanonicalChunk, kept: pa.Array, usable: npt.NDArray[np.bool_]) -> CanonicalChunk:
-    return CanonicalChunk(chunk.source, chunk.rows.filter(kept), chunk.source_row[usable], about=chunk.about)
+    given = [name for name in chunk.rows.column_names if chunk.rows[name].null_count < chunk.rows.num_rows]
+    some, number = chunk.rows.select(given).filter(kept), int(np.count_nonzero(usable))
+    columns = [some[field.name] if field.name in given else pa.nulls(number, field.type) for field in chunk.rows.schema]
+    rows = pa.Table.from_arrays(columns, schema=chunk.rows.schema)
+    return CanonicalChunk(chunk.source, rows, chunk.source_row[usable], about=chunk.about)
 
 
 def _staged(chunk: CanonicalChunk, low: pa.Array, high: pa.Array) -> pa.Table:

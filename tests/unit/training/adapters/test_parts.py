@@ -16,7 +16,7 @@ import training.adapters
 from feature_repo.errors import SettingsError
 from tests.sources import log_of, settings_of, write_rows
 from training.adapters import adapters, ingest
-from training.adapters.row_text import row_texts, texts_as_json
+from training.adapters.row_text import row_texts, rows_as_json, texts_as_json
 
 WHO_AND_WHEN = {"user_id": "who", "event_timestamp": "when"}
 
@@ -33,6 +33,15 @@ def test_a_row_can_be_had_back_from_its_text(rows):
     told = texts_as_json(pa.array(texts, pa.string()), ["a", "b"]).to_pylist()
     assert [tuple(json.loads(row).values()) for row in told] == rows
     assert len(set(texts)) == len(set(rows))
+
+
+@given(st.lists(st.tuples(st.one_of(st.none(), st.text(max_size=4)), st.text("ab ", max_size=4)), max_size=6))
+def test_a_row_as_json_is_what_python_writes(rows):
+    first, second = ([row[place] for row in rows] for place in (0, 1))
+    table = pa.table({"a": pa.array(first, pa.string()), 'b"': pa.array(second, pa.string())})
+    for turned in (table, table.select(['b"', "a"]), table.select(["a"]), table.select(['b"']), table.slice(1)):
+        expected = [json.dumps(row, ensure_ascii=False) for row in turned.to_pylist()]
+        assert rows_as_json(turned).to_pylist() == expected
 
 
 def test_the_event_id_is_the_md5_of_the_row_text(tmp_path):
