@@ -225,8 +225,6 @@ class SequenceEncoding:
     def apply(self, features: CustomerFeatures) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return values, float32 of shape (total, channels and codes), and offsets, int64 of shape (n + 1,).
 
-        Of a longer list the newest `max_length` steps are kept.
-
         Raises:
             FeatureError: a channel that the model was fitted with is not among the features, or a list is longer than
                 its view's lists were when the model was fitted.
