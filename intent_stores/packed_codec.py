@@ -146,8 +146,7 @@ def decode_alone(schema: PackedSchema, value: bytes) -> RowAlone | None:
     """Unpack one row in a third of the general way's time, to the same end; None if it cannot be read."""
     if _checked(schema, value) != OK:
         return None
-    held = bytearray(value)
-    valid = _valid_alone(schema, value)
+    held, valid = bytearray(value), _valid_alone(schema, value)
     values: dict[str, Column] = {}
     for kind, dtype, names, start in schema.places:
         block = np.frombuffer(held, dtype, len(names), start).reshape(-1, 1)

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ from services import guard_middleware
 from services.access_control import Rule
 from services.access_keys import KeyRows, new_key
 from services.configured_keys import KEYS_VARIABLE
-from services.guard_middleware import IN_PROGRESS_VARIABLE, GuardMiddleware
+from services.guard_middleware import IN_PROGRESS_VARIABLE, REFUSAL_SECONDS, GuardMiddleware
 from services.http_connections import bound_connections
 from services.problem_middleware import ProblemMiddleware
 from services.quiet_errors import WithoutTexts, quieten
@@ -138,7 +139,9 @@ def test_above_what_may_be_in_progress_it_is_refused_and_then_goes_on(monkeypatc
         server = Server(waiting)
         first = [asyncio.ensure_future(server.ask("/score", b"{}")) for _ in range(2)]
         await asyncio.sleep(0)
+        begun = time.monotonic()
         refused = await server.ask("/score", b"{}")
+        assert time.monotonic() - begun >= REFUSAL_SECONDS  # so that it is not asked again at once
         problem(refused, 429, "too_many_requests")
         assert refused[1][b"retry-after"] == b"1"
         unread = await asyncio.wait_for(server.ask("/score", b"{", more=True), 1)  # its body is not waited for
