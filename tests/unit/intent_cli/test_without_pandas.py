@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import sys
 from intent_cli.main import main
@@ -22,5 +24,5 @@ ROWS = """event_time,event_type,product_id,category_id,category_code,brand,price
 def test_an_ingest_leaves_pandas_out_and_others_still_get_it(tmp_path):
     (tmp_path / "x.csv").write_text(ROWS)
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "x.csv"), str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
