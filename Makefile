@@ -70,7 +70,8 @@ test: setup ## the tests, with the commands of README and docs on a 5 % sample
 	@$(BIN)/python -m pytest -m "not slow and not faults" $(SIDE_BY_SIDE)
 	@$(BIN)/python -m pytest -m "not slow and faults"
 
-test-all: setup ## the same, with the slow and the exhaustive
+test-all: export INTENT_SOAK_SECONDS ?= 1800
+test-all: setup ## the same, with the slow and the exhaustive, half an hour at half load among them
 	@$(BIN)/python -m pytest -m "not faults" $(SIDE_BY_SIDE)
 	@$(BIN)/python -m pytest -m "faults"
 

@@ -1,4 +1,4 @@
-"""How much may be in progress at a time: a place, or a refusal at once. A queue would only make all of it late."""
+"""How much may be in progress at a time: a place, or a refusal. A queue would only make all of it late."""
 
 from types import TracebackType
 

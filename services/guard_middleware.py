@@ -135,6 +135,7 @@ class _Open:
                         raise Refused(_too_deep(len(body)))
                     receive = _Replay(body, receive)
                 arrived = True
+                await self._require_place()  # the others may have come while the body did
                 with self._limit:
                     deadline.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
                     await app(scope, receive, send)

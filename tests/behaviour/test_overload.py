@@ -1,4 +1,4 @@
-"""Four times more than it can answer: the rest is refused at once, and afterwards it is as before."""
+"""Four times more than it can answer: the rest is refused, and afterwards it is as before."""
 
 import asyncio
 import itertools

@@ -20,7 +20,7 @@ from tests.service_load import AT
 from training.packaging.publish import publish
 
 CUSTOMERS = 500
-OVERLOAD_CONNECTIONS = 128  # four times the requests that a worker has in progress at most
+OVERLOAD_CONNECTIONS = 128  # six times the requests that a worker has in progress at most
 
 
 @pytest.fixture(scope="module")
