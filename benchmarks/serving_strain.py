@@ -10,7 +10,7 @@ from benchmarks.serving_servers import Server
 
 __all__ = ["Growth", "overload", "soak"]
 
-_MANY = 512  # with fewer, all of them wait for a refusal before four times the load is sent
+_MANY = 512  # with fewer, all of them wait for an answer before four times the load is sent
 _WARM_SHARE = 0.2
 _MOST_WARM_SECONDS = 120.0
 
