@@ -37,8 +37,8 @@ MOST_IN_PROGRESS = 20
 taken under an overload takes more than three times as long as sixteen do.
 """
 REFUSAL_SECONDS = 0.05
-"""How long a refusal for want of a place is kept back. Who is refused at once asks again at once: with 128 connections to
-refuse took half of a worker's time, which those it had taken waited for. Against more connections it is no help.
+"""How long a refusal for want of a place is kept back. Who is refused at once asks again at once: with 128 connections
+to refuse took half of a worker's time, which those it had taken waited for. Against more connections it is no help.
 """
 BODY_SECONDS = 2.0
 ANSWER_SECONDS = 30.0
