@@ -151,12 +151,11 @@ def _history(columns: Columns, at_us: NDArray[np.int64]) -> dict[str, Floats]:
 def _sums(baskets: dict[str, Ragged], inside: NDArray[np.bool_], weekdays: NDArray[np.int64]) -> dict[str, Floats]:
     """Add up over each customer's baskets what features are made of; amounts that are not known count 0 in windows."""
     lines, revenue = baskets["basket_lines"], baskets["basket_revenue"].known_or_zero().values
-    known_lines = lines.known_or_zero().values
+    lines_28d = np.where(inside[WINDOW_DAYS.index(28)], lines.known_or_zero().values, 0.0)
     names = ["weekend", "lines", "categories", "lines_28d"]
     names += [f"{what}_{days}d" for what in ("baskets", "revenue") for days in WINDOW_DAYS]
     rows = chain(
-        [weekdays >= 5, lines.values, baskets["basket_categories"].values],
-        (np.where(inside[place], known_lines, 0.0) for place in [WINDOW_DAYS.index(28)]),
+        [weekdays >= 5, lines.values, baskets["basket_categories"].values, lines_28d],
         inside,
         (np.where(here, revenue, 0.0) for here in inside),
     )

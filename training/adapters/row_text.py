@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.adapters.clock_text import clock_texts
+from training.adapters.text_letters import text_bytes
 
 __all__ = ["cell_texts", "row_texts", "rows_as_json", "texts_as_json"]
 
@@ -58,11 +59,10 @@ def rows_as_json(table: pa.Table) -> pa.Array:
 
 
 def _needs_escape(cells: pa.Array) -> bool:
-    _, offsets, data = cells.buffers()
-    if data is None or not len(cells):
+    found = text_bytes(cells)
+    if found is None:
         return False
-    ends = np.frombuffer(offsets, np.int32)[cells.offset : cells.offset + len(cells) + 1]
-    letters = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    letters, _ = found
     return bool(((letters < FIRST_PLAIN) | (letters == ord('"')) | (letters == ord("\\"))).any())
 
 

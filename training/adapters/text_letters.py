@@ -1,10 +1,23 @@
-"""Text as a table of its bytes, where all cells are equally long: then a whole column is looked at at once."""
+"""The bytes of a column of text, to look at all cells at once."""
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["text_letters"]
+__all__ = ["text_bytes", "text_letters"]
+
+
+def text_bytes(text: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]] | None:
+    """Return the bytes of n cells, uint8 one after another, and where in the buffer each begins and the last ends.
+
+    The places are int32 of shape (n + 1,); a missing cell has no bytes. None where there is no cell, or none ever had
+    a byte.
+    """
+    _, offsets, data = text.buffers()
+    if data is None or not len(text):
+        return None
+    ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    return np.frombuffer(data, np.uint8)[ends[0] : ends[-1]], ends
 
 
 def text_letters(text: pa.Array) -> npt.NDArray[np.uint8] | None:
@@ -12,11 +25,11 @@ def text_letters(text: pa.Array) -> npt.NDArray[np.uint8] | None:
 
     None where there is no cell, one is missing, or they are of different widths or empty.
     """
-    _, offsets, data = text.buffers()
-    if text.null_count or not len(text) or data is None:
+    found = None if text.null_count else text_bytes(text)
+    if found is None:
         return None
-    begins = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
-    width = int(begins[1] - begins[0])
-    if not width or (np.diff(begins) != width).any():
+    letters, ends = found
+    width = int(ends[1] - ends[0])
+    if not width or (np.diff(ends) != width).any():
         return None
-    return np.frombuffer(data, np.uint8)[begins[0] : begins[-1]].reshape(-1, width)
+    return letters.reshape(-1, width)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from feature_repo.events import EVENT_TYPES
 from training.adapters.contract import NUMBER_COLUMNS, CanonicalChunk, Problem
+from training.adapters.text_letters import text_bytes
 
 __all__ = ["EARLIEST", "LATEST", "REASONS", "Verdicts", "is_servable", "verdicts"]
 
@@ -130,11 +131,10 @@ def _unservable(rows: pa.Table) -> Mask | None:
 
 def _is_plain(text: pa.Array) -> bool:
     """Whether all of it is short and printable ASCII, told from its bytes at once; no may be wrong, yes never is."""
-    _, offsets, data = text.buffers()
-    if data is None or not len(text):
+    found = text_bytes(text)
+    if found is None:
         return False
-    ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
-    characters = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    characters, ends = found
     if not characters.size or characters.min() < FIRST_PRINTABLE or characters.max() > LAST_PRINTABLE:
         return False
     return bool(np.diff(ends).max() <= ID_CHARACTERS)

@@ -84,18 +84,18 @@ def _differs(values: NDArray[np.float64], first: NDArray[np.int64]) -> bool:
     return bool(((high > low) | (some & ~every)).any())
 
 
-def rows_to_fit(examples: Examples, numeric: Iterable[str], impute: Impute) -> Examples:
+def rows_to_fit(examples: Examples, numeric: Iterable[str], impute: Impute, sequences: Iterable[str] = ()) -> Examples:
     """Return the examples that a model of the features `numeric` is fitted on: all of them, unless rows are deleted.
 
     A feature that no row knows deletes nothing. Rows are never deleted from what is predicted: there, the mean of the
-    complete rows stands for what is missing.
+    complete rows stands for what is missing. The channels `sequences` are read as well: in them nothing is deleted.
 
     Raises:
         FeatureError: a feature is infinite, or `impute` is "refuse" and one has missing values; it is named.
         SplitError: no row is complete.
     """
     names = list(numeric)
-    require_readable(examples, names, impute)
+    require_readable(examples, names, impute, sequences)
     if impute != "delete":
         return examples
     parts = [np.array([np.isnan(part.features.numeric[name]) for name in names]) for part in examples.parts()]

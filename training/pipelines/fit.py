@@ -17,12 +17,11 @@ from training.dataset.examples import Examples
 from training.ensemble.combine import combine, interval
 from training.evaluation.predictions import ENSEMBLE, PREFIX, Predictions
 from training.models import members_for, require_members_for
-from training.models.contract import FitSettings
 from training.pipelines.folds import cross_validate
 from training.pipelines.same_question import require_same_question
 from training.pipelines.seeds import fit_more_seeds, forget_seeds
 from training.pipelines.table_dataset import read_table
-from training.pipelines.task_features import examples_of_split, scratch_path
+from training.pipelines.task_features import examples_of_split, fit_settings, scratch_path
 from training.pipelines.train import Trained, export_members, train
 from training.pipelines.validation_thresholds import VALIDATION_PREDICTIONS
 from training.progress import Progress
@@ -61,7 +60,7 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     task = task_named(settings.task.name)
     sweep(scratch_path(out))
     train_set, validation = _periods(settings, out)
-    told = _told(settings, out, settings.seed, progress)
+    told = fit_settings(settings, out, settings.seed, progress)
     chosen = _pool(settings, members, train_set)
     trained = train(train_set, validation, chosen, told, settings.members, settings.train.origins)
     test = examples_of_split(settings, out, "test")
@@ -91,23 +90,12 @@ def repeat_run(settings: Settings, out: Path, members: list[str] | None, count: 
     chosen = _pool(settings, members, train_set)
 
     def repeat(seed: int) -> dict[str, pa.Table]:
-        told = _told(settings, out, seed, progress)
+        told = fit_settings(settings, out, seed, progress)
         again = train(train_set, validation, chosen, told, settings.members, settings.train.origins)
         scores = _scores(again, examples_of_split(settings, out, "test"))
         return {TEST_SCORES: scores, VALIDATION_PREDICTIONS: _forward(again).to_table()}
 
     fit_more_seeds(out, settings.seed, count, require_whole_training(out), repeat)
-
-
-def _told(settings: Settings, out: Path, seed: int, progress: Progress) -> FitSettings:
-    return FitSettings(
-        settings.task.days,
-        seed,
-        progress,
-        task_named(settings.task.name).core_features,
-        settings.features.impute,
-        scratch=scratch_path(out),
-    )
 
 
 def _pool(settings: Settings, members: list[str] | None, train_set: Examples) -> list[str]:

@@ -11,12 +11,22 @@ from feature_repo.transforms.calendar import Calendar
 from feature_repo.transforms.feature_sets import feature_function
 from training.dataset.examples import Examples
 from training.dataset.stored_examples import StoredExamples
+from training.models.contract import FitSettings
 from training.pipelines.dataset_folder import read_split
 from training.pipelines.feature_store import SERVICE
+from training.progress import Progress
 from training.settings import Settings, midnight
 from training.tasks import task_named
 
-__all__ = ["MEMORY_BYTES", "calendar_of", "examples_of", "examples_of_split", "scratch_path", "service_of"]
+__all__ = [
+    "MEMORY_BYTES",
+    "calendar_of",
+    "examples_of",
+    "examples_of_split",
+    "fit_settings",
+    "scratch_path",
+    "service_of",
+]
 
 MEMORY_BYTES = 2**30
 """A split whose columns take more than this is fitted from disk. Features take about three times as much."""
@@ -25,6 +35,18 @@ MEMORY_BYTES = 2**30
 def scratch_path(out: Path) -> Path:
     """Where a run keeps what memory does not hold in a fit; what a killed one left, the next removes."""
     return out / "scratch"
+
+
+def fit_settings(settings: Settings, out: Path, seed: int, progress: Progress) -> FitSettings:
+    """Return what every member of the run in `out` is told besides the examples; parameters of its own come later."""
+    return FitSettings(
+        settings.task.days,
+        seed,
+        progress,
+        task_named(settings.task.name).core_features,
+        settings.features.impute,
+        scratch=scratch_path(out),
+    )
 
 
 def service_of(settings: Settings | None) -> str:

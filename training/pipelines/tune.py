@@ -14,7 +14,7 @@ from training.models import member, members_for, require_members_for
 from training.models.contract import FitSettings, Value
 from training.models.told_member import told_member
 from training.pipelines.same_question import require_same_question
-from training.pipelines.task_features import examples_of_split, scratch_path
+from training.pipelines.task_features import examples_of_split, fit_settings
 from training.progress import Progress, Silent
 from training.settings import Settings
 from training.tasks import task_named
@@ -113,14 +113,7 @@ def _training_period(settings: Settings, out: Path) -> tuple[Examples, FitSettin
     task = task_named(settings.task.name)
     examples = examples_of_split(settings, out, "train")
     require_same_question(settings, out)
-    told = FitSettings(
-        settings.task.days,
-        settings.seed,
-        Silent(),
-        task.core_features,
-        settings.features.impute,
-        scratch=scratch_path(out),
-    )
+    told = fit_settings(settings, out, settings.seed, Silent())
     return examples.dated(task.dates(examples.anchor_us, settings)), told
 
 
