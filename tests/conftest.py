@@ -77,6 +77,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError("pytest-xdist does not group tests by this pytest; expected the pinned versions.")
 
 
+@pytest.fixture(autouse=True)
+def stays_in_its_folder() -> Iterator[None]:
+    """Fail the test that leaves its process in another folder, not one of those that run after it."""
+    before = Path.cwd()
+    yield
+    after = Path.cwd()
+    os.chdir(before)
+    assert after == before, f"the test left its process in {after}; monkeypatch.chdir leads back"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_profile_but_the_samples() -> Iterator[None]:
     """Of the tests' own processes none stands on a profile, unless a test says so."""

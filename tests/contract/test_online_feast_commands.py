@@ -87,7 +87,10 @@ def test_feast_serve_reads_and_takes_pushes(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-def test_feast_plan_shows_deleted_views_and_deletes_nothing(kind: str, tmp_path: Path) -> None:
+def test_feast_plan_shows_deleted_views_and_deletes_nothing(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # Feast goes there by itself and stays: this leads back
     Repository(tmp_path, kind)
     store, path = FeatureStore(str(tmp_path)), tmp_path / "definitions.py"
     found = runpy.run_path(str(path))
