@@ -51,7 +51,7 @@ def train(
     report(as_json, {"validation": figures, "ensemble": trained.ensemble.to_json(), "cut_lists": cut}, stage)
     if as_json:
         return
-    typer.echo("  on the validation period, by models that had not seen it:")
+    typer.echo("  on the validation period, by models fitted before it (how the ensemble combines them saw it):")
     for name, found in trained.validation.items():
         spent = f", {trained.seconds[name]:.1f} s" if name in trained.seconds else ""
         typer.echo(f"    {name}: AUC {found.roc_auc:.4f}, log loss {found.log_loss:.4f}{spent}")

@@ -31,6 +31,7 @@ from training.evaluation.targets import TA_FENG_TARGETS, CheckedTarget, check_ta
 from training.evaluation.tree_contributions import tree_contributions
 from training.packaging.run_card import run_card
 from training.pipelines.build_dataset import read_split, read_test_labels
+from training.pipelines.demo_question import of_the_demo
 from training.pipelines.distance_to_best import distance_to_best, reachable_of
 from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
 from training.pipelines.interval_coverage import coverage_on_test
@@ -195,9 +196,8 @@ _OF_CUSTOMERS = ["age_group", "area", "lifetime_baskets", "last_purchase_at"]
 
 
 def _targets(settings: Settings, out: Path, evaluation: Evaluation) -> tuple[CheckedTarget, ...]:
-    whole_demo = settings.data.adapter == "ta_feng" and _card(out).get("sample") is None
-    whole_demo &= settings.task.name == "purchase_within_horizon"
-    return check_targets(evaluation, TA_FENG_TARGETS) if whole_demo else ()
+    whole = _card(out).get("sample") is None
+    return check_targets(evaluation, TA_FENG_TARGETS) if whole and of_the_demo(settings, _manifest(out)) else ()
 
 
 def _card(out: Path) -> dict[str, Any]:

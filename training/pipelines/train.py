@@ -27,7 +27,9 @@ __all__ = ["Figures", "Trained", "export_members", "train"]
 
 @dataclass(frozen=True)
 class Figures:
-    """How one forecast did on the validation period, by models that had not seen it.
+    """How one forecast did on the validation period, by models fitted before it.
+
+    The ensemble's weights and calibration were chosen on that period too: its figures are not out of sample.
 
     `levelled_log_loss` gives each date its own level (see `training/date_levels.py`): the part of the loss that
     is about telling customers apart.

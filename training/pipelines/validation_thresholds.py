@@ -1,4 +1,7 @@
-"""The threshold of each member, chosen on the validation period by models that had not seen it."""
+"""The threshold of each member, chosen on the validation period by models that were fitted before it.
+
+The ensemble's combines such models; its weights and its calibration were chosen on that period as well.
+"""
 
 from pathlib import Path
 
