@@ -69,7 +69,7 @@ def shop(customers: int = 12) -> dict[str, dict[str, tuple[int, dict]]]:
 
 def write_tiny_bundle(target: Path, work: Path) -> Path:
     """Write the bundle to `target`; `work` is a folder for the exports."""
-    columns, at_us = _columns(12)
+    columns, at_us = tiny_columns(12)
     features = customer_features(columns, at_us)
     members = {
         "constant_rate": _export_constant(work),
@@ -96,7 +96,8 @@ def write_tiny_bundle(target: Path, work: Path) -> Path:
     return target
 
 
-def _columns(n: int) -> tuple[dict, np.ndarray]:
+def tiny_columns(n: int) -> tuple[dict, np.ndarray]:
+    """Return what the store holds of the first `n` customers, as the views' columns, and AT for each."""
     rows = [customer(number) for number in range(1, n + 1)]
     values: dict[str, list] = {}
     for row in rows:
@@ -113,7 +114,8 @@ def _columns(n: int) -> tuple[dict, np.ndarray]:
     return columns, np.full(n, AT_US, np.int64)
 
 
-def _member(work: Path, name: str, runtime: str, artefact: bytes, tabular=None, sequence=None) -> None:
+def write_member(work: Path, name: str, runtime: str, artefact: bytes, tabular=None, sequence=None) -> None:
+    """Write a member as its export does, to the folder `work / name`."""
     folder = work / name
     folder.mkdir(parents=True)
     file = "model.ubj" if runtime == "xgboost" else "model.onnx"
@@ -140,7 +142,17 @@ def _graph(nodes, inputs, constants=(), answer=("n", 1)) -> bytes:
     return model.SerializeToString()
 
 
-def _sigmoid(x):
+def linear_formula(weights: np.ndarray) -> bytes:
+    """Return the graph that answers sigmoid(table @ weights), for weights of shape (columns, 1)."""
+    nodes = [
+        helper.make_node("MatMul", ["tabular", "weights"], ["score"]),
+        helper.make_node("Sigmoid", ["score"], ["probability"]),
+    ]
+    return _graph(nodes, {"tabular": ["n", len(weights)]}, [("weights", weights)])
+
+
+def sigmoid(x):
+    """Return 1 / (1 + exp(-x))."""
     return 1 / (1 + np.exp(-x))
 
 
@@ -151,7 +163,7 @@ def _export_constant(work: Path) -> np.ndarray:
         helper.make_node("Add", ["nothing", "rate"], ["probability"]),
     ]
     constants = [("zero", np.float32(0)), ("rate", np.float32(0.125))]
-    _member(work, "constant_rate", "onnx", _graph(nodes, {"tabular": ["n", 1]}, constants), encoding)
+    write_member(work, "constant_rate", "onnx", _graph(nodes, {"tabular": ["n", 1]}, constants), encoding)
     return np.full(12, 0.125)
 
 
@@ -161,12 +173,8 @@ def _export_recency(work: Path, features) -> np.ndarray:
         (OneHotColumn("age_group", ("A", "B")),),
     )
     weights = np.array([[-1.0], [0.5], [0.1], [0.2], [0.0]], np.float32)
-    nodes = [
-        helper.make_node("MatMul", ["tabular", "weights"], ["score"]),
-        helper.make_node("Sigmoid", ["score"], ["probability"]),
-    ]
-    _member(work, "recency", "onnx", _graph(nodes, {"tabular": ["n", 5]}, [("weights", weights)]), encoding)
-    return _sigmoid(encoding.apply(features) @ weights)[:, 0].astype(np.float64)
+    write_member(work, "recency", "onnx", linear_formula(weights), encoding)
+    return sigmoid(encoding.apply(features) @ weights)[:, 0].astype(np.float64)
 
 
 def _export_trees(work: Path, features) -> np.ndarray:
@@ -178,7 +186,7 @@ def _export_trees(work: Path, features) -> np.ndarray:
         xgboost.DMatrix(table, label),
         num_boost_round=5,
     )
-    _member(work, "boosted_trees", "xgboost", bytes(booster.save_raw("ubj")), encoding)
+    write_member(work, "boosted_trees", "xgboost", bytes(booster.save_raw("ubj")), encoding)
     return booster.predict(xgboost.DMatrix(table)).astype(np.float64)
 
 
@@ -195,6 +203,6 @@ def _export_sequence(work: Path, features) -> np.ndarray:
     ]
     constants = [("axes", np.array([1, 2], np.int64)), ("last", np.array([1], np.int64))]
     graph = _graph(nodes, {"sequence": ["n", "t", 2], "tabular": ["n", 1]}, constants, ("n",))
-    _member(work, "sequence_lstm", "onnx", graph, tabular, sequence)
+    write_member(work, "sequence_lstm", "onnx", graph, tabular, sequence)
     values, offsets = sequence.apply(features)
-    return _sigmoid(Ragged(values.sum(axis=1), offsets).sum() - tabular.apply(features)[:, 0]).astype(np.float64)
+    return sigmoid(Ragged(values.sum(axis=1), offsets).sum() - tabular.apply(features)[:, 0]).astype(np.float64)

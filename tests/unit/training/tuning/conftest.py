@@ -34,8 +34,8 @@ def weekly_examples(customers: int = 300, dates: int = 8, seed: int = 2) -> Exam
 
 @dataclass
 class Known:
-    """Predicts best at slope 1; `trouble` = what happens in a fit where `harm` is on, or in each: "slow", "endless",
-    "always".
+    """Predicts best at slope 1; `trouble` = what happens in a fit where `harm` is on ("memory", "killed", "error",
+    "hang"), or in each: "slow", "endless", "always".
     """
 
     name: str = "known"
@@ -78,6 +78,8 @@ def bring(trouble: str) -> None:
         raise MemoryError("cannot have 3 TiB")
     if trouble == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if trouble == "hang":
+        time.sleep(300)
     if trouble == "error":
         raise ValueError("the loss is not a number")
 
