@@ -19,7 +19,7 @@ from tests.tiny_shop import FEATURES, shop
 PROJECT = "tiny"
 VIEWS = views_of(read_views(FEATURES), "user_id")
 Rows = Mapping[str, tuple[int, Mapping[str, Any]]]
-"""User id → (event time in microseconds, field → value)."""
+"""A customer's or an item's id → (event time in microseconds, field → value)."""
 
 
 class DictionaryStore:
@@ -66,16 +66,18 @@ def write_online_store(path: Path, customers: int = 12) -> str:
 
 
 def write_rows(store: Any, view: PackedView, rows: Rows) -> None:
-    """Write a view's rows, keyed by the customer, to a packed store."""
+    """Write a view's rows, by the one key that it has, to a packed store."""
     columns: dict[str, Any] = {}
     for name, kind in view.fields.items():
         cells = [values.get(name) for _, values in rows.values()]
-        columns[name] = _lists(cells) if kind.startswith("Array") else np.array([*cells, None], object)[:-1]
+        columns[name] = _lists(cells, kind) if kind.startswith("Array") else np.array([*cells, None], object)[:-1]
     times = RowTimes.of([event_us for event_us, _ in rows.values()])
-    store.write(view.name, entity_keys(["user_id"], {"user_id": list(rows)}), encode_rows(view.schema, columns, times))
+    (key,) = view.join_keys
+    store.write(view.name, entity_keys([key], {key: list(rows)}), encode_rows(view.schema, columns, times))
 
 
-def _lists(cells: list[Any]) -> Ragged:
+def _lists(cells: list[Any], kind: str) -> Ragged:
     lists = [() if cell is None else cell for cell in cells]
     ends = np.cumsum([0, *map(len, lists)], dtype=np.int64)
-    return Ragged(np.array([item for cell in lists for item in cell]), ends)
+    values = [item for cell in lists for item in cell]
+    return Ragged(np.array(values, object) if kind == "Array(String)" else np.array(values), ends)

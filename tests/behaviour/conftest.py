@@ -1,4 +1,4 @@
-"""One server for all tests that only talk to it: the tiny shop, an outbox, a served log, no keys."""
+"""One server for all tests that only talk to it: the tiny shop and its items, an outbox, a served log, no keys."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,15 +13,18 @@ from services.hashed_ids import KEY_VARIABLE
 from services.online_url import SqliteUrl
 from services.served_log import FOLDER_VARIABLE
 from tests.online_store import PROJECT, write_online_store
+from tests.tiny_items import write_item_bundle, write_item_store
 from training.packaging.publish import publish
 
 
 @pytest.fixture(scope="session")
 def tiny_bento(tiny_bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bento:
-    """The tiny bundle, published, and its online store."""
+    """The tiny bundle with its model of items, published, and its online store."""
     folder = tmp_path_factory.mktemp("tiny_bento")
-    published = publish(tiny_bundle_folder, home=folder / "home")
+    bundle = write_item_bundle(tiny_bundle_folder, folder / "bundle", folder / "item_members")
+    published = publish(bundle, home=folder / "home")
     write_online_store(folder / "online.db")
+    write_item_store(folder / "online.db")
     return Bento(published.bento, published.home, SqliteUrl(folder / "online.db", PROJECT))
 
 

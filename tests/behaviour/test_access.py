@@ -132,7 +132,6 @@ def test_who_may_ask_for_what(path: str, caller: str, client: httpx.Client, keys
         assert answer.status_code == 200 or answer.json()["code"] in (
             "no_outbox",
             "no_served_log",
-            "no_item_model",
             "not_found",
         )
         return

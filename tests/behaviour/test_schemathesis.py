@@ -38,12 +38,16 @@ class Calls:
         self.schema = schemathesis.openapi.from_dict(document)
         self.schema.config.update(base_url=address)
         self.answered: Counter[tuple[str, int]] = Counter()
+        self.of_items: Counter[tuple[str, int]] = Counter()
+        """Those of the routes that take an item or none, with one."""
 
     def made(self, case: Any) -> None:
         self.checked(case, case.call(session=self.session, timeout=30))
 
     def checked(self, case: Any, response: Any) -> None:
         self.answered[case.operation.label, response.status_code] += 1
+        if isinstance(case.body, dict) and case.body.get("item_id") is not None:
+            self.of_items[case.operation.label, response.status_code] += 1
         case.validate_response(response, checks=CHECKS)
 
     @property
@@ -99,7 +103,18 @@ def summary(calls: Calls) -> str:
     statuses = Counter[int]()
     for (_, status), number in calls.answered.items():
         statuses[status] += number
-    return f"{calls.count} calls made up from the document: {dict(sorted(statuses.items()))}"
+    ranked = calls.answered["POST /rank", 200]
+    about_items = sum(number for (_, status), number in calls.of_items.items() if status == 200)
+    return (
+        f"{calls.count} calls made up from the document: {dict(sorted(statuses.items()))}, {ranked} rankings and "
+        f"{about_items} answers about one item among the 200"
+    )
+
+
+def require_an_answer_of_every_route(calls: Calls) -> None:
+    every = {result.ok().label for result in calls.schema.get_all_operations()}
+    assert {label for label, status in calls.answered if status == 200} == every
+    assert {label for label, status in calls.of_items if status == 200} == {"POST /score", "POST /explain"}
 
 
 def test_a_thousand_calls(calls: Calls, record_property) -> None:
@@ -109,10 +124,7 @@ def test_a_thousand_calls(calls: Calls, record_property) -> None:
     record_property("fault", f"{summary(calls)}, {calls.count - alone} of them in chains")
     assert calls.count >= 1000
     assert calls.count - alone >= 150
-    routes = {label for label, status in calls.answered if status == 200}
-    assert routes >= {result.ok().label for result in calls.schema.get_all_operations()} - {
-        "POST /rank"
-    }  # no items here
+    require_an_answer_of_every_route(calls)
 
 
 @pytest.mark.slow
@@ -123,3 +135,4 @@ def test_twenty_thousand_calls(calls: Calls, record_property) -> None:
     call_chains(calls, 1300)
     record_property("fault", f"{summary(calls)}, {calls.count - alone} of them in chains")
     assert calls.count >= 20_000
+    require_an_answer_of_every_route(calls)
