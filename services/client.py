@@ -36,7 +36,7 @@ class IntentClient:
 
     Raises, from every method:
         RequestError: the service refused the request; the text says what it expected.
-        DependencyDown: the service does not answer, is not ready, or is overloaded.
+        DependencyDown: the service does not answer, is not ready, is overloaded, or its answer is none.
     """
 
     def __init__(self, url: str, timeout_seconds: float = 10.0, key: str | None = None) -> None:
@@ -108,7 +108,14 @@ class IntentClient:
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
             raise RequestError(f"Request cannot be sent: {wrong}. Correct these fields.") from None
-        return answer.model_validate_json(self._send("POST", route.path, body).content)
+        content = self._send("POST", route.path, body).content
+        try:
+            return answer.model_validate_json(content)
+        except ValidationError:  # such as the page of a proxy, which wants somebody to log in
+            raise DependencyDown(
+                f"Service at {self._url} answered POST {route.path} with what is no answer of that route: got "
+                f"{len(content)} bytes; expected {answer.__name__} as JSON. See what listens there, and which release."
+            ) from None
 
     def _send(self, method: str, path: str, body: Any = None) -> httpx.Response:
         try:
@@ -119,8 +126,8 @@ class IntentClient:
             ) from error
         if answer.is_success:
             return answer
-        text = _detail(answer)
-        raise DependencyDown(text) if answer.status_code in (429, 503, 504) else RequestError(text)
+        text, is_no_fault = _detail(answer), answer.status_code == 429 or answer.is_server_error
+        raise DependencyDown(text) if is_no_fault else RequestError(text)
 
 
 def _detail(answer: httpx.Response) -> str:
