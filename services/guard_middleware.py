@@ -7,27 +7,27 @@ off, and their part is done here. It is one layer, for each costs every request:
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from feature_repo.errors import SettingsError
 from services.access_control import AccessControl, Rule
 from services.bind_address import is_loopback, listening_hosts, require_keys_beyond_loopback
 from services.body_limits import UnfinishedBodies, is_too_deep, read_body, read_head
-from services.concurrency_limit import ConcurrencyLimit
+from services.concurrency_limit import PLACE, ConcurrencyLimit, Place
 from services.configured_keys import ConfiguredKeys, configured_keys
 from services.http_connections import bound_connections
 from services.problem_middleware import App, Message, Receive, Send
 from services.problems import Problem, Refused, problem_for_status
 from services.quiet_errors import quieten
 from services.server_layers import without_headers, without_layers
+from services.turnstile import Turnstile
 
 __all__ = [
     "ANSWER_SECONDS",
     "BODY_SECONDS",
     "IN_PROGRESS_VARIABLE",
     "MOST_IN_PROGRESS",
-    "REFUSAL_SECONDS",
     "GuardMiddleware",
 ]
 
@@ -35,10 +35,6 @@ IN_PROGRESS_VARIABLE = "INTENT_MAX_IN_PROGRESS"
 MOST_IN_PROGRESS = 20
 """Unless set. Who comes last waits for all of them, twice where they are answered together: with more of them, what is
 taken under an overload takes more than three times as long as sixteen do.
-"""
-REFUSAL_SECONDS = 0.05
-"""How long a refusal for want of a place is kept back. Who is refused at once asks again at once: with 128 connections
-to refuse took half of a worker's time, which those it had taken waited for. Against more connections it is no help.
 """
 BODY_SECONDS = 2.0
 ANSWER_SECONDS = 30.0
@@ -54,9 +50,18 @@ class GuardMiddleware:
     keys and there are none, nothing is answered but `/livez`; `/readyz` and the log say why.
     """
 
-    def __init__(self, app: App, rules: Mapping[str, Rule]) -> None:
+    def __init__(
+        self, app: App, rules: Mapping[str, Rule], refused: Callable[[str, float], None] = lambda path, seconds: None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            app: the layers below.
+            rules: what every path takes.
+            refused: is told the path and the seconds of what is refused before any layer sees it.
+        """
         self.app = app
-        self._rules = rules
+        self._rules, self._refused = rules, refused
         self._open: _Open | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -70,10 +75,9 @@ class GuardMiddleware:
             await opened.pass_on(self.app, scope, receive, send)
         elif scope["type"] == "lifespan":
             quieten()
-            bound_connections(receive)
+            bound_connections(receive, self._begin().turnstile(self._refused))
             without_layers(scope.get("app"))
             without_headers(scope.get("app"))
-            self._begin()
             await self.app(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})  # no route speaks it
@@ -98,36 +102,35 @@ class _Open:
             require_keys_beyond_loopback(listening_hosts(), self._keys is not None)
         except SettingsError as error:
             self.trouble = str(error)
+        self._rules = rules
         self._access = AccessControl(rules, self._keys)
         self._limit = ConcurrencyLimit(most)
         self._unfinished = UnfinishedBodies()
 
+    def turnstile(self, refused: Callable[[str, float], None]) -> Turnstile:
+        """Return what connections ask before they parse a whole request."""
+        return Turnstile(self._limit, (path for path, rule in self._rules.items() if rule.body_bytes), refused)
+
     async def pass_on(self, app: App, scope: Message, receive: Receive, send: Send) -> None:
-        if self.trouble is not None and scope["path"] != "/livez":
-            raise Refused(_not_ready(scope["path"], self.trouble))
-        head = read_head(scope["headers"])
-        rule = self._access.admit(scope["path"], scope["method"], head.authorization)
-        if self._keys is None:
-            _require_loopback(scope)
-        head.check(rule.body_bytes)
-        if rule.scope is None:
-            await app(scope, receive, send)
-        else:
-            await self._require_place()  # before the body is read, so that what is refused costs little
-            await self._in_time(rule, app, scope, receive, send)
+        with scope.pop(PLACE, None) or Place(self._limit) as place:
+            if self.trouble is not None and scope["path"] != "/livez":
+                raise Refused(_not_ready(scope["path"], self.trouble))
+            head = read_head(scope["headers"])
+            rule = self._access.admit(scope["path"], scope["method"], head.authorization)
+            if self._keys is None:
+                _require_loopback(scope)
+            head.check(rule.body_bytes)
+            if rule.scope is None:
+                await app(scope, receive, send)
+            else:
+                await self._in_time(rule, place, app, scope, receive, send)
 
-    async def _require_place(self) -> None:
-        try:
-            self._limit.require_place()
-        except Refused:
-            await asyncio.sleep(REFUSAL_SECONDS)
-            raise
-
-    async def _in_time(self, rule: Rule, app: App, scope: Message, receive: Receive, send: Send) -> None:
+    async def _in_time(self, rule: Rule, place: Place, app: App, scope: Message, receive: Receive, send: Send) -> None:
         arrived = False
         try:
             async with asyncio.timeout(BODY_SECONDS) as deadline:
                 if rule.body_bytes:
+                    await place.require(take=False)  # before the body is read, so that what is refused costs little
                     body = await read_body(receive, rule.body_bytes, self._unfinished)
                     if body is None:
                         return  # the caller hung up; nobody waits for an answer
@@ -135,10 +138,9 @@ class _Open:
                         raise Refused(_too_deep(len(body)))
                     receive = _Replay(body, receive)
                 arrived = True
-                await self._require_place()  # the others may have come while the body did
-                with self._limit:
-                    deadline.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
-                    await app(scope, receive, send)
+                await place.require(take=True)  # the others may have come while the body did
+                deadline.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
+                await app(scope, receive, send)
         except TimeoutError:
             if not deadline.expired():
                 raise

@@ -134,7 +134,9 @@ PurchaseIntent.add_asgi_middleware(  # type: ignore[attr-defined]
     RequestMetricsMiddleware, paths=tuple(route_rules()), metrics=lambda: _models().metrics
 )
 PurchaseIntent.add_asgi_middleware(ProblemMiddleware)  # type: ignore[attr-defined]
-PurchaseIntent.add_asgi_middleware(GuardMiddleware, rules=route_rules())  # type: ignore[attr-defined]
+PurchaseIntent.add_asgi_middleware(  # type: ignore[attr-defined]
+    GuardMiddleware, rules=route_rules(), refused=lambda path, seconds: _models().metrics.request(path, 429, seconds)
+)
 PurchaseIntent.add_asgi_middleware(OperationMiddleware, models=lambda: _models())  # type: ignore[attr-defined]
 
 

@@ -11,12 +11,14 @@ import pytest
 from services import guard_middleware
 from services.access_control import Rule
 from services.access_keys import KeyRows, new_key
+from services.concurrency_limit import PLACE, REFUSAL_SECONDS, ConcurrencyLimit, Place
 from services.configured_keys import KEYS_VARIABLE
-from services.guard_middleware import IN_PROGRESS_VARIABLE, REFUSAL_SECONDS, GuardMiddleware
+from services.guard_middleware import IN_PROGRESS_VARIABLE, GuardMiddleware
 from services.http_connections import bound_connections
 from services.problem_middleware import ProblemMiddleware
 from services.quiet_errors import WithoutTexts, quieten
 from services.server_layers import without_headers, without_layers
+from services.turnstile import Turnstile
 
 RULES = {
     "/livez": Rule(frozenset({"GET"}), None),
@@ -38,7 +40,14 @@ class Server:
         self.app = ProblemMiddleware(GuardMiddleware(app, RULES))
 
     async def ask(
-        self, path: str, *parts: bytes, method: str = "POST", headers=(), server=("127.0.0.1", 1), more=False
+        self,
+        path: str,
+        *parts: bytes,
+        method: str = "POST",
+        headers=(),
+        server=("127.0.0.1", 1),
+        more=False,
+        place=None,
     ):
         messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts or (b"",)]
         messages[-1]["more_body"] = more
@@ -54,6 +63,8 @@ class Server:
 
         kind = [(b"content-type", b"application/json")] if method == "POST" else []
         scope = {"type": "http", "path": path, "method": method, "headers": [*kind, *headers], "server": server}
+        if place is not None:
+            scope[PLACE] = place
         await self.app(scope, receive, send)
         body = sent[1]["body"] if len(sent) > 1 else b""
         return (sent[0]["status"], dict(sent[0]["headers"]), body) if sent else None
@@ -153,6 +164,28 @@ def test_above_what_may_be_in_progress_it_is_refused_and_then_goes_on(monkeypatc
     asyncio.run(run())
 
 
+def test_a_place_that_the_connection_took_is_used_and_given_back_whatever_becomes_of_the_request() -> None:
+    limit = ConcurrencyLimit(1)
+
+    async def counted(scope, receive, send) -> None:
+        assert limit.in_progress == 1
+        await echo(scope, receive, send)
+
+    async def broken(scope, receive, send) -> None:
+        raise KeyError("user 01104905")
+
+    def status(app, *how, **also) -> int:
+        place = Place(limit)
+        assert place.take()
+        return ask(*how, app=app, place=place, **also)[0]
+
+    assert status(counted, "/score", b"{}") == 200
+    assert status(broken, "/score", b"{}") == 500
+    assert status(echo, "/score", b"[" * 50) == 400
+    assert status(echo, "/nothing", b"{}") == 404
+    assert limit.in_progress == 0
+
+
 def test_keys_are_asked_for_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
     text, row = new_key(["score"], None, 100.0)
     monkeypatch.setenv(KEYS_VARIABLE, KeyRows(keys=(row,)).model_dump_json())
@@ -200,7 +233,7 @@ def test_only_servers_that_are_known_are_changed() -> None:
     async def receive() -> dict:
         return {}
 
-    bound_connections(receive)
+    bound_connections(receive, Turnstile(ConcurrencyLimit(1), (), lambda path, seconds: None))
     for other in (None, object()):
         assert without_layers(other) == []
         assert not without_headers(other)

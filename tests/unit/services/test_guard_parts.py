@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from feature_repo.errors import SettingsError
 from services.bind_address import is_loopback, listening_hosts, require_keys_beyond_loopback
 from services.body_limits import UnfinishedBodies, is_too_deep, read_body, read_head
-from services.concurrency_limit import ConcurrencyLimit
+from services.concurrency_limit import REFUSAL_SECONDS, ConcurrencyLimit, Place
 from services.hashed_ids import KEY_FILE_VARIABLE, KEY_VARIABLE, id_hasher, required_id_hasher
 from services.problems import Refused
 
@@ -163,12 +164,29 @@ def test_depth_is_that_of_the_parsed_value(value: object, most: int) -> None:
 
 def test_places_are_given_and_come_back() -> None:
     limit = ConcurrencyLimit(2)
-    with limit, limit:
-        assert status_of(limit.__enter__) == 429
-    with limit:
-        assert (limit.in_progress, limit.refused) == (1, 1)
-    with pytest.raises(ZeroDivisionError), limit:
-        _ = 1 / 0
+    with Place(limit) as first, Place(limit) as second, Place(limit) as third:
+        assert [place.take() for place in (first, second, third, first)] == [True, True, False, True]
+        assert (limit.in_progress, limit.is_full) == (2, True)
+        first.give_back()
+        assert third.take()
+    with pytest.raises(ZeroDivisionError), Place(limit) as place:
+        _ = 1 / (int(place.take()) - 1)
+    assert limit.in_progress == 0
+
+
+@pytest.mark.parametrize("take", [False, True])
+def test_a_place_is_required_of_those_who_have_none(take: bool) -> None:
+    limit = ConcurrencyLimit(1)
+    with Place(limit) as held, Place(limit) as other:
+        asyncio.run(held.require(take=take))
+        assert limit.in_progress == int(take)
+        held.take()
+        asyncio.run(held.require(take=take))
+        begun = time.monotonic()
+        with pytest.raises(Refused) as refused:
+            asyncio.run(other.require(take=take))
+        assert time.monotonic() - begun >= REFUSAL_SECONDS  # so that it is not asked again at once
+        assert refused.value.problem.status == 429
     assert limit.in_progress == 0
 
 
