@@ -56,7 +56,6 @@ def test_what_is_too_much_is_refused_and_nothing_else(server: Server, record_pro
     )
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_half_load_for_long_leaves_nothing_behind(server: Server, record_property) -> None:
     seconds = float(os.environ.get("INTENT_SOAK_SECONDS", "120"))
