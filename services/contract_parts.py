@@ -18,6 +18,7 @@ __all__ = [
     "different_ids",
     "example",
     "example_of",
+    "first_unlike_an_id",
 ]
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
@@ -51,6 +52,20 @@ def different_ids(values: list[str]) -> list[str]:
     if len(set(values)) < len(values):
         raise ValueError("an id twice")
     return values
+
+
+def first_unlike_an_id(values: list[str]) -> int:
+    """Return the place of the first of `values` for which `different_ids` refuses them.
+
+    >>> first_unlike_an_id(["a", "b", "a", "c\\n"])
+    2
+    """
+    seen: set[str] = set()
+    for place, value in enumerate(values):
+        if value in seen or not value.isprintable():
+            return place
+        seen.add(value)
+    raise ValueError("There is none; expected a list that was refused.")
 
 
 Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]

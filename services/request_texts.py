@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from services.contract_parts import example_of
+from services.contract_parts import example_of, first_unlike_an_id
 from services.contracts import RequestContext
 from services.event_contracts import EventBody, Outcome
 
@@ -72,6 +72,9 @@ def _told(kind: str, place: tuple[int | str, ...], received: Any, model: type[Ba
     expected = _EXPECTED.get(field, "another value")
     if kind == "missing":
         return f"Field {field!r} is missing; expected {expected}."
+    if kind == "value_error" and isinstance(received, list):  # ids, which were looked at as a whole
+        entry = first_unlike_an_id(received)
+        place, received = (*place, entry), received[entry]
     where = f"Field {field!r}" if isinstance(place[-1], str) else f"Field {field!r}, entry {place[-1]},"
     return f"{where} is {kind_of(received)}; expected {expected}."
 

@@ -1,7 +1,9 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.batch_contracts import ScoreBatchRequest
 from services.contracts import ScoreRequest
 from services.request_reading import Refused, microseconds, read_request
 from services.routes import BODY_BYTES
@@ -97,6 +99,14 @@ def test_the_text_tells_what_came_what_was_expected_and_what_to_do() -> None:
     assert "Field 'user_id' is a text of 10000 characters; expected a text of 1 to 128 printable characters." in detail
     assert "A field is not known; expected only user_id, item_id, at, context, reasons." in detail
     assert "Send for example" in detail
+
+
+@pytest.mark.parametrize("ids", [["a", "b", "bcd\u0007e"], ["a", "bcdef", "bcdef"]])
+def test_the_entry_of_a_list_that_is_at_fault_is_named(ids: list[str]) -> None:
+    with pytest.raises(Refused) as caught:
+        read_request(json.dumps({"user_ids": ids}).encode(), ScoreBatchRequest, NOW, 10_000)
+    detail = caught.value.problem.detail
+    assert "Field 'user_ids', entry 2, is a text of 5 characters; expected a list of 1 to 1000 different ids" in detail
 
 
 @pytest.mark.parametrize(
