@@ -5,6 +5,7 @@ whole, as nearly all do, is therefore counted, or refused, before it is parsed. 
 does the same: what comes in pieces, what does not keep its connection, and whatever else is out of the ordinary.
 """
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ __all__ = ["Turnstile", "whole_request"]
 
 _START = re.compile(rb"POST (/[a-z_]+) HTTP/1\.1\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: ?(\d{1,9})(?=\r\n|\Z)")
-_OUT_OF_THE_ORDINARY = (b"\r\ntransfer-encoding", b"\r\nexpect", b"\r\nconnection: close", b"\r\nupgrade")
+_OUT_OF_THE_ORDINARY = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection: ?close)")
 _MOST_HEAD_BYTES = 4096
 _ID = "0" * 32
 
@@ -32,9 +33,7 @@ def whole_request(data: bytes) -> str | None:
     length = _LENGTH.search(head)
     if length is None or len(data) != end + 4 + int(length[1]) or head.count(b"\r\ncontent-length") != 1:
         return None
-    if any(name in head for name in _OUT_OF_THE_ORDINARY):
-        return None
-    return start[1].decode()
+    return None if _OUT_OF_THE_ORDINARY.search(head) else start[1].decode()
 
 
 class Turnstile:
@@ -54,6 +53,7 @@ class Turnstile:
         head = "".join(f"{name}: {value}\r\n" for name, value in problem_for_status(429).headers().items())
         self._before = f"HTTP/1.1 429 Too Many Requests\r\n{head}content-length: {size}\r\n\r\n".encode() + before
         self._after = after
+        self._process, self._count = os.urandom(8).hex(), itertools.count()  # a quarter of a refusal was to draw more
 
     def needs_place(self, data: bytes) -> str | None:
         """Return the path of a whole request that needs a place; None for all else, and for all while we drain:
@@ -70,4 +70,5 @@ class Turnstile:
     def refusal(self, path: str) -> bytes:
         """Return the answer for a request that found no place, to be sent after `REFUSAL_SECONDS`."""
         self._refused(path, REFUSAL_SECONDS)
-        return b"%s%s%s" % (self._before, os.urandom(16).hex().encode(), self._after)
+        request_id = f"{self._process}{next(self._count):016x}"
+        return b"%s%s%s" % (self._before, request_id.encode(), self._after)

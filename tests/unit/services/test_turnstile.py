@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -138,6 +139,7 @@ async def held(shop: Shop) -> "asyncio.Future[tuple[int, dict[str, str], bytes]]
 def test_who_finds_no_place_is_told_so_and_keeps_the_connection(protocol: type) -> None:
     async def use(shop: Shop) -> None:
         first, other = await held(shop), await shop.connect()
+        known = set()
         for number in (1, 2):
             begun = time.monotonic()
             status, headers, body = await other.ask()
@@ -145,7 +147,9 @@ def test_who_finds_no_place_is_told_so_and_keeps_the_connection(protocol: type) 
             assert time.monotonic() - begun >= turnstile.REFUSAL_SECONDS
             assert (status, told["status"], told["code"]) == (429, 429, "too_many_requests")
             assert (headers["retry-after"], headers["content-type"]) == ("1", "application/problem+json")
-            assert len(told["request_id"]) == 32
+            assert re.fullmatch("[0-9a-f]{32}", told["request_id"])
+            assert told["request_id"] not in known
+            known.add(told["request_id"])
             assert shop.refused == [("/score", turnstile.REFUSAL_SECONDS)] * number
         assert shop.seen == 1
         shop.open.set()
