@@ -1,5 +1,7 @@
 """Examples of a simulated shop: customers at own rates who leave at some point, and weeks of very different demand."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from feature_repo.transforms.customer import CustomerFeatures, customer_features
@@ -28,6 +30,22 @@ def simulated_examples(customers: int = 700, seed: int = 1) -> tuple[Examples, E
     examples = Examples(users, np.array([date for date, _ in rows]) * DAY_US, label, features)
     early = examples.anchor_us < dates[TRAIN_DATES] * DAY_US
     return examples.take(early), examples.take(~early)
+
+
+class InParts(Examples):
+    """Examples that say they are on disk, and are asked for part by part."""
+
+    @property
+    def stored(self) -> bool:
+        return True
+
+    def parts(self, rows: int = 37) -> Iterator[Examples]:
+        for start in range(0, len(self), rows):
+            yield self.take(np.arange(start, min(start + rows, len(self))))
+
+    @classmethod
+    def of(cls, examples: Examples) -> "InParts":
+        return cls(examples.user_id, examples.anchor_us, examples.label, examples.features)
 
 
 def nothing_known(customers: int, at_day: int = 100) -> CustomerFeatures:

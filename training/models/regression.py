@@ -48,7 +48,7 @@ class FittedRegression:
     def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Fit the weights again; the scales stay."""
         require_readable(examples, [column.name for column in self.tabular.numeric], settings.impute)
-        return fit_regression(self.member, self.tabular, examples, self.c, class_weights=self.class_weights)
+        return fit_regression(self.member, self.tabular, examples, self.c, settings, class_weights=self.class_weights)
 
     def export(self, folder: Path) -> None:
         """Write the regression as a graph."""
@@ -58,8 +58,14 @@ class FittedRegression:
 
 
 def fit_regression(
-    member: str, tabular: TabularEncoding, examples: Examples, c: float, *, class_weights: bool = False
+    member: str,
+    tabular: TabularEncoding,
+    examples: Examples,
+    c: float,
+    settings: FitSettings,
+    *,
+    class_weights: bool = False,
 ) -> FittedRegression:
     """Fit the weights of the columns of `tabular` on `examples`, with the L2 penalty 1 / `c`; nothing is random."""
-    weights, intercept = fit_levelled_logistic(tabular, examples, c, balanced=class_weights)
+    weights, intercept = fit_levelled_logistic(tabular, examples, c, balanced=class_weights, scratch=settings.scratch)
     return FittedRegression(member, tabular, weights, intercept, c, class_weights)

@@ -14,6 +14,7 @@ from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
 from training.dataset.examples import Examples
 from training.date_levels import date_codes, date_levels, pooled_level
+from training.models.boosted_trees.input_pipeline import matrix_of
 from training.models.class_weights import EQUAL, class_weights, prior_shift
 from training.models.contract import (
     FitSettings,
@@ -24,12 +25,13 @@ from training.models.contract import (
     require_both_classes,
     write_member,
 )
+from training.models.encoded_table import EncodedTable, encode_table
 from training.models.fit_encoding import fit_raw_table
 from training.models.parameters import flag, real, whole
 from training.models.readable_features import require_readable
 from training.progress import Task
 
-__all__ = ["FIXED", "MEMBER", "BoostedTrees", "FittedTrees", "xgboost_parameters"]
+__all__ = ["FIXED", "MEMBER", "BoostedTrees", "FittedTrees", "threads_for", "xgboost_parameters"]
 
 FIXED: dict[str, Any] = {"objective": "binary:logistic", "eval_metric": "logloss", "tree_method": "hist"}
 # Chosen by log loss on five forward folds inside train and validation: shallow trees, large leaves, few columns each.
@@ -130,7 +132,7 @@ class _Margins:
     def __init__(
         self,
         matrix: Any,
-        table: NDArray[np.float32],
+        table: EncodedTable,
         examples: Examples,
         weights: tuple[float, float] = EQUAL,
     ) -> None:
@@ -157,7 +159,7 @@ class _Margins:
         """Return some rows with their levels, for a curve: to judge all rows after each round costs an eighth of it."""
         rows = np.unique(np.linspace(0, len(self._table) - 1, CURVE_ROWS).astype(np.int64))
         margin = self.levels[self._codes[rows]]
-        return xgb.DMatrix(self._table[rows], self._label[rows], base_margin=margin, nthread=1)
+        return xgb.DMatrix(self._table.rows(rows), self._label[rows], base_margin=margin, nthread=1)
 
 
 class _Rounds(xgb.callback.TrainingCallback):
@@ -202,16 +204,16 @@ def _grow(
     same to the fourth digit of the loss.
     """
     weights = class_weights(train.label) if chosen["class_weights"] else EQUAL
-    parts = {"train": _margins(tabular, train, xgb.QuantileDMatrix, weights)}
+    parts = {"train": _margins(tabular, train, settings, weights=weights)}
     if stop is not None:
-        parts["validation"] = _margins(tabular, stop, xgb.DMatrix)
+        parts["validation"] = _margins(tabular, stop, settings, of_training=parts["train"].matrix)
     told = {
         **FIXED,
         **xgboost_parameters(chosen),
         "min_child_weight": _leaf(len(train), _rate(train.label, weights), chosen["min_child_weight"]),
         "seed": settings.seed,
         "base_score": 0.5,
-        "nthread": _threads(len(train)),
+        "nthread": threads_for(len(train)),
     }
     coarse = xgb.train(told | {"eta": COARSE_ETA}, parts["train"].matrix, max(rounds // COARSE_SHARE, LEAST_COARSE))
     for part in parts.values():
@@ -228,12 +230,20 @@ def xgboost_parameters(chosen: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in chosen.items() if name not in ("class_weights", "rounds", "most_rounds")}
 
 
-def _margins(tabular: TabularEncoding, examples: Examples, kind: Any, weights: tuple[float, float] = EQUAL) -> _Margins:
-    table = np.concatenate([tabular.apply(part.features) for part in examples.parts()])
-    return _Margins(kind(table, examples.label, nthread=_threads(len(table))), table, examples, weights)
+def _margins(
+    tabular: TabularEncoding,
+    examples: Examples,
+    settings: FitSettings,
+    *,
+    of_training: Any = None,
+    weights: tuple[float, float] = EQUAL,
+) -> _Margins:
+    table = encode_table(tabular, examples, settings.scratch)
+    return _Margins(matrix_of(table, examples.label, threads_for(len(table)), of_training), table, examples, weights)
 
 
-def _threads(rows: int) -> int:
+def threads_for(rows: int) -> int:
+    """Return how many threads a fit on so many rows takes."""
     return min(1 + rows // ROWS_PER_THREAD, os.cpu_count() or 1)
 
 
@@ -273,8 +283,9 @@ def _kept_rounds(losses: list[float]) -> int:
     return int(np.flatnonzero(np.asarray(losses) <= min(losses) + NO_WORSE)[-1]) + 1
 
 
-def _margin_of_trees(booster: Any, table: NDArray[np.float32]) -> NDArray[np.float64]:
-    return logit(booster.inplace_predict(table).astype(np.float64))  # the base score is 0.5 so far: log-odds 0
+def _margin_of_trees(booster: Any, table: EncodedTable) -> NDArray[np.float64]:
+    parts = [booster.inplace_predict(block).astype(np.float64) for block in table.blocks()]
+    return logit(np.concatenate(parts))  # the base score is 0.5 so far: log-odds 0
 
 
 def _history(curves: dict[str, Any], best: int, chosen: dict[str, Any]) -> History:

@@ -38,9 +38,8 @@ class Recency:
             )
         train = rows_to_fit(train, names, settings.impute)
         require_both_classes(train)
-        return fit_regression(
-            self.name, fit_scaled_table(train.sample.features, names, impute=settings.impute), train, chosen["c"]
-        )
+        tabular = fit_scaled_table(train.sample.features, names, impute=settings.impute)
+        return fit_regression(self.name, tabular, train, chosen["c"], settings)
 
 
 MEMBER = Recency()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from tests.simulated_examples import HORIZON_DAYS, simulated_examples
+from tests.simulated_examples import HORIZON_DAYS, InParts, simulated_examples
 from training.date_levels import date_codes, date_levels, pooled_level
+from training.models import encoded_table
 from training.models.boosted_trees import model
 from training.models.boosted_trees.model import MEMBER, NO_WORSE
 from training.models.contract import FitSettings
@@ -69,3 +70,16 @@ def test_a_week_of_low_demand_does_not_pull_the_others_down(fitted, periods):
     answer = [p[codes == date].mean() for date in (1, 2, 3)]
     assert label[1] < 0.6 * label[0]
     assert answer[1] > 0.8 * answer[0]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_table_on_disk_grows_the_same_trees(periods, tmp_path, monkeypatch, weighted):
+    monkeypatch.setattr(encoded_table, "BLOCK_ROWS", 500)
+    told = replace(SETTINGS, parameters={"most_rounds": 40, "class_weights": weighted}, scratch=tmp_path)
+    whole, stored = (MEMBER.fit(*given, told) for given in (periods, [InParts.of(period) for period in periods]))
+    np.testing.assert_allclose(stored.history.validation, whole.history.validation, atol=1e-6)
+    features = periods[1].features
+    np.testing.assert_allclose(stored.predict_proba(features), whole.predict_proba(features), atol=1e-6)
+    again = stored.refit(InParts.of(periods[0]), told).predict_proba(features)
+    np.testing.assert_allclose(again, whole.refit(periods[0], told).predict_proba(features), atol=1e-6)
+    assert not list(tmp_path.iterdir())
