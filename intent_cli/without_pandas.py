@@ -1,7 +1,6 @@
 """Arrow without pandas, for a process that needs none."""
 
-import sys
-from importlib.machinery import ModuleSpec
+from services.left_out import left_out
 
 __all__ = ["forgo_pandas"]
 
@@ -13,19 +12,5 @@ def forgo_pandas() -> None:
     """
     import pyarrow as pa
 
-    hidden = _NoPandas()
-    sys.meta_path.insert(0, hidden)
-    try:
+    with left_out("pandas"):
         pa.array([0])  # here Arrow looks
-    finally:
-        sys.meta_path.remove(hidden)
-
-
-class _NoPandas:
-    """A finder of modules that says that there is no pandas."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """Leave all other modules to the other finders."""
-        if name == "pandas":
-            raise ModuleNotFoundError("pandas is left out", name=name)
-        return None

@@ -1,7 +1,6 @@
 """The two ways a member of the ensemble is run: ONNX Runtime, and XGBoost's own predictor. Neither needs TensorFlow.
 
-Both libraries are imported when the first model is loaded: XGBoost takes scikit-learn and pandas in where it finds
-them, which is seconds that neither `bentoml build` nor the server's parent process should pay.
+Both libraries are imported when the first model is loaded, and not by `bentoml build` or the server's parent process.
 """
 
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from feature_repo.errors import BundleError
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import SequenceEncoding, TabularEncoding
 from services.explanation import MemberContributions
+from services.left_out import left_out
 from services.member_contributions import graph_contributions, tree_contributions
 from services.tree_prediction import TreePrediction
 
@@ -60,7 +60,8 @@ def load_member(description: dict[str, Any], artefact: bytes, threads: int = 1) 
 
 class _Trees:
     def __init__(self, description: dict[str, Any], artefact: bytes, threads: int) -> None:
-        import xgboost
+        with left_out("sklearn"):  # XGBoost takes it in where it finds it, and pandas with it: two seconds for nothing
+            import xgboost
 
         self._encoding = TabularEncoding.from_json(description["tabular"])
         self._booster = xgboost.Booster(params={"nthread": threads})
