@@ -97,6 +97,7 @@ def customer_features(columns: Columns, at_us: NDArray[np.int64]) -> CustomerFea
     return CustomerFeatures(numeric, categorical, _sequence(baskets, gaps, weekdays, at_us), n)
 
 
+_MOMENTS, _AMOUNTS = np.dtype(np.int64), np.dtype(np.float64)
 _BASKET_FIELDS = (
     "basket_at",
     "basket_lines",
@@ -115,6 +116,9 @@ _HISTORY_FIELDS = (
     "distinct_items",
     "distinct_categories",
 )
+
+_BASKETS_IN, _REVENUE_IN = (tuple(f"{what}_{days}d" for days in WINDOW_DAYS) for what in ("baskets", "revenue"))
+_SUMS = ("weekend", "lines", "categories", "lines_28d", *_BASKETS_IN, *_REVENUE_IN)
 
 
 def _baskets(columns: Columns, n: int) -> dict[str, Ragged]:
@@ -152,14 +156,12 @@ def _sums(baskets: dict[str, Ragged], inside: NDArray[np.bool_], weekdays: NDArr
     """Add up over each customer's baskets what features are made of; amounts that are not known count 0 in windows."""
     lines, revenue = baskets["basket_lines"], baskets["basket_revenue"].known_or_zero().values
     lines_28d = np.where(inside[WINDOW_DAYS.index(28)], lines.known_or_zero().values, 0.0)
-    names = ["weekend", "lines", "categories", "lines_28d"]
-    names += [f"{what}_{days}d" for what in ("baskets", "revenue") for days in WINDOW_DAYS]
     rows = chain(
         [weekdays >= 5, lines.values, baskets["basket_categories"].values, lines_28d],
         inside,
         (np.where(here, revenue, 0.0) for here in inside),
     )
-    return dict(zip(names, lines.sums(rows), strict=True))
+    return dict(zip(_SUMS, lines.sums(rows), strict=True))
 
 
 def _rhythm(moments: Ragged, gaps: Ragged, sums: dict[str, Floats], at_us: NDArray[np.int64]) -> dict[str, Floats]:
@@ -175,7 +177,7 @@ def _rhythm(moments: Ragged, gaps: Ragged, sums: dict[str, Floats], at_us: NDArr
         "late_by_gap_ratio": rec.late_by_gap_ratio(since[0], usual_gap),
         "weekend_share": moments.per_value(sums["weekend"]),
     }
-    features |= {name: sums[name] for name in (f"baskets_{days}d" for days in WINDOW_DAYS)}
+    features |= {name: sums[name] for name in _BASKETS_IN}
     return features | {f"days_since_basket_{back + 1}": since[back] for back in (1, 2, 3, 4)}
 
 
@@ -189,12 +191,15 @@ def _amounts(baskets: dict[str, Ragged], sums: dict[str, Floats]) -> dict[str, F
         "revenue_spread": known.std(known.mean()),
         "categories_per_basket": lines.per_value(sums["categories"]),
     }
-    return features | {name: sums[name] for name in (*(f"revenue_{days}d" for days in WINDOW_DAYS), "lines_28d")}
+    return features | {name: sums[name] for name in (*_REVENUE_IN, "lines_28d")}
 
 
 def _known(amounts: Ragged) -> Ragged:
-    known = ~np.isnan(amounts.values)
-    return amounts if known.all() else amounts.where(known)
+    unknown = np.isnan(amounts.values)
+    return amounts.where(~unknown) if unknown.any() else amounts
+
+
+_WEEKDAY_SIN, _WEEKDAY_COS = (wave(2 * np.pi * np.arange(7) / 7) for wave in (np.sin, np.cos))
 
 
 def _sequence(
@@ -202,18 +207,24 @@ def _sequence(
 ) -> dict[str, Ragged]:
     moments = baskets["basket_at"]
     before = (moments.spread(at_us) - moments.values) / rec.DAY_US
-    gap_before = np.zeros(len(moments.values))
-    follows = np.ones(len(moments.values), np.bool_)
-    follows[moments.begins] = False
-    gap_before[follows] = gaps.values
-    angle = 2 * np.pi * weekdays / 7
     made = {
-        "gap_before_days": gap_before,
+        "gap_before_days": _gap_before(moments, gaps),
         "days_before_anchor": before,
-        "weekday_sin": np.sin(angle),
-        "weekday_cos": np.cos(angle),
+        "weekday_sin": _WEEKDAY_SIN[weekdays],
+        "weekday_cos": _WEEKDAY_COS[weekdays],
     }
     return {name: moments.with_values(made[name]) if name in made else baskets[name] for name in SEQUENCE_CHANNELS}
+
+
+def _gap_before(moments: Ragged, gaps: Ragged) -> Floats:
+    before = np.zeros(len(moments.values))
+    if len(moments) == 1:
+        before[1:] = gaps.values
+        return before
+    follows = np.ones(len(before), np.bool_)
+    follows[moments.begins] = False
+    before[follows] = gaps.values
+    return before
 
 
 def _number(columns: Columns, name: str, n: int) -> Floats:
@@ -227,7 +238,7 @@ def _text(columns: Columns, name: str, n: int) -> NDArray[np.object_]:
 
 
 def _ragged(columns: Columns, name: str, n: int) -> Ragged:
-    dtype, lists = np.dtype(np.int64 if name == "basket_at" else np.float64), columns.get(name)
+    dtype, lists = _MOMENTS if name == "basket_at" else _AMOUNTS, columns.get(name)
     if lists is None:
         return Ragged.empty(n, dtype)
     known: Ragged = lists

@@ -50,7 +50,9 @@ class Ragged:
         """How many values the shortest list holds; 0 where there is no list."""
         found: int | None = self._layout.get("shortest")
         if found is None:
-            found = self._layout["shortest"] = int(self.lengths.min()) if len(self) else 0
+            # One list's length is where it ends: a request's, for which each look at an array counts.
+            found = int(self.offsets[1]) if len(self) == 1 else int(self.lengths.min()) if len(self) else 0
+            self._layout["shortest"] = found
         return found
 
     @property
@@ -87,9 +89,9 @@ class Ragged:
         """
         if self.shortest:  # the usual case, and one customer's: without masks
             return np.add.reduceat(self.values.astype(np.float64, copy=False), self.offsets[:-1])
-        filled = self.lengths > 0
         result = np.zeros(len(self), np.float64)
-        if filled.any():
+        if len(self.values):
+            filled = self.lengths > 0
             result[filled] = np.add.reduceat(self.values.astype(np.float64, copy=False), self.offsets[:-1][filled])
         return result
 
@@ -101,7 +103,8 @@ class Ragged:
         """
         if not self.shortest or len(self.values) > _FEW:
             return (self.with_values(row).sum() for row in rows)
-        return iter(np.add.reduceat(np.array([*rows], np.float64), self.offsets[:-1], axis=1))
+        table = np.concatenate([*rows], dtype=np.float64).reshape(-1, len(self.values))
+        return iter(np.add.reduceat(table, self.offsets[:-1], axis=1))
 
     def mean(self) -> NDArray[np.float64]:
         """Mean of each list, NaN where it is empty."""
@@ -110,9 +113,10 @@ class Ragged:
     def per_value(self, amounts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Divide `amounts` (shape (n,)) by the lengths; NaN where a list is empty."""
         if self.shortest:
-            return np.asarray(amounts / self.lengths, np.float64)
+            return np.asarray(amounts / (self.shortest if len(self) == 1 else self.lengths), np.float64)
         result = np.full(len(self), np.nan)
-        np.divide(amounts, self.lengths, out=result, where=self.lengths > 0)
+        if len(self.values):
+            np.divide(amounts, self.lengths, out=result, where=self.lengths > 0)
         return result
 
     def std(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,19 +129,23 @@ class Ragged:
         if self.shortest:
             return np.maximum.reduceat(self.values.astype(np.float64, copy=False), self.offsets[:-1])
         result = np.full(len(self), np.nan)
-        filled = self.lengths > 0
-        if filled.any():
+        if len(self.values):
+            filled = self.lengths > 0
             result[filled] = np.maximum.reduceat(self.values.astype(np.float64), self.offsets[:-1][filled])
         return result
 
     def last(self) -> NDArray[np.float64]:
         """Each list's newest (its last) value, NaN where it is empty."""
         if self.shortest:
-            return self.values[self.offsets[1:] - 1].astype(np.float64)
+            return (self.values[-1:] if len(self) == 1 else self.values[self.offsets[1:] - 1]).astype(np.float64)
         return np.asarray(self.newest(1)[0])
 
     def newest(self, count: int) -> NDArray[np.float64]:
         """The `count` newest values of each list, the last one first; shape (count, n), NaN where it is too short."""
+        if len(self) == 1:
+            newest = np.full((count, 1), np.nan)
+            newest[: min(count, self.shortest), 0] = self.values[: -count - 1 : -1]
+            return newest
         back = np.arange(count)[:, None]
         places = self.offsets[1:] - 1 - back
         if self.shortest >= count:

@@ -4,6 +4,7 @@ A window saturates at N baskets, offline and online alike; N is the tag of the v
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,5 +24,10 @@ def in_windows(moments: Ragged, at_us: NDArray[np.int64], days: Sequence[float])
            [False,  True,  True]])
     """
     end = moments.spread(at_us)
-    begin = end - np.array([[round(length * DAY_US)] for length in days])
+    begin = end - _microseconds(tuple(days))
     return np.asarray((moments.values > begin) & (moments.values <= end))
+
+
+@cache
+def _microseconds(days: tuple[float, ...]) -> NDArray[np.int64]:
+    return np.array([[round(length * DAY_US)] for length in days], np.int64)
