@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from feature_repo.errors import IntentError
+from feature_repo.errors import DependencyDown, IntentError
 from services.batch_contracts import RankRequest, ScoreBatchRequest
 from services.bounded_executor import BoundedExecutor, Overloaded
 from services.contracts import ExplainRequest, ScoreRequest, ScoreResponse
@@ -27,6 +27,9 @@ __all__ = ["Models", "RequestHandling", "problem_response"]
 
 THREADS = 2
 IN_PROGRESS = 64
+WRITERS = 4
+WRITES_IN_PROGRESS = 8
+"""What waits for a database that hangs waits for seconds: it may take less than half of a worker's places."""
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +47,7 @@ class RequestHandling:
     def __init__(self, models: Models) -> None:
         self._models = models
         self._executor = BoundedExecutor(THREADS, IN_PROGRESS)
+        self._writers = BoundedExecutor(WRITERS, WRITES_IN_PROGRESS)
         self._gathering = Gathering[CustomerScoring, ScoreRequest, ScoreResponse](_together, self.run)
         self._beside = self.run
         self.intake: EventIntake | None = None
@@ -106,6 +110,7 @@ class RequestHandling:
     def close(self) -> None:
         """Finish the requests in progress, and what was kept open for them."""
         self._executor.close()
+        self._writers.close()
         for kept in (self.intake, self.feedback_log):
             if kept is not None:
                 kept.close()
@@ -166,14 +171,23 @@ class RequestHandling:
     async def _events(self, request: EventsRequest) -> BaseModel:
         if self.intake is None:
             raise Refused(_unconfigured("no_outbox", "Events are not taken here", OUTBOX_VARIABLE, "an outbox"))
-        receipts, online = await self.run(self.intake.take, request.events)
+        receipts, online = await self._written(_OUTBOX_AWAY, self.intake.take, request.events)
         return EventsResponse(receipts=receipts, online=online, request_id=uuid.uuid4().hex)
 
     async def _feedback(self, request: FeedbackRequest) -> BaseModel:
         if self.feedback_log is None:
             raise Refused(_unconfigured("no_served_log", "Feedback is not taken here", FOLDER_VARIABLE, "a folder"))
-        await self.run(self.feedback_log.append, request.outcomes)
+        await self._written(_LOG_AWAY, self.feedback_log.append, request.outcomes)
         return FeedbackResponse(accepted=len(request.outcomes), request_id=uuid.uuid4().hex)
+
+    async def _written(self, away: Problem, write: Callable[..., Any], what: object) -> Any:
+        """Return what `write` returns, run on threads of its own: no score waits for what it waits for."""
+        try:
+            return await self._writers.run(write, what)
+        except Overloaded:
+            raise
+        except DependencyDown:
+            raise Refused(away) from None
 
 
 _NO_ITEM_MODEL = Problem(
@@ -182,6 +196,23 @@ _NO_ITEM_MODEL = Problem(
     "No model of items",
     "The model that is served answers for a customer and any item, not for one item; expected a bundle with a model of "
     "items. Leave item_id out, or ask the operator to publish one.",
+)
+
+
+_OUTBOX_AWAY = Problem(
+    503,
+    "outbox_away",
+    "Events cannot be kept just now",
+    "The outbox's database does not answer or cannot be written; nothing was acknowledged. Send the same events again: "
+    "what was stored all the same is not stored twice.",
+    retry_after=1,
+)
+_LOG_AWAY = Problem(
+    503,
+    "served_log_away",
+    "Outcomes cannot be written just now",
+    "The folder of the served log cannot be written; nothing was acknowledged. Send the same outcomes again.",
+    retry_after=1,
 )
 
 

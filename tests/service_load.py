@@ -38,6 +38,15 @@ def under_load(
     """Ask for scores while the block runs; afterwards `load.outcomes` has what became of all of it."""
     users = itertools.cycle(f"{number:08d}" for number in range(1, customers + 1))
     requests = (post(address, "/score", json.dumps({"user_id": user, "at": AT}).encode()) for user in users)
+    with sending(address, requests, connections, rate, reconnect) as answers:
+        yield answers
+
+
+@contextmanager
+def sending(
+    address: str, requests: Iterator[bytes], connections: int, rate: float | None = None, reconnect: bool = True
+) -> Iterator[Answers]:
+    """Send these requests while the block runs, as `under_load` does."""
     answers, ready = Answers(), threading.Event()
 
     async def run() -> None:

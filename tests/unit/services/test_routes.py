@@ -162,7 +162,8 @@ def test_events_wait_for_a_store_that_was_never_materialised(place: Path, monkey
 def test_an_outbox_that_is_away_acknowledges_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "file").write_text("no folder")
     monkeypatch.setenv(OUTBOX_VARIABLE, f"sqlite:///{place}/file/outbox.db")
-    assert asked("/events", {"events": [EVENT]}).status_code == 503
+    answer = asked("/events", {"events": [EVENT]})
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "outbox_away", "1")
 
 
 def test_feedback_is_on_the_disk_when_it_is_acknowledged(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
