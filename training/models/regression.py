@@ -48,7 +48,9 @@ class FittedRegression:
     def refit(self, examples: Examples, settings: FitSettings) -> Fitted:
         """Fit the weights again; the scales stay."""
         require_readable(examples, [column.name for column in self.tabular.numeric], settings.impute)
-        return fit_regression(self.member, self.tabular, examples, self.c, settings, class_weights=self.class_weights)
+        return fit_regression(
+            self.member, self.tabular, examples, self.c, class_weights=self.class_weights, scratch=settings.scratch
+        )
 
     def export(self, folder: Path) -> None:
         """Write the regression as a graph."""
@@ -62,10 +64,13 @@ def fit_regression(
     tabular: TabularEncoding,
     examples: Examples,
     c: float,
-    settings: FitSettings,
     *,
     class_weights: bool = False,
+    scratch: Path | None = None,
 ) -> FittedRegression:
-    """Fit the weights of the columns of `tabular` on `examples`, with the L2 penalty 1 / `c`; nothing is random."""
-    weights, intercept = fit_levelled_logistic(tabular, examples, c, balanced=class_weights, scratch=settings.scratch)
+    """Fit the weights of the columns of `tabular` on `examples`, with the L2 penalty 1 / `c`; nothing is random.
+
+    `scratch` is where the table of examples on disk is kept meanwhile.
+    """
+    weights, intercept = fit_levelled_logistic(tabular, examples, c, balanced=class_weights, scratch=scratch)
     return FittedRegression(member, tabular, weights, intercept, c, class_weights)

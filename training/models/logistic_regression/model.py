@@ -33,7 +33,9 @@ class Regression:
         features = train.sample.features
         impute = "indicator" if chosen["indicators"] and settings.impute == "median" else settings.impute
         tabular = fit_scaled_table(features, names, features.categorical, impute)
-        return fit_regression(self.name, tabular, train, chosen["c"], settings, class_weights=chosen["class_weights"])
+        return fit_regression(
+            self.name, tabular, train, chosen["c"], class_weights=chosen["class_weights"], scratch=settings.scratch
+        )
 
 
 MEMBER = Regression()

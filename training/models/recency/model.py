@@ -39,7 +39,7 @@ class Recency:
         train = rows_to_fit(train, names, settings.impute)
         require_both_classes(train)
         tabular = fit_scaled_table(train.sample.features, names, impute=settings.impute)
-        return fit_regression(self.name, tabular, train, chosen["c"], settings)
+        return fit_regression(self.name, tabular, train, chosen["c"], scratch=settings.scratch)
 
 
 MEMBER = Recency()
