@@ -72,15 +72,22 @@ class Ensemble:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Ensemble":
-        """Rebuild an ensemble from `to_json`."""
+        """Rebuild an ensemble from `to_json`.
+
+        Raises:
+            ValueError: there is not one weight a member.
+        """
+        members, weights = tuple(data["members"]), tuple(data["weights"])
+        if len(members) != len(weights):
+            raise ValueError(f"{len(weights)} weights for {len(members)} members; expected one each.")
         kept = dict(data["calibration"])
         calibration = Calibration(**{**kept, "x": tuple(kept["x"]), "y": tuple(kept["y"])})
         found = data.get("interval")
         band = found and Interval(tuple(found["x"]), tuple(found["low"]), tuple(found["high"]), int(found["dates"]))
         return cls(
             data["method"],
-            tuple(data["members"]),
-            tuple(data["weights"]),
+            members,
+            weights,
             float(data["intercept"]),
             calibration,
             band,
