@@ -85,7 +85,8 @@ class _Problem:
             rate = expit(margin)
             loss += float(rows @ (np.logaddexp(0, margin) - label * margin))
             gradient += design.T @ (rows * (rate - label))
-            curvature += design.T @ (design * (rows * rate * (1 - rate))[:, None])
+            design *= np.sqrt(rows * rate * (1 - rate))[:, None]
+            curvature += design.T @ design  # of a matrix and itself, BLAS takes half of the product
         return loss, gradient, curvature
 
     def _design(self, block: NDArray[np.float32], place: slice) -> Floats:
