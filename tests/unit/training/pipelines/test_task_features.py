@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from training.pipelines import task_features
-from training.pipelines.task_features import examples_of_split
+from training.pipelines.task_features import calendar_of, examples_of_split
 from training.settings import Settings
 
 SETTINGS = Settings.load(Path(__file__).parents[4] / "intent.toml")
@@ -38,3 +38,14 @@ def test_the_whole_data_set_decides_for_each_split(out, monkeypatch, most, store
     found = {split: examples_of_split(SETTINGS, out, split) for split in SPLITS}
     assert {split: len(examples) for split, examples in found.items()} == SPLITS
     assert [examples.stored for examples in found.values()] == [stored] * len(SPLITS)
+
+
+@pytest.mark.parametrize(("first", "seasons"), [("2022-11-28", True), ("2022-12-05", False)])
+def test_seasons_count_if_the_training_period_covers_a_year(first, seasons):
+    changed = {
+        "anchors": {"every": "monday", "first": first, "timezone": "Europe/Berlin"},
+        "splits": {"train_until": "2023-12-04", "validation_until": "2024-01-15", "log_end": "2024-03-04"},
+        "features": {"holidays": ["2023-12-25"]},
+    }
+    calendar = calendar_of(Settings.model_validate(SETTINGS.model_dump() | changed))
+    assert (calendar.zone, calendar.holidays, calendar.seasons) == ("Europe/Berlin", ("2023-12-25",), seasons)
