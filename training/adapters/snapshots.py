@@ -47,6 +47,8 @@ def user_query(connection: Any, given: Mapping[str, int]) -> str:
     Of several rows at one moment, the last one in the source that says something counts.
     """
     spoken = _spoken(USER_ATTRIBUTES, given)
+    if not spoken:  # one row each, and nothing that could change
+        return f"SELECT user_id, moment, {', '.join(USER_ATTRIBUTES)} FROM user_said ORDER BY moment, user_id"
     says = " OR ".join(f"{name} IS NOT NULL" for name in spoken) or "FALSE"
     # Whose events say nothing, and a file about customers all, is the same from the file's moment on: a log of which
     # that is true for every customer would be followed row by row otherwise.
