@@ -96,8 +96,9 @@ bench-online: setup ## the packed online stores beside raw reads and Feast's own
 bench-training: setup ## an LSTM epoch beside Keras, trees beside XGBoost, memory of training from disk, an evaluation with 1,000 draws, in one run (about twenty-five minutes); fails if a bound is missed
 	@$(BIN)/python -m benchmarks.training; missed=$$?; $(BIN)/python -m benchmarks.evaluation && exit $$missed
 
-bench-ingest: setup ## events per second and memory of each adapter beside DuckDB's own copy, in one run (DATA=folder of the real sets)
+bench-ingest: setup ## events per second and memory of each adapter beside DuckDB's own copy, of the simulator beside writing its rows, in one run (DATA=folder of the real sets; half an hour)
 	@$(BIN)/python -m benchmarks.ingest $(if $(DATA),--data $(DATA))
+	@$(BIN)/python -m benchmarks.simulate
 
 bench-serving: setup ## the served bento beside a service that echoes and one of Feast and keras.predict, in one run (about eight minutes)
 	@$(BIN)/python -m benchmarks.serving --out $(OUT)

@@ -1,0 +1,92 @@
+"""How fast ten million events are simulated, and in how much memory, beside writing the same rows as Parquet.
+
+    python -m benchmarks.simulate                     # 90,000 customers: ten million events
+    python -m benchmarks.simulate --customers 5000
+
+Both are processes of their own on one core, start-up included. Seconds are those of the clock and, after them, those of
+the processor, which other work makes longer by less. The floor reads every part of the shop's events and writes it
+again with the same settings: what would be left of the simulation if making up the events cost nothing.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["ROOT", "command"]
+
+ROOT = Path(__file__).resolve().parents[1]
+CUSTOMERS = 90_000
+FLOOR = """import sys
+from pathlib import Path
+import pyarrow.parquet as pq
+for part in sorted(Path(sys.argv[1]).glob("part-*.parquet")):
+    pq.write_table(pq.read_table(part, use_threads=False), Path(sys.argv[2]) / part.name, compression="zstd")
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took, and what it printed."""
+
+    clock: float
+    processor: float
+    memory_mb: float
+    told: str
+
+
+def command(out: Path, customers: int) -> list[str]:
+    """Return the arguments of Python that simulate a shop of so many customers into `out`."""
+    config = ROOT / "examples" / "simulated_shop.toml"
+    return [
+        "-m", "intent_cli.main", "simulate", "--config", str(config), "--out", str(out),
+        "--customers", str(customers), "--json",
+    ]  # fmt: skip
+
+
+def cost(arguments: list[str]) -> Cost:
+    """Run Python with these arguments on one core."""
+    core, began = min(os.sched_getaffinity(0)), time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )  # fmt: skip
+    told = process.stdout.read() if process.stdout else ""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(arguments)[:200]} failed with {process.returncode}: {told[-500:]}")
+    return Cost(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, told)
+
+
+def line(name: str, rows: int, one: Cost) -> str:
+    """Return what is printed of a process."""
+    return (
+        f"{name:24} {rows:11,} events {one.clock:7.1f} s {one.processor:7.1f} s of the processor"
+        f" {rows / one.processor:10,.0f} events/s {one.memory_mb:5.0f} MB"
+    )
+
+
+def main() -> None:
+    """Print the simulation, the floor, and how many times the floor it takes."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--customers", type=int, default=CUSTOMERS)
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        out, floor = Path(folder) / "out", Path(folder) / "floor"
+        floor.mkdir()
+        simulated = cost(command(out, chosen.customers))
+        rows = json.loads(simulated.told)["counts"]["events"]
+        print(line("simulate", rows, simulated), flush=True)
+        written = cost(["-c", FLOOR, str(out / "simulation" / "events"), str(floor)])
+        print(line("floor: write as Parquet", rows, written), flush=True)
+    print(f"{'':24} {simulated.processor / written.processor:11.1f} x the floor")
+
+
+if __name__ == "__main__":
+    main()
