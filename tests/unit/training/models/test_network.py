@@ -183,6 +183,21 @@ def test_training_sees_no_less_than_serving_and_padding_is_not_seen(fitted, peri
         np.testing.assert_allclose(in_training, served, atol=1e-5)
 
 
+@pytest.mark.parametrize("fitted", ["sequence_transformer"], indirect=True)
+def test_the_transformer_hears_of_time_through_its_frequencies(fitted, periods):
+    """Steps have no numbers: of times, the sines tell what the attention has beside them."""
+    inputs = inputs_of(fitted.sequence, fitted.tabular, periods[1].features.take(np.arange(200)))
+    before, kept = fitted.scorer.margins(InMemory(inputs)), fitted.network.get_weights()
+    layer = fitted.network.get_layer("frequencies")
+    assert layer.kernel.shape[0] == len(layout_of(fitted.sequence, fitted.tabular).times) >= 1
+    try:
+        layer.set_weights([np.zeros_like(weights) for weights in layer.get_weights()])
+        assert np.abs(fitted.scorer.margins(InMemory(inputs)) - before).max() > 1e-3
+    finally:
+        fitted.network.set_weights(kept)
+    np.testing.assert_allclose(fitted.scorer.margins(InMemory(inputs)), before, atol=1e-6)
+
+
 def test_export_has_no_loop_and_answers_the_same(fitted, periods, tmp_path):
     fitted.export(tmp_path)
     operations = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
