@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from services.access_keys import AccessKey
 from services.configured_keys import ConfiguredKeys
 from services.problems import Problem, Refused, problem_for_status
 from services.rate_limit import TokenBucket
@@ -63,18 +64,30 @@ class AccessControl:
             raise Refused(_other_method(rule))
         return rule
 
+    def may(self, path: str, authorization: bytes | None) -> bool:
+        """Whether a valid key with the right to `path` is given, or none is needed. It counts nowhere."""
+        if self._keys is None:
+            return True
+        key = self._key(self._keys, authorization, self._clock())
+        return key is not None and path in self._rules and self._rules[path].scope in key.scopes
+
     def _below(self, path: str) -> Rule | None:
         folder = path[: path.find("/", 1) + 1]
         return self._rules.get(folder) if len(folder) > 1 else None
 
     def _require_key(self, keys: ConfiguredKeys, rule: Rule | None, authorization: bytes | None) -> None:
         now = self._clock()
-        key = None if authorization is None else keys.ring(now).find(authorization)
-        if key is None or key.expires <= self._wall_clock():
+        key = self._key(keys, authorization, now)
+        if key is None:
             raise Refused(problem_for_status(401, also={"www-authenticate": "Bearer"}))
         if rule is not None and rule.scope not in key.scopes:
             raise Refused(problem_for_status(403))
         self._count(key.id, key.requests_per_second, now)
+
+    def _key(self, keys: ConfiguredKeys, authorization: bytes | None, now: float) -> AccessKey | None:
+        """Return the key that is given, if it is one and has not expired."""
+        key = None if authorization is None else keys.ring(now).find(authorization)
+        return None if key is None or key.expires <= self._wall_clock() else key
 
     def _count(self, key_id: str, per_second: float, now: float) -> None:
         bucket = self._buckets.get(key_id)

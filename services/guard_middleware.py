@@ -109,7 +109,8 @@ class _Open:
 
     def turnstile(self, refused: Callable[[str, float], None]) -> Turnstile:
         """Return what connections ask before they parse a whole request."""
-        return Turnstile(self._limit, (path for path, rule in self._rules.items() if rule.body_bytes), refused)
+        paths = (path for path, rule in self._rules.items() if rule.body_bytes)
+        return Turnstile(self._limit, paths, self._access.may, refused)
 
     async def pass_on(self, app: App, scope: Message, receive: Receive, send: Send) -> None:
         with scope.pop(PLACE, None) or Place(self._limit) as place:
@@ -138,8 +139,8 @@ class _Open:
                         raise Refused(_too_deep(len(body)))
                     receive = _Replay(body, receive)
                 arrived = True
-                await place.require(take=True)  # the others may have come while the body did
                 deadline.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
+                await place.require(take=True)  # the others may have come while the body did
                 await app(scope, receive, send)
         except TimeoutError:
             if not deadline.expired():

@@ -6,7 +6,7 @@ sent as one, and answers what is not HTTP in plain text. The server that runs us
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from services.concurrency_limit import PLACE, REFUSAL_SECONDS
@@ -18,6 +18,11 @@ __all__ = ["HEAD_SECONDS", "MOST_CONNECTIONS", "MOST_HEAD_BYTES", "bound_connect
 HEAD_SECONDS = 5.0
 MOST_HEAD_BYTES = 32 * 1024
 MOST_CONNECTIONS = 1000
+MOST_BODY_BYTES = 2 * 1024 * 1024
+"""Of one request, whether they are read or thrown away after an early refusal: twice what any route takes."""
+MOST_PIPELINED = 16
+READ_SECONDS = 5.0
+"""How long nothing of an answer may be taken by who asked for it."""
 _REASONS = {400: b"Bad Request", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large"}
 
 
@@ -36,23 +41,40 @@ def bound_connections(receive: Any, turnstile: Turnstile) -> None:
 
 def bounded(protocol: type[Any], turnstile: Turnstile) -> type[Any]:
     """Return a uvicorn protocol of the same kind, bounded."""
-    return type(f"Bounded{protocol.__name__}", (_BoundedConnection, protocol), {"_turnstile": turnstile})
+    tells = hasattr(protocol, "on_message_begin")  # httptools does, and h11 does not
+    return type(
+        f"Bounded{protocol.__name__}",
+        (_BoundedConnection, protocol),
+        {"_turnstile": turnstile, "_tells_of_messages": tells},
+    )
 
 
 class _BoundedConnection:
-    """Put before a uvicorn protocol. While no answer is owed, the head of the next request must come, and end, soon."""
+    """Put before a uvicorn protocol. While no answer is owed, the head of the next request must come, and end, soon.
 
-    # What the protocols of uvicorn have, whichever parses.
+    A request is counted or refused before it is parsed only where the parser is known to hold nothing back: its bytes
+    would else be the rest of another one.
+    """
+
+    # What the protocols of uvicorn have, whichever parses; httptools alone has a `pipeline`.
     loop: asyncio.AbstractEventLoop
     transport: Any
     cycle: Any
     scope: Any
     connections: set[Any]
+    timeout_keep_alive: int
+    timeout_keep_alive_task: asyncio.TimerHandle | None
+    _unset_keepalive_if_required: Callable[[], None]
+    pipeline: Sequence[Any] = ()
 
     _turnstile: Turnstile
-    _head_bytes = 0
+    _tells_of_messages: bool
+    _in_message = False
+    _is_in_body = False
+    _counted: Any = None
+    _bytes = 0
     _overdue: asyncio.TimerHandle | None = None
-    _unset_keepalive_if_required: Callable[[], None]
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin, unless there are too many."""
@@ -68,7 +90,7 @@ class _BoundedConnection:
         if path is None:
             self._parse(data)
         elif (place := self._turnstile.enter()) is None:
-            self._turn_away(path)
+            self._turn_away(self._turnstile.refusal(path))
         else:
             before = self.cycle
             self._parse(data)
@@ -77,9 +99,39 @@ class _BoundedConnection:
             else:
                 self.cycle.scope[PLACE] = place
 
+    def on_message_begin(self) -> None:
+        """Note that the parser is inside of a request; httptools calls it."""
+        self._in_message = True
+        super().on_message_begin()  # type: ignore[misc]
+
+    def on_message_complete(self) -> None:
+        """Note that it is not."""
+        self._in_message = False
+        super().on_message_complete()  # type: ignore[misc]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what comes after the body is kept by nobody, for it would have no end."""
+        if self.cycle is None or self.cycle.scope is not self.scope:
+            super().on_header(name, value)  # type: ignore[misc]
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a reader who does not read."""
+        super().pause_writing()  # type: ignore[misc]
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """End to wait: the answer is on its way."""
+        self._forget_reader()
+        super().resume_writing()  # type: ignore[misc]
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End a connection on which nothing came."""
+        self._close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._forget()
+        self._forget_reader()
         super().connection_lost(exc)  # type: ignore[misc]
 
     def send_400_response(self, msg: str) -> None:
@@ -87,40 +139,55 @@ class _BoundedConnection:
         self._refuse(problem_for_status(400, "This is not an HTTP/1.1 request. Send one, with JSON for its body."))
 
     def _is_between_requests(self) -> bool:
-        # More of an answered request may be to come, and who does not read what was written is not written to.
-        is_answered = self.cycle is None or (self.cycle.response_complete and not self.cycle.more_body)
-        return is_answered and not self._head_bytes and not self.transport.get_write_buffer_size()
+        if self._in_message or not self._tells_of_messages:
+            return False
+        # Who does not read what was written is not written to.
+        return (self.cycle is None or self.cycle.response_complete) and not self.transport.get_write_buffer_size()
 
     def _parse(self, data: bytes) -> None:
         before = self.cycle
         super().data_received(data)  # type: ignore[misc]
-        # Whether it ended a head.
-        if self.cycle is not before:
-            self._head_bytes = 0
+        if self.cycle is not before:  # it ended a head
             self._forget()
-        elif before is None or before.response_complete:
-            self._still_waiting(before, len(data))
+        elif self._overdue is None and (before is None or before.response_complete):
+            self._await_head()
+        self._count(before, len(data))
 
-    def _turn_away(self, path: str) -> None:
+    def _count(self, before: Any, size: int) -> None:
+        """Bound what came of one head or one body without ending it, and the requests that wait for an answer."""
+        cycle, was_in_body = self.cycle, self._is_in_body
+        self._is_in_body = cycle is not None and cycle.more_body and self.scope is cycle.scope
+        is_same = cycle is before and self.scope is self._counted and was_in_body == self._is_in_body
+        self._counted = self.scope
+        # Of bytes that ended something it is not known how many began the next.
+        self._bytes = self._bytes + size if is_same else size if cycle is before and not was_in_body else 0
+        most = MOST_BODY_BYTES if self._is_in_body else MOST_HEAD_BYTES
+        if self._bytes > most or len(self.pipeline) > MOST_PIPELINED:
+            self._refuse_bytes()
+
+    def _refuse_bytes(self) -> None:
+        owes_nothing = self.cycle is None or self.cycle.response_complete
+        if self.transport.is_closing():
+            return
+        if owes_nothing and not self._is_in_body:
+            self._refuse(problem_for_status(431))
+        else:
+            self.transport.abort()
+
+    def _turn_away(self, answer: bytes) -> None:
         self._forget()
         self._unset_keepalive_if_required()
         self.transport.pause_reading()
-        self.loop.call_later(REFUSAL_SECONDS, self._say_that_all_is_taken, path)
+        self.loop.call_later(REFUSAL_SECONDS, self._answer, answer)
 
-    def _say_that_all_is_taken(self, path: str) -> None:
+    def _answer(self, answer: bytes) -> None:
         if not self.transport.is_closing():
-            self.transport.write(self._turnstile.refusal(path))
+            self.transport.write(answer)
             self.transport.resume_reading()
-            self._await_head()
-
-    def _still_waiting(self, before: Any, size: int) -> None:
-        if self._overdue is None:
-            self._await_head()
-        # After an answer that did not wait for its body the rest of that is still coming, and is thrown away.
-        if before is None or self.scope is not before.scope:
-            self._head_bytes += size
-            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-                self._refuse(problem_for_status(431))
+            # As after any answer; sooner, and a request that is on its way would find the connection closed.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _await_head(self) -> None:
         self._overdue = self.loop.call_later(HEAD_SECONDS, self._close)
@@ -128,12 +195,29 @@ class _BoundedConnection:
     def _close(self) -> None:
         self._overdue = None
         if not self.transport.is_closing():
-            self.transport.close()
+            self.transport.close()  # once all is sent: for one whose last answer is not read that is never
+            if self._unread is None and self.transport.get_write_buffer_size():
+                self._await_reader()
 
     def _forget(self) -> None:
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None
+
+    def _await_reader(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(READ_SECONDS, self._see_reader, left)
+
+    def _see_reader(self, left: int) -> None:
+        if self.transport.get_write_buffer_size() < left:
+            self._await_reader()
+        else:
+            self.transport.abort()
+
+    def _forget_reader(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _refuse(self, problem: Problem) -> None:
         body = problem.body(uuid.uuid4().hex)

@@ -14,6 +14,8 @@ _NEEDLESS = {
     "TimeoutMiddleware": "bentoml.",
     # All addresses are excluded from tracing; it would only find that out for each request.
     "OpenTelemetryMiddleware": "opentelemetry.",
+    # It is there only where `traffic.max_concurrency` is set, and refuses with a body that is no problem+json.
+    "MaxConcurrencyMiddleware": "bentoml.",
 }
 
 

@@ -18,7 +18,8 @@ __all__ = ["Turnstile", "whole_request"]
 
 _START = re.compile(rb"POST (/[a-z_]+) HTTP/1\.1\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: ?(\d{1,9})(?=\r\n|\Z)")
-_OUT_OF_THE_ORDINARY = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection: ?close)")
+_OUT_OF_THE_ORDINARY = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection:[^\r]*close)")
+_AUTHORIZATION = re.compile(rb"\r\nauthorization:[ \t]*([^\r]*)\r\n", re.IGNORECASE)
 _MOST_HEAD_BYTES = 4096
 _ID = "0" * 32
 
@@ -33,21 +34,31 @@ def whole_request(data: bytes) -> str | None:
     length = _LENGTH.search(head)
     if length is None or len(data) != end + 4 + int(length[1]) or head.count(b"\r\ncontent-length") != 1:
         return None
+    if not head.count(b"\n") == head.count(b"\r") == head.count(b"\r\n"):  # some parsers end a line at less
+        return None
     return None if _OUT_OF_THE_ORDINARY.search(head) else start[1].decode()
 
 
 class Turnstile:
     """In front of a `ConcurrencyLimit`, for whole requests to some paths. Used from one event loop."""
 
-    def __init__(self, limit: ConcurrencyLimit, paths: Iterable[str], refused: Callable[[str, float], None]) -> None:
+    def __init__(
+        self,
+        limit: ConcurrencyLimit,
+        paths: Iterable[str],
+        may: Callable[[str, bytes | None], bool],
+        refused: Callable[[str, float], None],
+    ) -> None:
         """Prepare.
 
         Args:
             limit: the places.
             paths: those that need one.
+            may: says whether the value of an Authorization header gives the right to a path. Who has none is left to
+                the guard: a place is for those who may have one.
             refused: is told the path and the seconds of every refusal.
         """
-        self._limit, self._paths, self._refused = limit, frozenset(paths), refused
+        self._limit, self._paths, self._may, self._refused = limit, frozenset(paths), may, refused
         before, after = problem_for_status(429).body(_ID).split(_ID.encode())
         size = len(before) + len(_ID) + len(after)
         head = "".join(f"{name}: {value}\r\n" for name, value in problem_for_status(429).headers().items())
@@ -56,11 +67,15 @@ class Turnstile:
         self._process, self._count = os.urandom(8).hex(), itertools.count()  # a quarter of a refusal was to draw more
 
     def needs_place(self, data: bytes) -> str | None:
-        """Return the path of a whole request that needs a place; None for all else, and for all while we drain:
-        answers say goodbye then, and the layers know how.
+        """Return the path of a whole request that needs a place, and may have one; None for all else.
+
+        And for all while we drain: answers say goodbye then, and the layers know how.
         """
         path = None if DRAINING.active else whole_request(data)
-        return path if path in self._paths else None
+        if path is None or path not in self._paths:
+            return None
+        given = _AUTHORIZATION.search(data, 0, data.index(b"\r\n\r\n") + 2)
+        return path if self._may(path, given and given[1].rstrip(b" \t")) else None
 
     def enter(self) -> Place | None:
         """Return a place that is taken; None if there was none."""

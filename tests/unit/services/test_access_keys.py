@@ -99,6 +99,17 @@ def test_without_keys_the_table_alone_counts() -> None:
     assert refused(access, "/score", "PUT", None) == 405
 
 
+def test_a_place_is_for_those_who_may_have_one() -> None:
+    (right, row), (other, other_row) = new_key(["score"], None, 0.1), new_key(["events"], None, 5.0)
+    old, old_row = new_key(["score"], NOW, 5.0)
+    access = control(row, other_row, old_row)
+    assert not any(access.may("/score", key) for key in (None, b"", b"Bearer wrong", bearer(other), bearer(old)))
+    assert [access.may("/score", bearer(right)) for _ in range(3)] == [True] * 3  # to look counts nowhere
+    assert access.admit("/score", "POST", bearer(right)).scope == "score"
+    assert not access.may("/unknown", bearer(right))
+    assert AccessControl(RULES, None).may("/score", None)
+
+
 def test_a_key_may_be_used_as_often_as_it_says() -> None:
     now = [0.0]
     (quick, quick_row), (slow, slow_row) = new_key(["score"], None, 100.0), new_key(["score"], None, 0.1)

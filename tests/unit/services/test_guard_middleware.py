@@ -233,7 +233,7 @@ def test_only_servers_that_are_known_are_changed() -> None:
     async def receive() -> dict:
         return {}
 
-    bound_connections(receive, Turnstile(ConcurrencyLimit(1), (), lambda path, seconds: None))
+    bound_connections(receive, Turnstile(ConcurrencyLimit(1), (), lambda path, key: True, lambda path, seconds: None))
     for other in (None, object()):
         assert without_layers(other) == []
         assert not without_headers(other)

@@ -4,25 +4,16 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from benchmarks.http_load import post
 from services import http_connections, turnstile
-from services.concurrency_limit import PLACE, ConcurrencyLimit, Place
-from services.http_connections import bounded
-from services.turnstile import Turnstile, whole_request
-
-BODY = b'{"user_id": "1"}'
-WHOLE = post("http://127.0.0.1:1", "/score", BODY)
-PROTOCOLS = [H11Protocol, HttpToolsProtocol]
+from services.concurrency_limit import Place
+from services.turnstile import whole_request
+from tests.one_place_shop import BODY, KEPT_SECONDS, PROTOCOLS, WHOLE, Shop, over
 
 
 @given(st.integers(0, len(WHOLE) + 5), st.binary(max_size=3))
@@ -41,6 +32,10 @@ def test_only_one_request_and_nothing_else_is_a_whole_one(cut: int, more: bytes)
         (b"Host", b"Transfer-Encoding: chunked\r\nHost"),
         (b"Host", b"Expect: 100-continue\r\nHost"),
         (b"Host", b"Connection: close\r\nHost"),
+        (b"Host", b"Connection: keep-alive, Close\r\nHost"),
+        (b"Host", b"X: a\nContent-Length: 3\r\nHost"),
+        (b"Host", b"X: a\n\nX: b\r\nHost"),
+        (b"Host", b"X: a\rY: b\r\nHost"),
         (b"Host", b"Connection: Upgrade\r\nUpgrade: websocket\r\nHost"),
         (b"Content-Length: 16", b"Content-Length: 16\r\nContent-Length: 16"),
         (b"Content-Length: 16", b"Content-Length: 15"),
@@ -56,77 +51,6 @@ def test_what_is_out_of_the_ordinary_is_left_to_the_layers(before: bytes, after:
     assert whole_request(WHOLE.replace(b"Host", b"Connection: keep-alive\r\nHost")) == "/score"
 
 
-class Shop:
-    """A server of one place whose answers wait for `open`."""
-
-    def __init__(self, protocol: type) -> None:
-        self.limit = ConcurrencyLimit(1)
-        self.refused: list[tuple[str, float]] = []
-        self.open = asyncio.Event()
-        self.seen = 0
-        stile = Turnstile(self.limit, ["/score"], lambda path, seconds: self.refused.append((path, seconds)))
-        config = uvicorn.Config(
-            self,
-            port=0,
-            http=bounded(protocol, stile),
-            ws="none",
-            lifespan="off",
-            timeout_keep_alive=1,
-            log_config=None,
-        )
-        self.server = uvicorn.Server(config)
-
-    async def __call__(self, scope, receive, send) -> None:
-        with scope.pop(PLACE, None) or Place(self.limit):
-            self.seen += 1
-            body = (await receive())["body"]
-            await self.open.wait()
-            headers = [(b"content-length", b"%d" % len(body))]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-
-    async def connect(self) -> "Client":
-        (listening,) = self.server.servers
-        return Client(*await asyncio.open_connection(*listening.sockets[0].getsockname()))
-
-
-class Client:
-    """One kept connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-        body = await self.reader.readexactly(int(headers["content-length"]))
-        return int(head[0].split()[1]), headers, body
-
-    async def ask(self, request: bytes = WHOLE) -> tuple[int, dict[str, str], bytes]:
-        self.writer.write(request)
-        return await self.answer()
-
-
-@asynccontextmanager
-async def serving(shop: Shop) -> AsyncIterator[Shop]:
-    task = asyncio.ensure_future(shop.server.serve())
-    while not shop.server.started:
-        await asyncio.sleep(0.01)
-    yield shop
-    shop.open.set()
-    shop.server.should_exit = True
-    await task
-    assert shop.limit.in_progress == 0
-
-
-def over(protocol: type, use: Callable[[Shop], Awaitable[None]], kind: type[Shop] = Shop) -> None:
-    async def run() -> None:
-        async with serving(kind(protocol)) as shop:
-            await use(shop)
-
-    asyncio.run(run())
-
-
 async def held(shop: Shop) -> "asyncio.Future[tuple[int, dict[str, str], bytes]]":
     """Have somebody take the only place."""
     answer = asyncio.ensure_future((await shop.connect()).ask())
@@ -135,8 +59,7 @@ async def held(shop: Shop) -> "asyncio.Future[tuple[int, dict[str, str], bytes]]
     return answer
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_who_finds_no_place_is_told_so_and_keeps_the_connection(protocol: type) -> None:
+def test_who_finds_no_place_is_told_so_and_keeps_the_connection() -> None:
     async def use(shop: Shop) -> None:
         first, other = await held(shop), await shop.connect()
         known = set()
@@ -157,11 +80,10 @@ def test_who_finds_no_place_is_told_so_and_keeps_the_connection(protocol: type) 
         assert (await other.ask())[2] == BODY
         assert shop.limit.in_progress == 0
 
-    over(protocol, use)
+    over(HttpToolsProtocol, use)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_same_moment_gives_no_more_places_than_there_are(protocol: type) -> None:
+def test_the_same_moment_gives_no_more_places_than_there_are() -> None:
     async def use(shop: Shop) -> None:
         clients = [await shop.connect() for _ in range(8)]
         for client in clients:
@@ -171,7 +93,7 @@ def test_the_same_moment_gives_no_more_places_than_there_are(protocol: type) -> 
         shop.open.set()
         assert sorted([(await client.answer())[0] for client in clients]) == [200] + [429] * 7
 
-    over(protocol, use)
+    over(HttpToolsProtocol, use)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -189,6 +111,45 @@ def test_what_comes_in_pieces_or_elsewhere_is_left_to_the_layers(protocol: type)
         shop.open.set()
         answers = [await first, *[await client.answer() for client in (in_pieces, elsewhere, two, two)]]
         assert ([answer[0] for answer in answers], shop.refused) == ([200] * 5, [])
+
+    over(protocol, use)
+
+
+KEY = WHOLE.replace(b"Host", b"Authorization: Bearer wrong\r\nHost")
+
+
+def test_who_has_no_right_to_a_place_is_left_to_the_layers() -> None:
+    async def use(shop: Shop) -> None:
+        first, other = await held(shop), await shop.connect()
+        other.writer.write(KEY)
+        while shop.seen < 2:
+            await asyncio.sleep(0.01)
+        shop.open.set()
+        assert (await first)[0] == (await other.answer())[0] == 200
+        assert shop.refused == []
+
+    over(HttpToolsProtocol, use)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("before", [b"", WHOLE], ids=["its own segment", "the end of another request's"])
+def test_the_rest_of_a_head_is_no_request(protocol: type, before: bytes) -> None:
+    """A head that has begun, on a kept connection: what follows is a part of it, whatever it looks like."""
+
+    async def use(shop: Shop) -> None:
+        shop.open.set()
+        client = await shop.connect()
+        assert (await client.ask())[0] == 200
+        with Place(shop.limit) as place:
+            place.take()
+            client.writer.write(before + b"POST /model HTTP/1.1\r\nX-Note: ")
+            if before:
+                assert (await client.answer())[0] == 200
+            await asyncio.sleep(0.05)
+            client.writer.write(WHOLE)
+            assert (await client.answer())[2] == BODY
+        assert shop.refused == []
+        assert shop.paths[-1] == "/model"
 
     over(protocol, use)
 
@@ -238,19 +199,20 @@ def test_who_hangs_up_while_the_refusal_is_kept_back_is_no_error(protocol: type)
     over(protocol, use)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_refused_connection_is_closed_when_nothing_more_comes(
-    protocol: type, monkeypatch: pytest.MonkeyPatch
+def test_a_refused_connection_is_kept_as_long_as_one_that_was_answered(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http_connections, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(http_connections, "HEAD_SECONDS", 0.1)  # that is for heads that have begun, and new connections
 
     async def use(shop: Shop) -> None:
         first, other = await held(shop), await shop.connect()
-        for _ in range(3):  # and not before
+        for _ in range(3):
             assert (await other.ask())[0] == 429
-            await asyncio.sleep(0.1)
-        assert await asyncio.wait_for(other.reader.read(), 2) == b""
+            await asyncio.sleep(0.5)
+        begun = time.monotonic()
+        assert await asyncio.wait_for(other.reader.read(), 3) == b""
+        assert time.monotonic() - begun > KEPT_SECONDS / 4
         shop.open.set()
         assert (await first)[0] == 200
 
-    over(protocol, use)
+    over(HttpToolsProtocol, use)
