@@ -40,9 +40,12 @@ _REFUSED = 7
 _WITH_ITEMS = "with a model of items"
 
 
-def slots_folder(home: Path) -> Path:
-    """Return the folder of the slots: INTENT_SLOTS, or `slots` in BentoML's home."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or home / "slots").resolve()
+def slots_folder(out: Path) -> Path:
+    """Return the folder of the slots of the run in `out`: INTENT_SLOTS, or `slots` in it.
+
+    A run is a shop's: in a folder that several runs share, one shop's customers would get another one's model.
+    """
+    return Path(os.environ.get(FOLDER_VARIABLE) or out / "slots").resolve()
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,7 @@ class Promotion:
         """Return it for the run in `out`, whose bento is in the BentoML home that the run published to."""
         from intent_cli.bento_server import published_home
 
-        home = published_home(out)
-        return cls(home / "models" / MODEL, slots_folder(home))
+        return cls(published_home(out) / "models" / MODEL, slots_folder(out))
 
     def current(self) -> Slots:
         """Return the slots as they are.

@@ -46,7 +46,7 @@ def publish(
     if not as_json:
         typer.echo(f"  model {done.model}{'' if done.model_is_new else ' (was there already)'}")
         typer.echo(f"  bento {done.bento}{'' if done.bento_is_new else ' (was there already)'}, in {_shown(done.home)}")
-        champion = read_slots(slots_folder(done.home)).champion
+        champion = read_slots(slots_folder(out)).champion
         if champion not in (None, done.model):
             typer.echo(f"  `intent serve` answers by {champion}, which was promoted; `intent promote` changes that")
 

@@ -26,7 +26,9 @@ def serve(
         Path | None, typer.Option(help="File of API keys.", metavar="FILE", envvar="INTENT_KEYS_FILE")
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that score.", envvar="WORKERS", min=1, max=64)] = 1,
-    check: Annotated[bool, typer.Option("--check", help="Score five customers on a free port, and stop.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Score five customers by what was published, and stop.")
+    ] = False,
     outbox: OutboxUrl = None,
     config: Config = DEFAULT_CONFIG,
     out: Out = DEFAULT_OUT,
@@ -52,7 +54,7 @@ def serve(
     if check:  # of what was published, whatever was promoted
         _check(bento, settings, out, as_json)
         return
-    bento = replace(bento, slots=slots_folder(bento.home))
+    bento = replace(bento, slots=slots_folder(out))
     more = _keys(keys) | {OUTBOX_VARIABLE: outbox or outbox_url(out.resolve())}
     with bento_server.running(bento, port, workers, out / "serve.log", host, more) as server:
         typer.echo(f"{bento.tag} is ready on {server.address}; its log is {out / 'serve.log'}. Ctrl-C stops it.")

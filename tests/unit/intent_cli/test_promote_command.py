@@ -1,13 +1,14 @@
 """What `intent promote` makes of its options, and what becomes of the slots where nobody serves."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from feature_repo.errors import RequestError, SettingsError
 from intent_cli.commands.promote import slots_after
-from intent_cli.promotion import Promotion
-from services.model_slots import Slots, read_slots, slots_stamp, write_slots
+from intent_cli.promotion import Promotion, slots_folder
+from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, slots_stamp, write_slots
 from services.worker_reports import ReportFile, WorkerReport, live_reports
 
 OLD, NEW = "purchase_intent:00000000000000aa", "purchase_intent:00000000000000bb"
@@ -29,6 +30,25 @@ def test_a_challenger_has_a_part_and_can_be_taken_out() -> None:
         slots_after(before, NEW, "challenger", 0.0, False)
     with pytest.raises(RequestError, match="--alias challenger"):
         slots_after(before, NEW, "champion", 0.1, False)
+
+
+def test_somebody_must_answer() -> None:
+    with pytest.raises(RequestError, match="Somebody must answer"):
+        slots_after(Slots(OLD), "none", "champion", 0.0, False)
+
+
+def test_each_run_has_slots_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    for run in ("a_shop", "another"):
+        (tmp_path / run).mkdir()
+        told = {"model": OLD, "bento": "purchase_intent:1", "home": "../home"}  # of both
+        (tmp_path / run / "published.json").write_text(json.dumps(told))
+    ours, theirs = (Promotion.over(tmp_path / run) for run in ("a_shop", "another"))
+    assert ours.models == theirs.models
+    ours.carry_out(Slots(champion=NEW), 1.0)
+    assert (ours.current().champion, theirs.current().champion) == (NEW, None)
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "shared"))
+    assert slots_folder(tmp_path / "a_shop") == slots_folder(tmp_path / "another") == tmp_path / "shared"
 
 
 def test_where_nobody_serves_the_slots_wait(tmp_path: Path) -> None:
