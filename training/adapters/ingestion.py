@@ -87,10 +87,7 @@ def ingest(
 
 def _require_no_other_log(out: Path, adapter: str) -> None:
     """Refuse to replace another adapter's log: mostly somebody forgot to name a folder, and has a model over it."""
-    try:
-        held = read_log_manifest(out)[1].get("adapter", adapter) if (out / LOG_MANIFEST).exists() else adapter
-    except SourceDataError:  # a manifest that cannot be read is of no whole log: it is replaced
-        return
+    held = read_log_manifest(out)[1].get("adapter", adapter) if (out / LOG_MANIFEST).exists() else adapter
     if held != adapter:
         raise SourceDataError(
             f"{out} holds a log that was made by the adapter {held!r}; got {adapter!r}. Expected a folder of its own: "

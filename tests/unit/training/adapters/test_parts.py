@@ -87,8 +87,6 @@ def test_the_log_of_another_adapter_is_not_replaced(tmp_path):
         ingest(settings_of("ta_feng"), out)
     assert (out / "log.json").read_bytes() == held
     ingest(settings_of("table", columns=WHO_AND_WHEN), out, path=file)  # its own is
-    (out / "log.json").write_text("{")
-    ingest(settings_of("table", columns=WHO_AND_WHEN), out, path=file)  # and so is one that nothing can be told of
     assert (out / "log.json").read_bytes() == held
 
 
