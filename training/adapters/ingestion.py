@@ -28,7 +28,7 @@ from training.adapters.registry import adapter_named
 from training.adapters.staging import Staging, staging
 from training.adapters.tabular import ingest_table
 from training.adapters.validation import verdicts
-from training.dataset.log_manifest import LOG_MANIFEST, hash_log, read_log_manifest, write_log_manifest
+from training.dataset.log_manifest import hash_log, write_log_manifest
 from training.progress import Progress, Silent
 
 __all__ = ["ingest"]
@@ -55,13 +55,11 @@ def ingest(
 
     Raises:
         SettingsError: unknown adapter, a bad sample, delay or mapping.
-        SourceDataError: the source is missing, damaged, empty, lacks a column, or none of its rows can be used; or
-            `out` holds the log of another adapter.
+        SourceDataError: the source is missing, damaged, empty, lacks a column, or none of its rows can be used.
     """
     began = time.perf_counter()
     data = settings.data
     chosen = adapter_named(adapter or data.adapter)
-    _require_no_other_log(out, chosen.description.name)
     if path is None and chosen.description.name == data.adapter:
         path = data.path
     _check_sample(sample)
@@ -83,16 +81,6 @@ def ingest(
         if source.spool:
             shutil.rmtree(source.spool, ignore_errors=True)
     return _report(card, counts, time.perf_counter() - began)
-
-
-def _require_no_other_log(out: Path, adapter: str) -> None:
-    """Refuse to replace another adapter's log: mostly somebody forgot to name a folder, and has a model over it."""
-    held = read_log_manifest(out)[1].get("adapter", adapter) if (out / LOG_MANIFEST).exists() else adapter
-    if held != adapter:
-        raise SourceDataError(
-            f"{out} holds a log that was made by the adapter {held!r}; got {adapter!r}. Expected a folder of its own: "
-            "name one by --out or INTENT_OUT, or remove this one first. Nothing was changed."
-        )
 
 
 def _report(card: DataCard, counts: dict[str, int], seconds: float) -> IngestReport:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import training.adapters
-from feature_repo.errors import SettingsError, SourceDataError
+from feature_repo.errors import SettingsError
 from tests.sources import log_of, settings_of, write_rows
 from training.adapters import adapters, ingest
 from training.adapters.row_text import row_texts, rows_as_json, texts_as_json
@@ -76,18 +76,6 @@ def test_the_path_in_the_settings_belongs_to_the_adapter_in_the_settings(tmp_pat
     settings = settings_of("ta_feng", path=tmp_path / "elsewhere.csv")
     with pytest.raises(SettingsError, match="lacks user_id, event_timestamp"):
         ingest(settings, tmp_path / "out", adapter="table")
-
-
-def test_the_log_of_another_adapter_is_not_replaced(tmp_path):
-    rows = [{"who": "a", "when": "2024-05-01T00:00:00"}]
-    file, out = write_rows(tmp_path / "x.parquet", rows), tmp_path / "out"
-    ingest(settings_of("table", columns=WHO_AND_WHEN), out, path=file)
-    held = (out / "log.json").read_bytes()
-    with pytest.raises(SourceDataError, match=r"holds a log that was made by the adapter 'table'; got 'ta_feng'"):
-        ingest(settings_of("ta_feng"), out)
-    assert (out / "log.json").read_bytes() == held
-    ingest(settings_of("table", columns=WHO_AND_WHEN), out, path=file)  # its own is
-    assert (out / "log.json").read_bytes() == held
 
 
 @pytest.mark.parametrize("sample", [0.0, -1.0, 1.5, float("nan")])
