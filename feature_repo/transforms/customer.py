@@ -5,6 +5,7 @@ Training runs it over a million anchors, the service over one request. A feature
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -117,8 +118,16 @@ _HISTORY_FIELDS = (
     "distinct_categories",
 )
 
-_BASKETS_IN, _REVENUE_IN = (tuple(f"{what}_{days}d" for days in WINDOW_DAYS) for what in ("baskets", "revenue"))
-_SUMS = ("weekend", "lines", "categories", "lines_28d", *_BASKETS_IN, *_REVENUE_IN)
+
+@cache
+def _in_windows(what: str, windows: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(f"{what}_{days}d" for days in windows)
+
+
+@cache
+def _sums_of(windows: tuple[int, ...]) -> tuple[str, ...]:
+    in_windows = (*_in_windows("baskets", windows), *_in_windows("revenue", windows))
+    return ("weekend", "lines", "categories", "lines_28d", *in_windows)
 
 
 def _baskets(columns: Columns, n: int) -> dict[str, Ragged]:
@@ -161,7 +170,7 @@ def _sums(baskets: dict[str, Ragged], inside: NDArray[np.bool_], weekdays: NDArr
         inside,
         (np.where(here, revenue, 0.0) for here in inside),
     )
-    return dict(zip(_SUMS, lines.sums(rows), strict=True))
+    return dict(zip(_sums_of(WINDOW_DAYS), lines.sums(rows), strict=True))
 
 
 def _rhythm(moments: Ragged, gaps: Ragged, sums: dict[str, Floats], at_us: NDArray[np.int64]) -> dict[str, Floats]:
@@ -177,7 +186,7 @@ def _rhythm(moments: Ragged, gaps: Ragged, sums: dict[str, Floats], at_us: NDArr
         "late_by_gap_ratio": rec.late_by_gap_ratio(since[0], usual_gap),
         "weekend_share": moments.per_value(sums["weekend"]),
     }
-    features |= {name: sums[name] for name in _BASKETS_IN}
+    features |= {name: sums[name] for name in _in_windows("baskets", WINDOW_DAYS)}
     return features | {f"days_since_basket_{back + 1}": since[back] for back in (1, 2, 3, 4)}
 
 
@@ -191,7 +200,7 @@ def _amounts(baskets: dict[str, Ragged], sums: dict[str, Floats]) -> dict[str, F
         "revenue_spread": known.std(known.mean()),
         "categories_per_basket": lines.per_value(sums["categories"]),
     }
-    return features | {name: sums[name] for name in (*_REVENUE_IN, "lines_28d")}
+    return features | {name: sums[name] for name in (*_in_windows("revenue", WINDOW_DAYS), "lines_28d")}
 
 
 def _known(amounts: Ragged) -> Ragged:
