@@ -12,8 +12,6 @@ FROM ... ORDER BY time) TO ...` on one thread).
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -27,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from benchmarks.process_cost import Cost, cost
 from benchmarks.real_sources import REAL, repeat
 
 Whole = np.ndarray
@@ -235,21 +234,7 @@ def beside(name: str, folder: Path) -> None:
         (folder / "category_tree.csv").write_text("categoryid,parentid\n1,\n")
 
 
-def cost(command: list[str]) -> tuple[float, float]:
-    """Run on one core; return (processor seconds, peak memory in MB)."""
-    core = min(os.sched_getaffinity(0))
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {core}), stderr=subprocess.PIPE
-    )
-    told = process.stderr.read() if process.stderr else b""
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed: {told.decode()[-500:]}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-
-
-def floor(shape: Shape, file: Path, target: Path) -> tuple[float, float]:
+def floor(shape: Shape, file: Path, target: Path) -> Cost:
     """What DuckDB takes to copy the file, sorted by time."""
     if file.suffix == ".parquet":
         source, at = f"read_parquet('{file}')", shape.time
@@ -274,14 +259,15 @@ def measure(name: str, suffix: str, events: int, data: Path | None) -> None:
         if not real:
             generate(name, file, events)
         command = [sys.executable, "-m", "intent_cli.main", "ingest", "--adapter", name, "--config", str(config)]
-        seconds, memory = cost([*command, "--out", f"{folder}/out", "--json", str(file)])
+        ours = cost([*command, "--out", f"{folder}/out", "--json", str(file)])
         told = json.loads((Path(folder) / "out" / "data_card.json").read_text())["rows_in"]
-        floor_seconds, floor_memory = floor(shape, file, Path(folder) / "floor.parquet")
+        least = floor(shape, file, Path(folder) / "floor.parquet")
         size = file.stat().st_size / 2**20
     print(
         f"{name:20} {'real' if real else 'generated':9} {suffix[1:]:8} {size:5.0f} MB {told:11,} events"
-        f" {told / seconds:10,.0f} events/s {memory:4.0f} MB"
-        f"   floor {told / floor_seconds:11,.0f} events/s {floor_memory:4.0f} MB   {seconds / floor_seconds:5.1f} x",
+        f" {told / ours.processor:10,.0f} events/s {ours.memory_mb:4.0f} MB"
+        f"   floor {told / least.processor:11,.0f} events/s {least.memory_mb:4.0f} MB"
+        f"   {ours.processor / least.processor:5.1f} x",
         flush=True,
     )
 

@@ -10,15 +10,13 @@ again with the same settings: what would be left of the simulation if making up 
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ROOT", "command"]
+from benchmarks.process_cost import Cost, cost
+
+__all__ = ["command"]
 
 ROOT = Path(__file__).resolve().parents[1]
 CUSTOMERS = 90_000
@@ -30,38 +28,13 @@ for part in sorted(Path(sys.argv[1]).glob("part-*.parquet")):
 """
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a process took, and what it printed."""
-
-    clock: float
-    processor: float
-    memory_mb: float
-    told: str
-
-
 def command(out: Path, customers: int) -> list[str]:
-    """Return the arguments of Python that simulate a shop of so many customers into `out`."""
+    """Return the command that simulates a shop of so many customers into `out`."""
     config = ROOT / "examples" / "simulated_shop.toml"
     return [
-        "-m", "intent_cli.main", "simulate", "--config", str(config), "--out", str(out),
+        sys.executable, "-m", "intent_cli.main", "simulate", "--config", str(config), "--out", str(out),
         "--customers", str(customers), "--json",
     ]  # fmt: skip
-
-
-def cost(arguments: list[str]) -> Cost:
-    """Run Python with these arguments on one core."""
-    core, began = min(os.sched_getaffinity(0)), time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-    )  # fmt: skip
-    told = process.stdout.read() if process.stdout else ""
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(arguments)[:200]} failed with {process.returncode}: {told[-500:]}")
-    return Cost(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, told)
 
 
 def line(name: str, rows: int, one: Cost) -> str:
@@ -83,7 +56,7 @@ def main() -> None:
         simulated = cost(command(out, chosen.customers))
         rows = json.loads(simulated.told)["counts"]["events"]
         print(line("simulate", rows, simulated), flush=True)
-        written = cost(["-c", FLOOR, str(out / "simulation" / "events"), str(floor)])
+        written = cost([sys.executable, "-c", FLOOR, str(out / "simulation" / "events"), str(floor)])
         print(line("floor: write as Parquet", rows, written), flush=True)
     print(f"{'':24} {simulated.processor / written.processor:11.1f} x the floor")
 

@@ -110,7 +110,7 @@ class _Open:
     def turnstile(self, refused: Callable[[str, float], None]) -> Turnstile:
         """Return what connections ask before they parse a whole request."""
         paths = (path for path, rule in self._rules.items() if rule.body_bytes)
-        return Turnstile(self._limit, paths, self._access.may, refused)
+        return Turnstile(self._limit, paths, None if self._keys is None else self._access.may, refused)
 
     async def pass_on(self, app: App, scope: Message, receive: Receive, send: Send) -> None:
         with scope.pop(PLACE, None) or Place(self._limit) as place:

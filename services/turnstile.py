@@ -46,7 +46,7 @@ class Turnstile:
         self,
         limit: ConcurrencyLimit,
         paths: Iterable[str],
-        may: Callable[[str, bytes | None], bool],
+        may: Callable[[str, bytes | None], bool] | None,
         refused: Callable[[str, float], None],
     ) -> None:
         """Prepare.
@@ -54,8 +54,8 @@ class Turnstile:
         Args:
             limit: the places.
             paths: those that need one.
-            may: says whether the value of an Authorization header gives the right to a path. Who has none is left to
-                the guard: a place is for those who may have one.
+            may: says whether the value of an Authorization header gives the right to a path; None: everybody has it.
+                Who has none is left to the guard: a place is for those who may have one.
             refused: is told the path and the seconds of every refusal.
         """
         self._limit, self._paths, self._may, self._refused = limit, frozenset(paths), may, refused
@@ -74,6 +74,8 @@ class Turnstile:
         path = None if DRAINING.active else whole_request(data)
         if path is None or path not in self._paths:
             return None
+        if self._may is None:
+            return path
         given = _AUTHORIZATION.search(data, 0, data.index(b"\r\n\r\n") + 2)
         return path if self._may(path, given and given[1].rstrip(b" \t")) else None
 

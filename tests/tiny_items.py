@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import xgboost
 
 from feature_repo.events import event_key
 from feature_repo.streaming.online import OnlineViews
@@ -14,7 +13,7 @@ from feature_repo.transforms.ragged import Ragged
 from intent_stores.packed_sqlite import PackedSqliteFile
 from services.feature_lookup import read_views, views_of
 from tests.online_store import PROJECT, Rows, write_rows
-from tests.tiny_shop import AT_US, DAY_US, linear_formula, sigmoid, write_member
+from tests.tiny_shop import AT_US, DAY_US, export_trees, linear_formula, sigmoid, write_member
 from training.ensemble.combine import Calibration, Ensemble, combine
 from training.packaging.bundle import Bundle
 from training.packaging.golden import golden_vectors
@@ -140,14 +139,7 @@ def _export_trees(work: Path, features) -> np.ndarray:
         (NumericColumn("item_purchases_total"), NumericColumn("item_events"), NumericColumn("list_price"))
     )
     table = encoding.apply(features)
-    label = (table[:, 1] > 0).astype(float)
-    booster = xgboost.train(
-        {"objective": "binary:logistic", "max_depth": 2, "min_child_weight": 0, "nthread": 1},
-        xgboost.DMatrix(table, label),
-        num_boost_round=5,
-    )
-    write_member(work, "boosted_trees", "xgboost", bytes(booster.save_raw("ubj")), encoding)
-    return booster.predict(xgboost.DMatrix(table)).astype(np.float64)
+    return export_trees(work, encoding, table, table[:, 1] > 0)
 
 
 def _category(item: str) -> str:

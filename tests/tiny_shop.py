@@ -179,11 +179,14 @@ def _export_recency(work: Path, features) -> np.ndarray:
 
 def _export_trees(work: Path, features) -> np.ndarray:
     encoding = TabularEncoding((NumericColumn("recency_days"), NumericColumn("baskets_28d"), NumericColumn("gap_mean")))
-    table = encoding.apply(features)
-    label = (np.arange(len(table)) % 3 == 0).astype(float)
+    return export_trees(work, encoding, encoding.apply(features), np.arange(features.n) % 3 == 0)
+
+
+def export_trees(work: Path, encoding: TabularEncoding, table: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Write a few trees on an encoded table as the member `boosted_trees`; return what they say of its rows."""
     booster = xgboost.train(
         {"objective": "binary:logistic", "max_depth": 2, "min_child_weight": 0, "nthread": 1},
-        xgboost.DMatrix(table, label),
+        xgboost.DMatrix(table, label.astype(float)),
         num_boost_round=5,
     )
     write_member(work, "boosted_trees", "xgboost", bytes(booster.save_raw("ubj")), encoding)

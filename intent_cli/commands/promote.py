@@ -61,12 +61,12 @@ def slots_after(before: "Slots", tag: str, alias: str, share: float, shadow: boo
 
     from feature_repo.errors import RequestError
 
-    if alias == "champion" and tag == "none":
-        raise RequestError(
-            "Somebody must answer: got 'none' for the champion; expected a model's tag. Add --alias challenger to "
-            "empty the challenger's slot."
-        )
     if alias == "champion":
+        if tag == "none":
+            raise RequestError(
+                "Somebody must answer: got 'none' for the champion; expected a model's tag. Add --alias challenger to "
+                "empty the challenger's slot."
+            )
         if share or shadow:
             raise RequestError("A champion answers: got --share or --shadow; expected them with --alias challenger.")
         after = replace(before, champion=tag)

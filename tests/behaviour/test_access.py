@@ -1,8 +1,6 @@
 """Who may ask for what, over real HTTP: every route and every kind of key; and where it listens without any."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +19,7 @@ from services import intent_service
 from services.access_keys import KeyRow, KeyRows, new_key
 from services.configured_keys import FILE_VARIABLE, KEYS_VARIABLE
 from services.route_rules import route_rules
+from tests.bare_worker import bare_worker
 from tests.hostile_requests import BODIES
 
 pytestmark = pytest.mark.xdist_group("the open server")
@@ -216,25 +215,10 @@ def test_what_is_not_safe_is_not_served(
 
 def test_a_worker_that_is_started_otherwise_answers_nobody(tiny_bento: Bento, tmp_path: Path) -> None:
     """The worker looks at its socket itself, whatever started it."""
-    with socket.socket() as listener, (tmp_path / "log").open("w") as sink:
-        listener.bind(("0.0.0.0", 0))  # noqa: S104
-        listener.listen()
-        name, version = tiny_bento.tag.split(":")
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "_bentoml_impl.worker.service", tiny_bento.tag, "--fd", str(listener.fileno())],
-            env=os.environ | tiny_bento.environment(1),
-            cwd=tiny_bento.home / "bentos" / name / version / "src",
-            pass_fds=[listener.fileno()],
-            stdout=sink,
-            stderr=sink,
-        )
-        try:
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            answer = httpx.get(f"{url}/readyz", timeout=60, trust_env=False)
-            scored = httpx.post(f"{url}/score", json=json.loads(BODIES["/score"]), timeout=20, trust_env=False)
-        finally:
-            worker.terminate()
-            worker.wait(30)
+    log = tmp_path / "log"
+    with bare_worker(tiny_bento, log, host="0.0.0.0") as url:  # noqa: S104
+        answer = httpx.get(f"{url}/readyz", timeout=60, trust_env=False)
+        scored = httpx.post(f"{url}/score", json=json.loads(BODIES["/score"]), timeout=20, trust_env=False)
     assert answer.status_code == scored.status_code == 503
     assert "0.0.0.0 without keys" in answer.json()["detail"]
-    assert "without keys" in (tmp_path / "log").read_text()
+    assert "without keys" in log.read_text()

@@ -1,10 +1,6 @@
 """What BentoML puts around every request and nothing needs is gone from a worker of the bento that is served."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +8,7 @@ import httpx
 import pytest
 
 from intent_cli.bento_server import Bento
+from tests.bare_worker import bare_worker
 from tests.hostile_requests import BODIES
 
 NEEDLESS = {"OpenTelemetryMiddleware", "TimeoutMiddleware"}
@@ -53,27 +50,11 @@ class Worker:
 @pytest.fixture(scope="module")
 def worker(tiny_bento: Bento, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     folder = tmp_path_factory.mktemp("layers")
-    name, version = tiny_bento.tag.split(":")
-    with socket.socket() as listener, (folder / "log").open("w") as sink:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        told = folder / "layers.json"
-        process = subprocess.Popen(
-            [sys.executable, "-c", WATCHED, str(told), tiny_bento.tag, "--fd", str(listener.fileno())],
-            env=os.environ | tiny_bento.environment(1),
-            cwd=tiny_bento.home / "bentos" / name / version / "src",
-            pass_fds=[listener.fileno()],
-            stdout=sink,
-            stderr=sink,
-        )
-        try:
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            ready = httpx.get(f"{url}/readyz", timeout=120, trust_env=False)  # it is answered once it has started
-            assert ready.status_code == 200, (folder / "log").read_text()
-            yield Worker(url, **json.loads(told.read_text()))
-        finally:
-            process.terminate()
-            process.wait(30)
+    log, told = folder / "log", folder / "layers.json"
+    with bare_worker(tiny_bento, log, program=["-c", WATCHED, str(told)]) as url:
+        ready = httpx.get(f"{url}/readyz", timeout=120, trust_env=False)  # it is answered once it has started
+        assert ready.status_code == 200, log.read_text()
+        yield Worker(url, **json.loads(told.read_text()))
 
 
 def test_no_request_passes_a_layer_that_does_nothing_for_it(worker: Worker) -> None:

@@ -49,7 +49,7 @@ def user_query(connection: Any, given: Mapping[str, int]) -> str:
     spoken = _spoken(USER_ATTRIBUTES, given)
     if not spoken:  # one row each, and nothing that could change
         return f"SELECT user_id, moment, {', '.join(USER_ATTRIBUTES)} FROM user_said ORDER BY moment, user_id"
-    says = " OR ".join(f"{name} IS NOT NULL" for name in spoken) or "FALSE"
+    says = " OR ".join(f"{name} IS NOT NULL" for name in spoken)
     # Whose events say nothing, and a file about customers all, is the same from the file's moment on: a log of which
     # that is true for every customer would be followed row by row otherwise.
     moving = f"""SELECT user_id FROM user_said GROUP BY user_id HAVING count(*) FILTER ({says}) > 1
