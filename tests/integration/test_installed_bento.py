@@ -91,17 +91,33 @@ def wait_until_ready(address: str, server: subprocess.Popen, place: Path) -> Non
     raise AssertionError(f"not ready: {last}\n{(place / 'serve.log').read_text()[-3000:]}")
 
 
-def test_it_serves_a_customer(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(scope="module")
+def installed(place: Path) -> Iterator[tuple[str, list[psutil.Process], float]]:
+    """The installed bento, served: its address, its processes, and after how many seconds it was ready."""
     begun = time.perf_counter()
     with served(place) as (address, family):
-        ready = time.perf_counter() - begun
-        answer = httpx.post(f"{address}/score", json=BODY, timeout=20, trust_env=False)
-        worker = max(process.memory_info().rss for process in family) / 2**20
+        yield address, family, time.perf_counter() - begun
+
+
+def test_it_serves_a_customer(place: Path, installed: tuple, capsys: pytest.CaptureFixture[str]) -> None:
+    address, family, ready = installed
+    answer = httpx.post(f"{address}/score", json=BODY, timeout=20, trust_env=False)
+    worker = max(process.memory_info().rss for process in family) / 2**20
     assert answer.status_code == 200, answer.text
     assert (answer.json()["degraded"], answer.json()["cold_start"]) == (False, False)
     assert {view["status"] for view in answer.json()["views"].values()} == {"fresh"}
     with capsys.disabled():
         sys.stdout.write(f"\nready after {ready:.1f} s, {worker:.0f} MB in the worker, {size(place):.0f} MB on disk\n")
+
+
+def test_its_worker_has_the_loop_and_the_parser_that_the_service_is_tested_on(place: Path, installed: tuple) -> None:
+    """uvicorn takes others in silence where these are not there, and then nothing is refused on the connection."""
+    _, family, _ = installed
+    worker = max(family, key=lambda process: process.memory_info().rss)
+    loaded = {mapped.path for mapped in worker.memory_maps() if mapped.path.endswith(".so")}
+    packages = {Path(path).relative_to(place / "venv").parts[3] for path in loaded if path.startswith(str(place))}
+    assert {"uvloop", "httptools", "onnxruntime", "pydantic_core"} <= packages
+    assert not packages & {"tensorflow", "feast", "pandas", "sklearn"}
 
 
 def test_it_is_small_and_holds_nothing_of_training(place: Path) -> None:
