@@ -1,6 +1,6 @@
 """The parts that answers share: ages of views, what is known at all, and what is logged of an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
@@ -8,17 +8,29 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.transforms.ragged import Ragged
 from services.contracts import MemberShare, Reason, ViewAge
 from services.feature_lookup import NOT_KNOWN, ViewRows
 from services.request_reading import microseconds
 from services.scoring import Scores
 from services.served_lines import MODEL_INPUTS, ServedBatch, model_input_columns
 
-__all__ = ["Scored", "is_answered", "is_cold", "is_degraded", "served_batch", "shares", "view_ages"]
+__all__ = [
+    "Note",
+    "Scored",
+    "Views",
+    "is_answered",
+    "is_cold",
+    "is_degraded",
+    "note_nothing",
+    "served_batch",
+    "shares",
+    "view_ages",
+]
 
 _SAID: dict[str, Reason] = {reason: reason for reason in get_args(Reason)}
 Views = Mapping[str, ViewRows]
+Note = Callable[[Views, NDArray[np.float64]], None]
+"""Is told of answers: the views that they rest on, and the probabilities."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +49,15 @@ class Scored:
         return Scored(
             [self.user_ids[row]],
             self.at,
-            {name: _row_of(view, rows) for name, view in self.views.items()},
+            {name: view.take(rows) for name, view in self.views.items()},
             Scores(
                 scores.probability[rows], {n: p[rows] for n, p in scores.members.items()}, scores.features.take(rows)
             ),
         )
+
+
+def note_nothing(_views: Views, _probability: NDArray[np.float64]) -> None:
+    """Keep no figures."""
 
 
 def view_ages(views: Views, row: int) -> dict[str, ViewAge]:
@@ -97,10 +113,3 @@ def _view_age(rows: ViewRows, row: int) -> ViewAge:
     said = None if reason is None else _SAID.get(reason, "no answer")
     known = None if age != age else age  # only NaN differs from itself
     return ViewAge.model_construct(status=rows.status[row], reason=said, age_seconds=known)
-
-
-def _row_of(view: ViewRows, rows: NDArray[np.int64]) -> ViewRows:
-    columns = {
-        name: column.take(rows) if isinstance(column, Ragged) else column[rows] for name, column in view.columns.items()
-    }
-    return ViewRows(columns, view.status[rows], view.reason[rows], view.age_seconds[rows])

@@ -6,15 +6,27 @@ from datetime import datetime
 
 import numpy as np
 
-from services.answer_parts import Scored, is_cold, is_degraded, served_batch, shares, view_ages
+from feature_repo.errors import FeatureError
+from services.answer_parts import (
+    Note,
+    Scored,
+    Views,
+    is_cold,
+    is_degraded,
+    note_nothing,
+    served_batch,
+    shares,
+    view_ages,
+)
 from services.answer_sinks import AnswerSink
 from services.batch_contracts import CustomerScore, ScoreBatchResponse
 from services.contracts import Contribution, ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
+from services.damaged_rows import require_numbers, without_damaged
 from services.feature_lookup import FeatureLookup
 from services.item_scoring import ItemScoring
 from services.reasons import contributions, reasons
 from services.request_reading import microseconds
-from services.scoring import Scorer
+from services.scoring import Scorer, Scores
 from training.packaging.bundle import Bundle
 
 __all__ = ["CustomerScoring", "joined"]
@@ -23,8 +35,9 @@ __all__ = ["CustomerScoring", "joined"]
 class CustomerScoring:
     """A bundle and an online store, together; may be called from several threads.
 
-    A store that does not answer gives scores without features, marked `degraded`. `items` answers about a customer
-    and an item, where the bundle has a model of items.
+    A store that does not answer gives scores without features, marked `degraded`, and so does a row that no score can
+    be made of. `items` answers about a customer and an item, where the bundle has a model of items; `note` is told what
+    every answer rests on.
     """
 
     def __init__(
@@ -34,8 +47,10 @@ class CustomerScoring:
         lookup: FeatureLookup,
         served_log: AnswerSink | None = None,
         items: ItemScoring | None = None,
+        note: Note = note_nothing,
     ) -> None:
         self.items = items
+        self._note = note
         self._bundle = bundle
         self._scorer = scorer
         self._lookup = lookup
@@ -121,10 +136,21 @@ class CustomerScoring:
             self._served_log.close()
 
     def _scored(self, user_ids: list[str], at: datetime) -> Scored:
-        at_us = microseconds(at)
+        at_us, count = microseconds(at), len(user_ids)
         views = self._lookup.lookup({"user_id": user_ids}, at_us)
+        try:
+            scores = self._scores(views, count, at_us)
+        except FeatureError as error:
+            views = without_damaged(views, count, lambda some, rows: self._scores(some, len(rows), at_us), error)
+            scores = self._scores(views, count, at_us)
+        self._note(views, scores.probability)
+        return Scored(user_ids, at, views, scores)
+
+    def _scores(self, views: Views, count: int, at_us: int) -> Scores:
         columns = {field: column for rows in views.values() for field, column in rows.columns.items()}
-        return Scored(user_ids, at, views, self._scorer.score(columns, np.full(len(user_ids), at_us, np.int64)))
+        scores = self._scorer.score(columns, np.full(count, at_us, np.int64))
+        require_numbers(scores.probability)
+        return scores
 
     def _answer(self, scored: Scored, row: int, with_reasons: bool, alone: Scored | None) -> ScoreResponse:
         request_id, told = uuid.uuid4().hex, None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.errors import BundleError
+from feature_repo.transforms.ragged import Ragged
 from intent_stores.errors import ConfigurationError
 from intent_stores.packed_view import PackedView
 
@@ -40,7 +41,7 @@ class ViewRows:
             the transforms take them; of a row that is not fresh nothing, or an empty list.
         status: object of shape (n,): `fresh`, `stale` or `missing`.
         reason: object of shape (n,): None if fresh, else `expired`, `absent`, `newer than at`, `other schema`,
-            `corrupt`, or why the store gave no answer.
+            `corrupt` (it cannot be unpacked, or no score can be made of it), or why the store gave no answer.
         age_seconds: float64 of shape (n,), at the moment asked about; NaN where missing.
         all_fresh: True if every row is known to be fresh, without a look at `status`.
     """
@@ -50,6 +51,23 @@ class ViewRows:
     reason: NDArray[np.object_]
     age_seconds: NDArray[np.float64]
     all_fresh: bool = False
+
+    def take(self, rows: NDArray[np.int64]) -> "ViewRows":
+        """Return the rows at these places, in that order."""
+        columns = {
+            name: column.take(rows) if isinstance(column, Ragged) else column[rows]
+            for name, column in self.columns.items()
+        }
+        return ViewRows(columns, self.status[rows], self.reason[rows], self.age_seconds[rows])
+
+    def without(self, hide: NDArray[np.bool_], reason: str) -> "ViewRows":
+        """Return the same with nothing in the rows `hide` (shape (n,)), which are missing for that reason."""
+        return ViewRows(
+            {name: _without(column, hide) for name, column in self.columns.items()},
+            np.where(hide, "missing", self.status),
+            np.where(hide, reason, self.reason),
+            np.where(hide, np.nan, self.age_seconds),
+        )
 
 
 class FeatureLookup(Protocol):
@@ -97,6 +115,12 @@ def views_of(views: Sequence[PackedView], *join_keys: str) -> list[PackedView]:
     if not found:
         raise BundleError(f"The bundle has no view keyed by {sorted(join_keys)}: expected one at least. Publish again.")
     return found
+
+
+def _without(column: Any, hide: NDArray[np.bool_]) -> Any:
+    if isinstance(column, Ragged):
+        return column.where(~np.repeat(hide, column.lengths))
+    return np.where(hide, None if column.dtype == object else np.nan, column)
 
 
 _TYPES = ("Array(Float64)", "Array(Int64)", "Array(String)", "Float64", "Int64", "String")

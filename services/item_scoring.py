@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import to_json
 
-from services.answer_parts import is_answered, is_cold, is_degraded, shares, view_ages
+from feature_repo.errors import FeatureError
+from services.answer_parts import Note, Views, is_answered, is_cold, is_degraded, note_nothing, shares, view_ages
 from services.answer_sinks import AnswerSink, both
 from services.batch_contracts import RankRequest, RankResponse
 from services.contracts import ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
+from services.damaged_rows import require_numbers, without_damaged
 from services.feature_lookup import NOT_KNOWN, FeatureLookup, ViewRows
 from services.ranked_items import ranked_items_json
 from services.reasons import contributions, reasons
@@ -26,8 +28,6 @@ if TYPE_CHECKING:  # features of events need Arrow, which a service without a mo
     from services.item_scorer import ItemScorer, ItemScores
 
 __all__ = ["ItemScoring"]
-
-Views = Mapping[str, ViewRows]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,12 @@ class ItemScoring:
     """A bundle's item part and an online store, together; may be called from several threads."""
 
     def __init__(
-        self, part: Bundle, scorer: "ItemScorer", lookup: FeatureLookup, served_log: AnswerSink | None = None
+        self,
+        part: Bundle,
+        scorer: "ItemScorer",
+        lookup: FeatureLookup,
+        served_log: AnswerSink | None = None,
+        note: Note = note_nothing,
     ) -> None:
         """Prepare.
 
@@ -58,8 +63,9 @@ class ItemScoring:
             scorer: of the part.
             lookup: reads the part's views of customers and items.
             served_log: takes what was answered, or None.
+            note: is told what every answer rests on.
         """
-        self._scorer, self._lookup, self._served_log = scorer, lookup, served_log
+        self._scorer, self._lookup, self._served_log, self._note = scorer, lookup, served_log, note
         self._tag, self._horizon_days = part.tag, part.horizon_days
         views = part.json("features.json")["views"]
         self._of_items = {name for name, view in views.items() if "item_id" in view["join_keys"]}
@@ -140,12 +146,28 @@ class ItemScoring:
     def _crossed(self, user_id: str, item_ids: Sequence[str], at: datetime) -> _Crossed:
         at_us, keys = microseconds(at), {"user_id": [user_id], "item_id": item_ids}
         views = self._lookup.lookup(keys, at_us)
-        customer = {name: rows for name, rows in views.items() if name not in self._of_items}
-        items = {name: rows for name, rows in views.items() if name in self._of_items}
+        ids = np.array(item_ids, object)
+        try:
+            scores = self._scores(views, ids, at_us)
+        except FeatureError as error:
+            views = without_damaged(views, len(ids), lambda some, rows: self._scores(some, ids[rows], at_us), error)
+            scores = self._scores(views, ids, at_us)
+        self._note(views, scores.probability)
+        return _Crossed(at, keys, *self._parted(views), scores)
+
+    def _scores(self, views: Views, item_ids: NDArray[np.object_], at_us: int) -> "ItemScores":
+        customer, items = self._parted(views)
         known = {field: column for rows in customer.values() for field, column in rows.columns.items()}
         of_items = {field: column for rows in items.values() for field, column in rows.columns.items()}
-        of_items["item_id"] = np.array(item_ids, object)
-        return _Crossed(at, keys, customer, items, self._scorer.cross(known, of_items, at_us))
+        of_items["item_id"] = item_ids
+        scores = self._scorer.cross(known, of_items, at_us)
+        require_numbers(scores.probability)
+        return scores
+
+    def _parted(self, views: Views) -> tuple[Views, Views]:
+        """Return the views of the customer, and those of the items."""
+        customer = {name: rows for name, rows in views.items() if name not in self._of_items}
+        return customer, {name: rows for name, rows in views.items() if name in self._of_items}
 
     def _log(self, found: _Crossed, request_id: str) -> None:
         if self._served_log is not None:

@@ -1,4 +1,4 @@
-"""A lookup and scorers that note what they do: how long it took, what was fresh, how old it was, what came out."""
+"""What a model's answers rest on and how long their parts took, noted as figures."""
 
 import time
 from collections.abc import Mapping
@@ -8,17 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.transforms.customer import CustomerFeatures
+from services.answer_parts import Note, Views
 from services.feature_lookup import FeatureLookup, Keys, ViewRows
 from services.metrics import Metrics
 from services.scoring import Scorer, Scores
 
-__all__ = ["MeteredLookup", "metered"]
+__all__ = ["MeteredLookup", "metered", "noted"]
 
 S = TypeVar("S", bound=Scorer)
 
 
 class MeteredLookup:
-    """A `FeatureLookup` that passes on to another one."""
+    """A `FeatureLookup` that passes on to another one, and notes how long it took."""
 
     def __init__(self, lookup: FeatureLookup, metrics: Metrics) -> None:
         self._lookup, self._metrics = lookup, metrics
@@ -28,7 +29,6 @@ class MeteredLookup:
         begun = time.perf_counter()
         found = self._lookup.lookup(keys, at_us)
         self._metrics.stage("lookup", time.perf_counter() - begun)
-        self._metrics.views(found)
         return found
 
     def trouble(self) -> str | None:
@@ -36,16 +36,25 @@ class MeteredLookup:
         return self._lookup.trouble()
 
 
-def metered(scorer: S, name: str, metrics: Metrics) -> S:
-    """Return a scorer of the same kind that shares everything with `scorer`, and notes what it gives as `name`'s."""
+def noted(name: str, metrics: Metrics) -> Note:
+    """Return what notes of answers which views were fresh, how old they were, and the probabilities, as `name`'s."""
+
+    def note(views: Views, probability: NDArray[np.float64]) -> None:
+        metrics.views(views)
+        metrics.scores(name, probability)
+
+    return note
+
+
+def metered(scorer: S, metrics: Metrics) -> S:
+    """Return a scorer of the same kind that shares everything with `scorer`, and notes how long its stages take."""
     kind: Any = type(f"Metered{type(scorer).__name__}", (_Metered, type(scorer)), {})
     made: S = object.__new__(kind)
-    made.__dict__.update(scorer.__dict__, _name=name, _metrics=metrics)
+    made.__dict__.update(scorer.__dict__, _metrics=metrics)
     return made
 
 
 class _Metered(Scorer):
-    _name: str
     _metrics: Metrics
 
     def features(self, columns: Mapping[str, Any], at_us: NDArray[np.int64]) -> CustomerFeatures:
@@ -58,5 +67,4 @@ class _Metered(Scorer):
         begun = time.perf_counter()
         scores = super().judged(features)
         self._metrics.stage("models", time.perf_counter() - begun)
-        self._metrics.scores(self._name, scores.probability)
         return scores

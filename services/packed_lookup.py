@@ -127,13 +127,9 @@ def _rows(view: PackedView, found: ViewColumns, at_us: int) -> ViewRows:
     ahead = _ahead(columns, at_us)
     if found.all_fresh and ahead is None:
         return ViewRows(columns, found.status, found.reason, found.age_us / 1e6, all_fresh=True)
-    status, reason = found.status, found.reason
     age = np.where(found.age_us < 0, np.nan, found.age_us / 1e6)
-    if ahead is not None:
-        columns = {name: _without(column, ahead) for name, column in columns.items()}
-        status, reason = np.where(ahead, "missing", status), np.where(ahead, _INSIDE, reason)
-        age = np.where(ahead, np.nan, age)
-    return ViewRows(columns, status, reason, age)
+    rows = ViewRows(columns, found.status, found.reason, age)
+    return rows if ahead is None else rows.without(ahead, _INSIDE)
 
 
 def _column(kind: str, values: Any, valid: NDArray[np.bool_]) -> Any:
@@ -153,9 +149,3 @@ def _ahead(columns: Mapping[str, Any], at_us: int) -> NDArray[np.bool_] | None:
     newest = [column.last() if isinstance(column, Ragged) else column for column in moments]
     ahead = [values > at_us for values in newest]
     return np.logical_or.reduce(ahead) if any(rows.any() for rows in ahead) else None
-
-
-def _without(column: Any, hide: NDArray[np.bool_]) -> Any:
-    if isinstance(column, Ragged):
-        return column.where(~np.repeat(hide, column.lengths))
-    return np.where(hide, None if column.dtype == object else np.nan, column)

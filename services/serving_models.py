@@ -20,7 +20,7 @@ from services.customer_scoring import CustomerScoring
 from services.feature_lookup import read_views, views_of
 from services.item_scoring import ItemScoring
 from services.item_shadow import ItemShadow
-from services.metered import MeteredLookup, metered
+from services.metered import MeteredLookup, metered, noted
 from services.metrics import Metrics
 from services.online_url import VARIABLE, read_online_url
 from services.packed_lookup import PackedLookup, open_lookup
@@ -140,8 +140,9 @@ class ServingModels:
     def _scoring(
         self, checked: CheckedModel, lookup: PackedLookup, sink: AnswerSink | None, items: ItemScoring | None
     ) -> CustomerScoring:
-        scorer = metered(checked.scorer, checked.bundle.tag, self._metrics)
-        return CustomerScoring(checked.bundle, scorer, MeteredLookup(lookup, self._metrics), sink, items)
+        scorer, bundle = metered(checked.scorer, self._metrics), checked.bundle
+        note = noted(bundle.tag, self._metrics)
+        return CustomerScoring(bundle, scorer, MeteredLookup(lookup, self._metrics), sink, items, note)
 
     def _items(self, checked: CheckedModel) -> tuple[ItemScoring, PackedLookup] | None:
         """Return what answers about items, and its store; None if the bundle has no model of them."""
@@ -151,9 +152,9 @@ class ServingModels:
         features, keys = part.json("features.json"), ("user_id", "item_id")
         lookup = self._lookup(features, *keys)
         _require_same_schema(part.tag, lookup)
-        noted = metered(scorer, f"{part.tag} items", self._metrics)
-        log = self._log(part, {}, *keys)
-        return ItemScoring(part, noted, MeteredLookup(lookup, self._metrics), log), lookup
+        log, note = self._log(part, {}, *keys), noted(f"{part.tag} items", self._metrics)
+        asked = MeteredLookup(lookup, self._metrics)
+        return ItemScoring(part, metered(scorer, self._metrics), asked, log, note), lookup
 
     def _items_shadowed(
         self, items: ItemScoring | None, challenger: ServingModel, log: ShadowLog

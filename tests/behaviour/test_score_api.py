@@ -10,10 +10,11 @@ import pytest
 
 from feature_repo.errors import InputError, RequestError
 from intent_cli.bento_server import Bento, free_port, require_free, running
+from intent_stores.packed_sqlite import PackedSqliteFile
 from services.client import IntentClient
 from services.online_url import SqliteUrl
-from tests.online_store import PROJECT, write_online_store
-from tests.tiny_shop import AT, USED
+from tests.online_store import PROJECT, VIEWS, write_online_store, write_rows
+from tests.tiny_shop import AT, USED, shop
 from training.packaging.bundle import Bundle
 from training.packaging.publish import Published, publish
 
@@ -27,9 +28,20 @@ def published(tiny_bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory
 def address(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("online")
     write_online_store(folder / "online.db")
+    write_damaged_customer(folder / "online.db")
     bento = Bento(published.bento, published.home, SqliteUrl(folder / "online.db", PROJECT))
     with running(bento, free_port(), log=folder / "serve.log") as server:
         yield server.address
+
+
+def write_damaged_customer(path: Path) -> None:
+    """Add a customer whose lists of baskets do not belong together."""
+    store = PackedSqliteFile(path, PROJECT)
+    for view in VIEWS:
+        known, values = shop()[view.name]["00000005"]
+        lists = {"basket_lines": list(values["basket_lines"])[1:]} if view.name == "user_baskets" else {}
+        write_rows(store, view, {"damaged": (known, dict(values) | lists)})
+    store.close()
 
 
 def send(
@@ -74,6 +86,19 @@ def test_an_unknown_customer_is_no_error(address: str) -> None:
 def test_the_context_is_taken(address: str) -> None:
     body = {"user_id": "00000005", "at": AT.isoformat(), "context": {"channel": "web", "session_seconds": 1.5}}
     assert send(address, json.dumps(body))[0] == 200
+
+
+def test_a_customer_whose_row_is_damaged_is_answered_without_it_and_counted(address: str) -> None:
+    with IntentClient(address) as client:
+        alone = client.score("damaged", AT)
+        batch = client.score_batch(["00000005", "damaged"], AT)
+        whole = client.score("00000005", AT)
+    assert (alone.views["user_baskets"].status, alone.views["user_baskets"].reason) == ("missing", "corrupt")
+    assert (alone.degraded, alone.cold_start) == (True, False)
+    assert [score.degraded for score in batch.scores] == [False, True]
+    assert [score.probability for score in batch.scores] == pytest.approx([whole.probability, alone.probability], 1e-6)
+    metrics = httpx.get(f"{address}/metrics", timeout=20, trust_env=False).text
+    assert 'intent_view_rows_total{reason="corrupt",status="missing",view="user_baskets"} 2.0' in metrics
 
 
 BAD = {
