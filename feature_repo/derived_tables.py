@@ -9,6 +9,9 @@ A total of amounts adds up what is known; where there are lines and the shop kno
 (NaN in a list), never 0. No lines are worth 0.
 """
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -17,7 +20,10 @@ import pyarrow as pa
 from feature_repo.errors import SourceDataError
 from feature_repo.events import EVENT_TYPES
 
-__all__ = ["DERIVED_TABLES", "derive_table"]
+__all__ = ["DERIVED_TABLES", "SPILL_PREFIX", "derive_table", "derived_batches"]
+
+MEMORY = "1500MB"
+SPILL_PREFIX = ".deriving-"
 
 # The end of the day on which a line became known; a line that became known at midnight counts at once.
 _KNOWN_AT = "date_trunc('day', created_timestamp + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND)"
@@ -214,16 +220,40 @@ DERIVED_TABLES = {
 }
 
 
-def derive_table(name: str, log: Path) -> pa.Table:
-    """Return the table behind the view `name`, from the canonical log below `log`.
+@contextmanager
+def derived_batches(name: str, log: Path, memory: str = MEMORY) -> Iterator[pa.RecordBatchReader]:
+    """Yield the rows of the table behind the view `name`, in order, computed from the canonical log below `log`.
 
     Args:
         name: a key of `DERIVED_TABLES`.
         log: the folder that holds `events/`, `users/` and `items/`.
+        memory: what DuckDB may use, as it writes sizes; what is more goes to a folder beside `log` for the while.
 
     Raises:
-        SourceDataError: the log is not there, or holds something else than canonical Parquet.
+        SourceDataError: the log is not there, or holds something else than canonical Parquet; while rows are read, too.
     """
+    files = _files(log)
+    with tempfile.TemporaryDirectory(prefix=SPILL_PREFIX, dir=log) as spill:
+        limits = {"memory_limit": memory, "temp_directory": spill}
+        with duckdb.connect(config=limits) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            try:
+                for source, found in files.items():
+                    connection.read_parquet(found).create_view(source)
+                schema = _schema(connection, name)
+                rows = connection.sql(DERIVED_TABLES[name]).to_arrow_reader()
+            except duckdb.Error as problem:
+                raise _unreadable(log, memory, problem) from problem
+            yield pa.RecordBatchReader.from_batches(schema, _cast(rows, schema, log, memory))
+
+
+def derive_table(name: str, log: Path) -> pa.Table:
+    """Return all rows of `derived_batches` at once."""
+    with derived_batches(name, log) as rows:
+        return rows.read_all()
+
+
+def _files(log: Path) -> dict[str, list[str]]:
     files = {source: sorted(map(str, (log / source).glob("*.parquet"))) for source in ("events", "users", "items")}
     missing = [f"{source}/*.parquet" for source, found in files.items() if not found]
     if missing:
@@ -231,18 +261,23 @@ def derive_table(name: str, log: Path) -> pa.Table:
             f"There is no whole log below {log}: {', '.join(missing)} missing; expected events/, users/ and items/ "
             "with Parquet files. Run `intent ingest` first."
         )
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        try:
-            for source, found in files.items():
-                connection.read_parquet(found).create_view(source)
-            return connection.sql(DERIVED_TABLES[name]).to_arrow_table().cast(_schema(connection, name))
-        except duckdb.Error as problem:
-            cause = str(problem).splitlines()[0].rstrip(".!")  # the rest points into a query that nobody typed
-            raise SourceDataError(
-                f"The log below {log} cannot be read: {cause}. Expected events/, users/ and items/ with canonical "
-                "Parquet files. Run `intent ingest` again."
-            ) from problem
+    return files
+
+
+def _cast(rows: pa.RecordBatchReader, schema: pa.Schema, log: Path, memory: str) -> Iterator[pa.RecordBatch]:
+    try:
+        for batch in rows:
+            yield batch.cast(schema)
+    except OSError as problem:  # so Arrow tells what DuckDB found while it computed
+        raise _unreadable(log, memory, problem) from problem
+
+
+def _unreadable(log: Path, memory: str, problem: Exception) -> SourceDataError:
+    cause = str(problem).splitlines()[0].rstrip(".!")  # the rest points into a query that nobody typed
+    wanted = "events/, users/ and items/ with canonical Parquet files. Run `intent ingest` again."
+    if cause.startswith("Out of Memory"):  # it says so of a full disk, too
+        wanted = f"{memory} of memory, and room beside the log for the rest. Free some and run `intent apply` again."
+    return SourceDataError(f"The log below {log} cannot be read: {cause}. Expected {wanted}")
 
 
 def _schema(connection: duckdb.DuckDBPyConnection, name: str) -> pa.Schema:

@@ -18,10 +18,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["replace_file", "replace_folder", "write_bytes", "write_json", "write_parquet", "write_text"]
+__all__ = [
+    "replace_file",
+    "replace_folder",
+    "write_bytes",
+    "write_json",
+    "write_parquet",
+    "write_parquet_batches",
+    "write_text",
+]
 
 # From Linux's fcntl.h and fs.h: paths are relative to the working directory; the two names change places.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_GROUP_ROWS = 1 << 20
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -42,6 +51,35 @@ def write_json(path: Path, value: Any) -> None:
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Replace the file at `path` by `table` as Parquet with zstd compression."""
     _write(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+
+
+def write_parquet_batches(path: Path, rows: pa.RecordBatchReader) -> int:
+    """Replace the file at `path` by the rows as they come, and return how many there were.
+
+    A row group has about a million rows, as `write_parquet` makes them: that many are in memory, and no more.
+    """
+    count = 0
+
+    def produce(temporary: Path) -> None:
+        nonlocal count
+        with pq.ParquetWriter(temporary, rows.schema, compression="zstd") as writer:
+            for group in _groups(rows):
+                writer.write_table(group)
+                count += group.num_rows
+
+    _write(path, produce)
+    return count
+
+
+def _groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    for batch in rows:
+        if waiting and sum(map(len, waiting)) + len(batch) > _GROUP_ROWS:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+        waiting.append(batch)
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def replace_file(fresh: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feature_repo.derived_tables import derive_table
+from feature_repo.derived_tables import SPILL_PREFIX, derive_table, derived_batches
 from feature_repo.errors import SourceDataError
 from feature_repo.events import EVENT_SCHEMA, EVENT_TYPES, ITEM_SCHEMA, USER_SCHEMA
 from feature_repo.transforms.customer import customer_features
@@ -262,3 +262,30 @@ def test_a_folder_may_have_any_name(tmp_path) -> None:
     folder = tmp_path / "o'shop"
     write_log(folder, [line()])
     assert derive_table("user_history", folder).num_rows == 1
+
+
+def many_lines(count: int) -> list[dict]:
+    return [
+        line()
+        | {"user_id": f"customer {number * 7919 % count}", "item_id": f"item {number % 97}", "hour": number % 1440}
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "memory"), [("user_events", 400_000, "64MB"), ("item_demand", 120_000, "112MB")]
+)
+def test_what_does_not_fit_into_memory_is_the_same_and_leaves_nothing_behind(tmp_path, name, count, memory) -> None:
+    write_log(tmp_path, many_lines(count))
+    with derived_batches(name, tmp_path, memory=memory) as rows:
+        spilled = rows.read_all()
+    assert spilled.to_pandas().equals(derive_table(name, tmp_path).to_pandas())  # where NaN equals NaN
+    assert not list(tmp_path.glob(f"{SPILL_PREFIX}*"))
+
+
+def test_too_little_memory_says_how_much_there_was_and_what_to_do(tmp_path) -> None:
+    write_log(tmp_path, many_lines(20_000))
+    with pytest.raises(SourceDataError) as refused, derived_batches("user_events", tmp_path, memory="1MB") as rows:
+        rows.read_all()
+    assert "Expected 1MB of memory, and room beside the log" in str(refused.value)
+    assert not list(tmp_path.glob(f"{SPILL_PREFIX}*"))

@@ -1,6 +1,7 @@
 """A run's own Feast store: the repository's definitions over the run's folder, with registry and online store in it."""
 
 import json
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from feature_repo.derived_tables import DERIVED_TABLES, derive_table
+from feature_repo.derived_tables import DERIVED_TABLES, SPILL_PREFIX, derived_batches
 from feature_repo.errors import DependencyDown, InputError, SettingsError, SourceDataError
-from training.atomic import write_json, write_parquet
+from training.atomic import write_json, write_parquet_batches
 from training.dataset.log_manifest import require_whole_log, stream_position
 from training.dataset.time_splits import microseconds
 from training.pipelines.profiles import REPOSITORY, store_settings, uses_files
@@ -43,12 +44,13 @@ _ENGINE = "intent_stores.batch_engine.ChunkedBatchEngine"
 
 def derive_features(out: Path, progress: Progress) -> dict[str, int]:
     """Write the tables behind the views to `<out>/features/`, and return their row counts."""
+    for left in out.glob(f"{SPILL_PREFIX}*"):  # by one that was killed
+        shutil.rmtree(left, ignore_errors=True)
     rows = {}
     with progress.task("deriving feature tables", len(DERIVED_TABLES), "tables") as task:
         for name in DERIVED_TABLES:
-            table = derive_table(name, out)
-            write_parquet(out / "features" / f"{name}.parquet", table)
-            rows[name] = table.num_rows
+            with derived_batches(name, out) as batches:
+                rows[name] = write_parquet_batches(out / "features" / f"{name}.parquet", batches)
             task.advance()
     return rows
 

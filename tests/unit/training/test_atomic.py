@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import signal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from training import atomic
@@ -116,3 +118,24 @@ def test_a_finished_file_takes_its_place(tmp_path):
     with pytest.raises(FileNotFoundError):
         atomic.replace_file(fresh, target)
     assert target.read_text() == "new"
+
+
+def test_rows_are_written_as_they_come_in_groups_of_about_a_million_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_GROUP_ROWS", 5)
+    schema = pa.schema([("n", pa.int64())])
+    batches = [pa.record_batch([pa.array(range(start, start + 2))], schema) for start in range(0, 12, 2)]
+    path = tmp_path / "rows.parquet"
+    assert atomic.write_parquet_batches(path, pa.RecordBatchReader.from_batches(schema, batches)) == 12
+    assert pq.read_table(path)["n"].to_pylist() == [*range(12)]
+    assert [pq.ParquetFile(path).metadata.row_group(group).num_rows for group in range(3)] == [4, 4, 4]
+
+    def breaking():
+        yield batches[0]
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        atomic.write_parquet_batches(path, pa.RecordBatchReader.from_batches(schema, breaking()))
+    assert pq.read_table(path)["n"].to_pylist() == [*range(12)]
+    assert [*tmp_path.iterdir()] == [path]
+    assert atomic.write_parquet_batches(path, pa.RecordBatchReader.from_batches(schema, [])) == 0
+    assert pq.read_table(path).schema == schema
