@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from feature_repo.errors import DependencyDown, IntentError
 from services.event_contracts import EventBody, EventReceipt, plain_event
 from services.online_url import VARIABLE, RedisUrl, SqliteUrl, read_online_url
+from services.outbox_watch import OutboxWatch
 
 if TYPE_CHECKING:
     from feature_repo.streaming.outbox import Receipt
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["OUTBOX_VARIABLE", "EventIntake", "open_intake"]
 
 OUTBOX_VARIABLE = "INTENT_OUTBOX_URL"
+_AWAY = (
+    f"{OUTBOX_VARIABLE} names an outbox that does not answer or cannot be written; expected one that does. Until then "
+    "/events answers 503, and scores do not wait for it. What the database said is in the log."
+)
 _FOLLOW_SECONDS = 1.0  # own events are brought online as they come; this is for the others
 _log = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 2.0  # a score must be answered at once; whoever brings events online can wait
@@ -28,7 +33,7 @@ _PATIENCE_SECONDS = 2.0  # a score must be answered at once; whoever brings even
 def open_intake(environment: Mapping[str, str]) -> "EventIntake | None":
     """Return what takes events, over the outbox of `INTENT_OUTBOX_URL` and the store of `INTENT_ONLINE_URL`, or None.
 
-    Nothing is opened before the first event.
+    Nothing is opened before it is started.
 
     Raises:
         SettingsError: the outbox's address is none.
@@ -40,20 +45,26 @@ def open_intake(environment: Mapping[str, str]) -> "EventIntake | None":
     from feature_repo.streaming.outbox import Outbox
     from feature_repo.streaming.stream import EventStream
 
-    return EventIntake(EventStream(Outbox(address), _store(read_online_url(environment.get(VARIABLE)))))
+    outbox, store = Outbox(address), _store(read_online_url(environment.get(VARIABLE)))
+    return EventIntake(EventStream(outbox, store), OutboxWatch(outbox))
 
 
 class EventIntake:
     """Takes events and brings them online; may be called from several threads."""
 
-    def __init__(self, stream: "EventStream") -> None:
-        self._stream = stream
+    def __init__(self, stream: "EventStream", watch: OutboxWatch) -> None:
+        self._stream, self._watch = stream, watch
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="event-intake", daemon=True)
 
     def start(self) -> None:
         """Bring online, in a thread of its own, what others push and what was left when a store was away."""
         self._thread.start()
+        self._watch.start()
+
+    def trouble(self) -> str | None:
+        """Return why events cannot be taken just now, as far as is known, or None; returns at once."""
+        return _AWAY if self._watch.is_away() else None
 
     def take(self, events: Sequence[EventBody]) -> tuple[list[EventReceipt], bool]:
         """Return what became of each event, and whether the online store has them by now.
@@ -61,12 +72,17 @@ class EventIntake:
         Raises:
             DependencyDown: the outbox cannot be written; nothing was acknowledged.
         """
-        receipts = self._stream.push([plain_event(event) for event in events])
+        try:
+            receipts = self._stream.push([plain_event(event) for event in events])
+        except DependencyDown:
+            self._watch.failed()
+            raise
         pairs = zip(events, receipts, strict=True)
         return [_receipt(event.event_id, receipt) for event, receipt in pairs], self._is_online(receipts)
 
     def close(self) -> None:
-        """End the thread; what is not online yet follows at the next start."""
+        """End the threads; what is not online yet follows at the next start."""
+        self._watch.close()
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()

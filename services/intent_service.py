@@ -87,6 +87,10 @@ class PurchaseIntent:
         """The models that answer."""
         return self._models
 
+    def degraded(self) -> list[str]:
+        """Return why events or feedback cannot be taken."""
+        return self._handling.degraded()
+
     @bentoml.api(route=SCORE.path, input_spec=body_of(SCORE), output_spec=SCORE.response)
     async def score(self, request: Any, /) -> Response:
         """Return the calibrated probability that a customer buys within the horizon after `at`."""
@@ -137,12 +141,18 @@ PurchaseIntent.add_asgi_middleware(ProblemMiddleware)  # type: ignore[attr-defin
 PurchaseIntent.add_asgi_middleware(  # type: ignore[attr-defined]
     GuardMiddleware, rules=route_rules(), refused=lambda path, seconds: _models().metrics.request(path, 429, seconds)
 )
-PurchaseIntent.add_asgi_middleware(OperationMiddleware, models=lambda: _models())  # type: ignore[attr-defined]
+PurchaseIntent.add_asgi_middleware(  # type: ignore[attr-defined]
+    OperationMiddleware, models=lambda: _models(), also_degraded=lambda: _service().degraded()
+)
+
+
+def _service() -> PurchaseIntent:
+    service: PurchaseIntent = bentoml.get_current_service()
+    return service
 
 
 def _models() -> LoadedModels:
-    service: PurchaseIntent = bentoml.get_current_service()
-    return service.models
+    return _service().models
 
 
 def _configured_host() -> str:

@@ -21,17 +21,20 @@ __all__ = ["OperationMiddleware"]
 class OperationMiddleware:
     """ASGI middleware, inside whatever guards the routes."""
 
-    def __init__(self, app: App, models: Callable[[], LoadedModels]) -> None:
+    def __init__(
+        self, app: App, models: Callable[[], LoadedModels], also_degraded: Callable[[], list[str]] = list
+    ) -> None:
         """Prepare.
 
         Args:
             app: the layers below.
             models: gives the models of this process; they are there once the server has started.
+            also_degraded: says what else is not as it should be, beside models and their store.
         """
         self.app = app
-        self._models = models
+        self._models, self._also_degraded = models, also_degraded
         self._answers: dict[str, Callable[[LoadedModels], tuple[str, bytes]]] = {
-            "/readyz": _ready,
+            "/readyz": self._ready,
             "/model": _model,
             "/metrics": _metrics,
         }
@@ -51,13 +54,12 @@ class OperationMiddleware:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-
-def _ready(models: LoadedModels) -> tuple[str, bytes]:
-    trouble = "The service is ending. Ask another one." if DRAINING.active else models.trouble()
-    if trouble is not None:
-        raise Refused(problem_for_status(503, trouble))
-    why = models.degraded()
-    return _json({"status": "degraded" if why else "ready", "why": why})
+    def _ready(self, models: LoadedModels) -> tuple[str, bytes]:
+        trouble = "The service is ending. Ask another one." if DRAINING.active else models.trouble()
+        if trouble is not None:
+            raise Refused(problem_for_status(503, trouble))
+        why = [*models.degraded(), *self._also_degraded()]
+        return _json({"status": "degraded" if why else "ready", "why": why})
 
 
 def _model(models: LoadedModels) -> tuple[str, bytes]:

@@ -52,6 +52,7 @@ class RequestHandling:
         self._beside = self.run
         self.intake: EventIntake | None = None
         self.feedback_log: FeedbackLog | None = None
+        self._refused: list[str] = []
 
     async def run(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Return what a function that blocks returns, run beside the event loop."""
@@ -94,13 +95,18 @@ class RequestHandling:
         try:
             self.feedback_log = open_feedback_log(environment)
         except IntentError as error:
-            _log.error("Feedback cannot be taken: %s", error)
+            self._refuse(f"Feedback cannot be taken: {error}")
         try:
             self.intake = open_intake(environment)
         except IntentError as error:  # the routes that need none are answered all the same
-            _log.error("Events cannot be taken: %s", error)
+            self._refuse(f"Events cannot be taken: {error}")
         if self.intake is not None:
             self.intake.start()
+
+    def degraded(self) -> list[str]:
+        """Return why events or feedback cannot be taken, where they should be; returns at once."""
+        trouble = None if self.intake is None else self.intake.trouble()
+        return [*self._refused, *([] if trouble is None else [trouble])]
 
     async def rehearse(self, answer: Callable[[], None]) -> None:
         """Call `answer` on every thread that answers requests, this one too: each opens the store for itself."""
@@ -129,6 +135,10 @@ class RequestHandling:
             return problem_response(problem_for_status(503))
         body = found if isinstance(found, bytes) else found.model_dump_json()
         return Response(body, media_type="application/json")
+
+    def _refuse(self, reason: str) -> None:
+        _log.error("%s", reason)
+        self._refused.append(reason)
 
     def _scoring(self, user_id: str) -> CustomerScoring:
         scoring = self._models.scoring_for(user_id)

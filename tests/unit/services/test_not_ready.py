@@ -11,6 +11,7 @@ import pytest
 from _bentoml_impl.server.app import ServiceAppFactory
 
 from services import intent_service, loaded_models
+from services.event_intake import OUTBOX_VARIABLE
 from services.online_url import VARIABLE
 from tests.online_store import write_online_store
 from training.packaging.bundle import Bundle
@@ -96,6 +97,31 @@ async def without_redis() -> None:
     assert ready.status_code == 200
     assert (scored.status_code, scored.json()["degraded"], scored.json()["cold_start"]) == (200, True, False)
     assert "secret" not in ready.text + scored.text
+
+
+def test_an_outbox_that_comes_and_goes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, write_online_store(tmp_path / "online.db"))
+    monkeypatch.setenv(OUTBOX_VARIABLE, f"sqlite:///{tmp_path}/outbox/outbox.db")
+    (tmp_path / "outbox").touch()  # a file, where its folder should be
+    asyncio.run(outbox_comes(tmp_path / "outbox"))
+
+
+async def outbox_comes(in_the_way: Path) -> None:
+    async with served() as client:
+        degraded = await readiness(client, "degraded")
+        assert [OUTBOX_VARIABLE in why for why in degraded] == [True]
+        scored = (await client.post("/score", json=BODY)).json()
+        assert not scored["degraded"]
+        in_the_way.unlink()
+        assert await readiness(client, "ready") == []
+
+
+async def readiness(client: httpx.AsyncClient, wanted: str) -> list[str]:
+    """Wait until /readyz says so, and return why."""
+    async with asyncio.timeout(20):
+        while (told := (await client.get("/readyz")).json())["status"] != wanted:
+            await asyncio.sleep(0.05)
+    return list(told["why"])
 
 
 def test_with_a_bundle_of_one_changed_byte(folder: Path) -> None:
