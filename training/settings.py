@@ -6,7 +6,7 @@ Frozen and strict: an unknown key is refused, for a misspelt key that is ignored
 import tomllib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -210,8 +210,26 @@ def _explain(problem: ValidationError) -> str:
     lines = []
     for error in problem.errors(include_url=False):
         where = ".".join(str(part) for part in error["loc"]) or "the file"
-        lines.append(f"  {where}: got {error['input']!r}; {error['msg']}")
+        keys = _keys_beside(error["loc"]) if error["type"] == "extra_forbidden" else None
+        wanted = error["msg"] if keys is None else f"no such key; expected one of {', '.join(keys)}"
+        lines.append(f"  {where}: got {error['input']!r}; {wanted}")
     return "\n".join(lines) + "\nCorrect these keys; `intent init --config FILE` writes a whole file to compare with."
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str] | None:
+    """Return the keys that the section has in which a key was found; None where it is no section with names."""
+    section: Any = Settings
+    for part in place[:-1]:
+        kinds = [kind for kind in _kinds(section.model_fields.get(part)) if hasattr(kind, "model_fields")]
+        if len(kinds) != 1:
+            return None
+        section = kinds[0]
+    return sorted(section.model_fields)
+
+
+def _kinds(field: Any) -> tuple[Any, ...]:
+    annotation = getattr(field, "annotation", None)
+    return get_args(annotation) or (annotation,)
 
 
 def template(adapter: str) -> str:
@@ -222,7 +240,7 @@ def template(adapter: str) -> str:
 
 _HEAD = """# What Purchase Intent predicts, and from which data. Every `intent` command reads this file.
 
-seed = 20001101                 # the same seed gives the same predictions
+seed = 20001101                 # the same seed gives the same predictions, on one machine
 
 """
 

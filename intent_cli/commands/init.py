@@ -11,7 +11,7 @@ __all__ = ["init"]
 
 
 def init(
-    adapter: Annotated[str, typer.Option(help="Which adapter reads the data: table, ta_feng.")] = "table",
+    adapter: Annotated[str, typer.Option(help="Which adapter reads the data; `intent adapters` lists them.")] = "table",
     config: Annotated[Path, typer.Option("--config", help="Where to write it.", metavar="FILE")] = DEFAULT_CONFIG,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
@@ -32,4 +32,5 @@ def init(
             "with --force."
         )
     write_text(config, template(adapter))
-    typer.echo(f"Wrote {config}. Adapt it to your data, then run: intent ingest --config {config}")
+    told = f"--config {config} --out artifacts/{config.stem}"
+    typer.echo(f"Wrote {config}. Adapt it to your data, then run, as every later command: intent ingest {told}")

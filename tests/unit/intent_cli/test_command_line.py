@@ -172,6 +172,7 @@ def test_features_of_another_log_are_refused(shop, capsys) -> None:
 def test_init_refuses_to_replace_and_knows_its_adapters(tmp_path, capsys) -> None:
     path = tmp_path / "intent.toml"
     assert run(["init", "--adapter", "ta_feng", "--config", str(path)]) == 0
+    assert f"intent ingest --config {path} --out artifacts/intent" in capsys.readouterr().out
     before = path.read_bytes()
     assert run(["init", "--config", str(path)]) == 1
     assert run(["init", "--adapter", "no_such", "--config", str(tmp_path / "b.toml")]) == 1

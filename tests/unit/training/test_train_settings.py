@@ -1,8 +1,10 @@
 import tomllib
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from feature_repo.errors import SettingsError
 from training.settings import Settings, template
 
 PLAIN = template("ta_feng")
@@ -37,3 +39,19 @@ def test_members_and_what_they_are_told() -> None:
 def test_what_is_not_known_is_refused(extra: str, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         load(extra)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("[train]\norigin = 3", "  train.origin: got 3; no such key; expected one of members, origins"),
+        ("[model]\ndepth = 3", "  model: got {'depth': 3}; no such key; expected one of anchors, data, "),
+        ("[data.items]\ncolour = 3", "  data.items.colour: got 3; no such key; expected one of "),
+    ],
+)
+def test_a_misspelt_key_is_told_the_keys_there_are(tmp_path: Path, extra: str, message: str) -> None:
+    path = tmp_path / "shop.toml"
+    path.write_text(PLAIN + extra)
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(path)
+    assert message in str(refused.value)
