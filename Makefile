@@ -100,7 +100,7 @@ bench-ingest: setup ## events per second and memory of each adapter beside DuckD
 	@$(BIN)/python -m benchmarks.ingest $(if $(DATA),--data $(DATA))
 	@$(BIN)/python -m benchmarks.simulate
 
-bench-serving: setup ## the served bento beside a service that echoes and one of Feast and keras.predict, in one run (about eight minutes)
+bench-serving: setup ## the served bento beside a service that echoes and one of Feast and keras.predict, in one run (about eight minutes); fails if a bound is missed
 	@$(BIN)/python -m benchmarks.serving --out $(OUT)
 
 figures: setup ## every task on every data set that fits it, beside published figures (DATA=folder of the real sets; about 40 minutes)

@@ -6,7 +6,7 @@
 
 Every server is a process of its own; they take turns, round by round, so that what else the machine does meets all of
 them. The load generator shares the machine: its own processor time is printed, and the workers' for each request, which
-other work on the machine does not change as much. Latencies are milliseconds.
+other work on the machine does not change as much. Latencies are milliseconds. Ends with 1 if a bound is missed.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import json
 import random
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from benchmarks.bounds import Bounds
 from benchmarks.http_load import Load, Outcomes, post
 from benchmarks.serving_model import model_alone
 from benchmarks.serving_servers import Server, echo, naive, ours
@@ -54,8 +56,10 @@ class Bodies:
             yield post(address, "/rank", json.dumps(body).encode())
 
 
-def measured(servers: list[Server], bodies: dict[str, Iterator[bytes]], connections: int, seconds: float) -> None:
-    """Load the servers in turns, and print what they did, as ratios to the first one."""
+def measured(
+    servers: list[Server], bodies: dict[str, Iterator[bytes]], connections: int, seconds: float
+) -> dict[str, Outcomes]:
+    """Load the servers in turns; print what they did, as ratios to the first one, and return it by their names."""
     found: dict[str, list[Outcomes]] = {server.name: [] for server in servers}
     used = dict.fromkeys(found, 0.0)
     for _ in range(ROUNDS):
@@ -64,9 +68,10 @@ def measured(servers: list[Server], bodies: dict[str, Iterator[bytes]], connecti
             load = Load(server.address, bodies[server.name], connections)
             found[server.name].append(asyncio.run(load.run(seconds / ROUNDS)))
             used[server.name] += server.processor() - before
-    base = joined(found[servers[0].name])
+    whole = {name: joined(parts) for name, parts in found.items()}
+    base = whole[servers[0].name]
     for server in servers:
-        got = joined(found[server.name])
+        got = whole[server.name]
         each = used[server.name] / len(got.statuses) * 1e3
         others = {status: count for status, count in got.counts().items() if status != 200}
         ratio = got.quantile(0.5) / base.quantile(0.5)
@@ -77,6 +82,7 @@ def measured(servers: list[Server], bodies: dict[str, Iterator[bytes]], connecti
             f"processor {each:6.2f} a request   generator {got.processor / got.seconds:4.0%} of a core"
             + (f"   NOT 200: {others}" if others else "")
         )
+    return whole
 
 
 def joined(parts: list[Outcomes]) -> Outcomes:
@@ -95,13 +101,13 @@ def warm(server: Server, requests: Iterator[bytes], count: int) -> dict[int, int
     return dict(asyncio.run(Load(server.address, requests).run(count=count)).counts())
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure and print; 1 if a bound is missed."""
     arguments = parsed()
-    parts = arguments.only or PARTS
+    parts, bounds = arguments.only or PARTS, Bounds()
     bodies = Bodies(arguments.out)
     if "model" in parts:
-        model_alone(arguments.out / "bundle")
+        model_alone(arguments.out / "bundle", bounds)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serving-")))
         mine = stack.enter_context(ours(folder, arguments.out))
@@ -116,23 +122,36 @@ def main() -> None:
         for server in servers:
             warm(server, score[server.name], 20 if server.name == "naive" else 300)
         print(f"ours: {mine.megabytes():.0f} MB in its worker")
-        compare(servers, score, bodies, parts, arguments.seconds)
+        bounds.most("start to ready, seconds", mine.ready_seconds, 6)
+        bounds.most("memory of a worker, MB", mine.megabytes(), 450)
+        compare(servers, score, bodies, parts, arguments.seconds, bounds)
         if "overload" in parts:
-            overload(mine, score["ours"], arguments.overload)
+            overload(mine, score["ours"], arguments.overload, bounds)
         if "soak" in parts:
-            soak(mine, score["ours"], arguments.soak)
+            soak(mine, score["ours"], arguments.soak, bounds)
+    return bounds.told()
 
 
 def compare(
-    servers: list[Server], score: dict[str, Iterator[bytes]], bodies: Bodies, parts: tuple[str, ...], seconds: float
+    servers: list[Server],
+    score: dict[str, Iterator[bytes]],
+    bodies: Bodies,
+    parts: tuple[str, ...],
+    seconds: float,
+    bounds: Bounds,
 ) -> None:
     """Print the cases in which all servers are asked the same."""
     if "score" in parts:
         print(f"/score, 1 connection, customers drawn from {USERS:,}")
-        measured(servers, score, 1, seconds)
+        got = measured(servers, score, 1, seconds)
+        bounds.most("/score, 1 connection, p50 x echo", _slower(got, "echo"), 2)
     if "many" in parts:
         print("/score, 16 connections, 1 worker each")
-        measured(servers, score, 16, seconds)
+        got = measured(servers, score, 16, seconds)
+        bounds.least("/score, 16 connections, throughput x echo", got["ours"].throughput / got["echo"].throughput, 0.5)
+        if "naive" in got:
+            ratio = got["ours"].throughput / got["naive"].throughput
+            bounds.least("/score, 16 connections, throughput x naive", ratio, 15)
     if "rank" in parts:
         rank = {server.name: bodies.rank(server.address) for server in servers}
         statuses = {
@@ -142,7 +161,14 @@ def compare(
         print(f"/rank, 1 connection, {ITEMS} items")
         for server in itertools.filterfalse(answering.__contains__, servers):
             print(f"  {server.name:6} does not answer: {statuses[server.name]}")
-        measured(answering, rank, 1, seconds)
+        got = measured(answering, rank, 1, seconds)
+        bounds.most(f"/rank, {ITEMS} items, p50 x echo", _slower(got, "echo"), 2)
+        if "naive" in got:
+            bounds.least(f"/rank, {ITEMS} items, times faster than naive", 1 / _slower(got, "naive"), 10)
+
+
+def _slower(got: dict[str, Outcomes], other: str) -> float:
+    return got["ours"].quantile(0.5) / got[other].quantile(0.5)
 
 
 def parsed() -> argparse.Namespace:
@@ -158,4 +184,4 @@ def parsed() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.bounds import Bounds
 from services.golden_check import examples, some_rows
 from services.item_scorer import ItemScorer
 from services.scoring import Scorer
@@ -21,7 +22,7 @@ _TOGETHER = 200
 _BATCH = 16
 
 
-def model_alone(bundle_path: Path) -> None:
+def model_alone(bundle_path: Path, bounds: Bounds) -> None:
     """Print the milliseconds of scoring one customer, and many at once, from columns to calibrated probabilities."""
     bundle = Bundle.load(bundle_path)
     scorer = Scorer(bundle)
@@ -30,7 +31,8 @@ def model_alone(bundle_path: Path) -> None:
     many, few = (some_rows(columns, [row % len(at_us) for row in range(count)]) for count in (_TOGETHER, _BATCH))
     print(f"model part alone, in this process; NumPy adds two numbers in {_addition():.2f} microseconds in this hour")
     turn = iter(range(_CALLS + 300))
-    _timed("1 customer", lambda: scorer.score(*ones[next(turn) % len(ones)]), _CALLS)
+    one = _timed("1 customer", lambda: scorer.score(*ones[next(turn) % len(ones)]), _CALLS)
+    bounds.most("model alone, 1 customer, p50 ms", one, 0.5)
     moments = np.full(_TOGETHER, at_us.max(), np.int64)
     alone = _timed(f"{_BATCH} customers, one by one", lambda: [scorer.score(*ones[row]) for row in range(_BATCH)], 200)
     batch = _timed(f"{_BATCH} customers together", lambda: scorer.score(few, moments[:_BATCH]), 500)
@@ -38,7 +40,8 @@ def model_alone(bundle_path: Path) -> None:
     _timed(f"{_TOGETHER} customers", lambda: scorer.score(many, moments), 200)
     part = item_part(bundle)
     if part is not None:
-        _timed(f"1 customer x {_TOGETHER} items", _crossed(part), 500)
+        items = _timed(f"1 customer x {_TOGETHER} items", _crossed(part), 500)
+        bounds.most(f"model alone, 1 customer x {_TOGETHER} items, p50 ms", items, 2)
 
 
 def _crossed(part: Bundle) -> Callable[[], object]:

@@ -1,10 +1,12 @@
 """More than the service can do, and half of it for long: what is refused, what grows."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from benchmarks.bounds import Bounds
 from benchmarks.http_load import Load
 from benchmarks.serving_servers import Server
 
@@ -15,7 +17,7 @@ _WARM_SHARE = 0.2
 _MOST_WARM_SECONDS = 120.0
 
 
-def overload(server: Server, requests: Iterator[bytes], seconds: float) -> None:
+def overload(server: Server, requests: Iterator[bytes], seconds: float, bounds: Bounds) -> None:
     """Print what becomes of four times the requests that the server can answer, and when it is as before."""
     normal = asyncio.run(Load(server.address, requests, 16).run(5))
     rate = 4 * normal.throughput
@@ -33,6 +35,10 @@ def overload(server: Server, requests: Iterator[bytes], seconds: float) -> None:
         f"normal again after {'more than 10' if after is None else f'{after:.1f}'} s; generator "
         f"{flood.processor / flood.seconds:.0%} of a core"
     )
+    others = sum(count for status, count in flood.counts().items() if status not in (200, 429))
+    bounds.most("4 x overload, answers neither 200 nor 429", others, 0)
+    bounds.most("4 x overload, accepted p99 x normal", ratio, 3)
+    bounds.most("4 x overload, seconds until normal again", math.inf if after is None else after, 5)
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Growth:
     answers: int
 
 
-def soak(server: Server, requests: Iterator[bytes], seconds: float) -> Growth:
+def soak(server: Server, requests: Iterator[bytes], seconds: float, bounds: Bounds | None = None) -> Growth:
     """Load the server with half of what it can do; print and return what grew after the first fifth."""
     normal = asyncio.run(Load(server.address, requests, 16).run(5))
     warm = min(_WARM_SHARE * seconds, _MOST_WARM_SECONDS)
@@ -61,4 +67,8 @@ def soak(server: Server, requests: Iterator[bytes], seconds: float) -> Growth:
         f"  after the first {warm:.0f} s: {growth.megabytes:+.1f} MB in the worker, {growth.files:+d} file "
         f"descriptors; {growth.errors} of {growth.errors + growth.answers} answers not 200"
     )
+    if bounds is not None:
+        bounds.most(f"half load for {seconds:.0f} s, MB more", growth.megabytes, 20)
+        bounds.most(f"half load for {seconds:.0f} s, file descriptors more", growth.files, 0)
+        bounds.most(f"half load for {seconds:.0f} s, answers not 200", growth.errors, 0)
     return growth
