@@ -112,7 +112,7 @@ class ServedLog:
 
     def offer(self, batch: ServedBatch) -> None:
         """Take what the sample wants of a batch; returns at once and raises nothing."""
-        rows = [row for row in range(batch.count) if in_sample([*batch.key(row).values()], self._sample)]
+        rows = rows_in_sample(batch.keys, self._sample)
         if self._closed:
             self._drop(len(rows))
             return
@@ -243,10 +243,21 @@ class _Part:
         os.close(self._file)
 
 
-def in_sample(key: Sequence[str], sample: float) -> bool:
-    """Whether a key is in the sample: the same answer in every process and every run."""
+def rows_in_sample(keys: Mapping[str, Sequence[str]], sample: float) -> list[int]:
+    """Return which rows are in the sample, by their keys: the same ones in every process and every run.
+
+    Args:
+        keys: join key → a value for each row, or one that holds for all, as `ServedBatch` has them.
+        sample: the share of the keys, above 0 and up to 1.
+    """
+    count = max(map(len, keys.values()), default=0)
     if sample >= 1.0:
-        return True
-    text = "\x1f".join(key).encode("utf-8", "surrogatepass")
-    digest = hashlib.blake2b(text, digest_size=8, person=b"served-log").digest()
-    return int.from_bytes(digest, "big") < sample * 2.0**64
+        return [*range(count)]
+    whole = [values if len(values) == count else [*values] * count for values in keys.values()]
+    texts = map("\x1f".join, zip(*whole, strict=True))
+    return [row for row, text in enumerate(texts) if _share(text) < sample * 2.0**64]
+
+
+def _share(text: str) -> int:
+    data = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8, person=b"served-log").digest(), "big")

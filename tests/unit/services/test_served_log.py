@@ -19,7 +19,7 @@ from feature_repo.transforms.ragged import Ragged
 from services import served_log
 from services.hashed_ids import id_hasher
 from services.served_lines import ServedBatch, answer_line, model_input_columns, model_inputs
-from services.served_log import ServedLog, in_sample, open_served_log
+from services.served_log import ServedLog, open_served_log, rows_in_sample
 
 VIEWS = {
     "user_history": {"join_keys": ["user_id"], "fields": {"spent": "Float64", "last_at": "Int64", "area": "String"}},
@@ -121,11 +121,20 @@ def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
 
 
 def test_the_sample_takes_all_of_a_customer_or_nothing() -> None:
-    users = [(f"{number:06d}",) for number in range(20_000)]
-    taken = [user for user in users if in_sample(user, 0.1)]
+    users = {"user_id": [f"{number:06d}" for number in range(20_000)]}
+    taken = rows_in_sample(users, 0.1)
     assert len(taken) == pytest.approx(2000, rel=0.15)
-    assert taken == [user for user in users if in_sample(user, 0.1)]
-    assert set(taken) < {user for user in users if in_sample(user, 0.3)}
+    assert taken == rows_in_sample(users, 0.1)
+    assert taken == [row for row in range(20_000) if rows_in_sample({"user_id": [users["user_id"][row]]}, 0.1)]
+    assert set(taken) < set(rows_in_sample(users, 0.3)) < set(rows_in_sample(users, 1.0))
+
+
+def test_the_sample_of_a_ranking_is_one_of_pairs_as_it_was_in_earlier_versions() -> None:
+    items = [f"{number}" for number in range(50)]
+    taken = rows_in_sample({"user_id": ["000001"], "item_id": items}, 0.1)
+    assert taken == [2, 25, 34, 46, 48]
+    assert taken != rows_in_sample({"user_id": ["000002"], "item_id": items}, 0.1)
+    assert taken == [row for row in range(50) if rows_in_sample({"user_id": ["000001"], "item_id": [items[row]]}, 0.1)]
 
 
 def test_parts_are_rotated_by_size(tmp_path: Path) -> None:
