@@ -23,6 +23,11 @@ MOST_BODY_BYTES = 2 * 1024 * 1024
 MOST_PIPELINED = 16
 READ_SECONDS = 5.0
 """How long nothing of an answer may be taken by who asked for it."""
+MOST_UNREAD_BYTES = 2048
+"""Of answers that were written and not sent: who has more of them reads too slowly to be written a refusal, too.
+
+TLS has half a kilobyte of its own to say, which waits for the first answer.
+"""
 _REASONS = {400: b"Bad Request", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large"}
 
 
@@ -141,8 +146,10 @@ class _BoundedConnection:
     def _is_between_requests(self) -> bool:
         if self._in_message or not self._tells_of_messages:
             return False
-        # Who does not read what was written is not written to.
-        return (self.cycle is None or self.cycle.response_complete) and not self.transport.get_write_buffer_size()
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        unread: int = self.transport.get_write_buffer_size()
+        return unread <= MOST_UNREAD_BYTES
 
     def _parse(self, data: bytes) -> None:
         before = self.cycle

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.own_certificate import Certificate, own_certificate
 from tests.production import production_environment
 from tests.servers import PrivatePostgres, PrivateRedis, running_postgres, running_redis
 
@@ -145,6 +146,12 @@ def tiny_bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("tiny")
     return write_tiny_bundle(folder / "bundle", folder / "members")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A certificate for the loopback address that nobody else trusts."""
+    return own_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture

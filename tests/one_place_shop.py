@@ -12,6 +12,7 @@ from benchmarks.http_load import post
 from services.concurrency_limit import PLACE, ConcurrencyLimit, Place
 from services.http_connections import bounded
 from services.turnstile import Turnstile
+from tests.own_certificate import Certificate
 
 BODY = b'{"user_id": "1"}'
 WHOLE = post("http://127.0.0.1:1", "/score", BODY)
@@ -24,7 +25,9 @@ def may(path: str, authorization: bytes | None) -> bool:
 
 
 class Shop:
-    """A server of one place whose answers wait for `open`."""
+    """A server of one place whose answers wait for `open`; with a `certificate` it speaks TLS."""
+
+    certificate: Certificate | None = None
 
     def __init__(self, protocol: type) -> None:
         self.limit = ConcurrencyLimit(1)
@@ -41,6 +44,8 @@ class Shop:
             lifespan="off",
             timeout_keep_alive=1,
             log_config=None,
+            ssl_certfile=self.certificate and self.certificate.file,
+            ssl_keyfile=self.certificate and self.certificate.key,
         )
         self.server = uvicorn.Server(config)
 
@@ -56,7 +61,8 @@ class Shop:
 
     async def connect(self) -> "Client":
         (listening,) = self.server.servers
-        return Client(*await asyncio.open_connection(*listening.sockets[0].getsockname()))
+        trusted = None if self.certificate is None else self.certificate.trusted()
+        return Client(*await asyncio.open_connection(*listening.sockets[0].getsockname(), ssl=trusted))
 
 
 class Client:

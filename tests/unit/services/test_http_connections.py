@@ -13,12 +13,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from services import http_connections
 from services.concurrency_limit import PLACE, Place
 from tests.one_place_shop import PROTOCOLS, WHOLE, Shop, over, serving
+from tests.own_certificate import Certificate
+
+
+@pytest.fixture(params=["plain", "TLS"], autouse=True)
+def certified(
+    request: pytest.FixtureRequest, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> Certificate | None:
+    found = certificate if request.param == "TLS" else None
+    monkeypatch.setattr(Shop, "certificate", found)
+    return found
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_what_came_in_time_to_a_server_that_was_held_up_is_answered(
-    protocol: type, loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+    protocol: type,
+    loop: Callable[[], asyncio.AbstractEventLoop],
+    certified: Certificate | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(http_connections, "HEAD_SECONDS", 0.2)
 
@@ -26,7 +39,7 @@ def test_what_came_in_time_to_a_server_that_was_held_up_is_answered(
         async with serving(Shop(protocol)) as shop:
             shop.open.set()
             (listening,) = shop.server.servers
-            with socket.create_connection(listening.sockets[0].getsockname(), timeout=5) as client:
+            with await asyncio.to_thread(connected, listening.sockets[0].getsockname(), certified) as client:
                 await asyncio.sleep(0.1)
                 client.sendall(WHOLE)
                 time.sleep(0.3)  # the whole process is held up, beyond the time for the head
@@ -34,6 +47,11 @@ def test_what_came_in_time_to_a_server_that_was_held_up_is_answered(
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(run())
+
+
+def connected(address: tuple[str, int], certificate: Certificate | None) -> socket.socket:
+    client = socket.create_connection(address, timeout=5)
+    return client if certificate is None else certificate.trusted().wrap_socket(client, server_hostname=address[0])
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

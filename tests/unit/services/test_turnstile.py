@@ -14,6 +14,12 @@ from services import http_connections, turnstile
 from services.concurrency_limit import Place
 from services.turnstile import whole_request
 from tests.one_place_shop import BODY, KEPT_SECONDS, PROTOCOLS, WHOLE, Shop, over
+from tests.own_certificate import Certificate
+
+
+@pytest.fixture(params=["plain", "TLS"], autouse=True)
+def certified(request: pytest.FixtureRequest, certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shop, "certificate", certificate if request.param == "TLS" else None)
 
 
 @given(st.integers(0, len(WHOLE) + 5), st.binary(max_size=3))
