@@ -23,6 +23,8 @@ MOST_BODY_BYTES = 2 * 1024 * 1024
 MOST_PIPELINED = 16
 READ_SECONDS = 5.0
 """How long nothing of an answer may be taken by who asked for it."""
+TLS_READ_SECONDS = 30.0
+"""How long an answer may be unread over TLS, where it is not seen whether it is taken slowly or not at all."""
 MOST_UNREAD_BYTES = 2048
 """Of answers that were written and not sent: who has more of them reads too slowly to be written a refusal, too.
 
@@ -76,7 +78,7 @@ class _BoundedConnection:
     _tells_of_messages: bool
     _in_message = False
     _is_in_body = False
-    _counted: Any = None
+    _counted: Any = None  # the scope of the head or body that `_bytes` are of
     _bytes = 0
     _overdue: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
@@ -161,14 +163,22 @@ class _BoundedConnection:
         self._count(before, len(data))
 
     def _count(self, before: Any, size: int) -> None:
-        """Bound what came of one head or one body without ending it, and the requests that wait for an answer."""
-        cycle, was_in_body = self.cycle, self._is_in_body
-        self._is_in_body = cycle is not None and cycle.more_body and self.scope is cycle.scope
-        is_same = cycle is before and self.scope is self._counted and was_in_body == self._is_in_body
-        self._counted = self.scope
-        # Of bytes that ended something it is not known how many began the next.
-        self._bytes = self._bytes + size if is_same else size if cycle is before and not was_in_body else 0
-        most = MOST_BODY_BYTES if self._is_in_body else MOST_HEAD_BYTES
+        """Bound what came of one head or one body without ending it, and the requests that wait for an answer.
+
+        `before` is the cycle as it was before `size` bytes were parsed: each head that ends makes another one.
+        """
+        cycle, scope, was_in_body = self.cycle, self.scope, self._is_in_body
+        is_in_body = cycle is not None and cycle.more_body and scope is cycle.scope
+        if cycle is not before:
+            self._bytes = 0  # a head ended: how many of the bytes began what follows is not known
+        elif scope is self._counted and is_in_body == was_in_body:
+            self._bytes += size  # more of the same
+        elif was_in_body:
+            self._bytes = 0  # a body ended: as after a head
+        else:
+            self._bytes = size  # a head began
+        self._counted, self._is_in_body = scope, is_in_body
+        most = MOST_BODY_BYTES if is_in_body else MOST_HEAD_BYTES
         if self._bytes > most or len(self.pipeline) > MOST_PIPELINED:
             self._refuse_bytes()
 
@@ -213,7 +223,8 @@ class _BoundedConnection:
 
     def _await_reader(self) -> None:
         left = self.transport.get_write_buffer_size()
-        self._unread = self.loop.call_later(READ_SECONDS, self._see_reader, left)
+        is_tls = self.transport.get_extra_info("ssl_object") is not None
+        self._unread = self.loop.call_later(TLS_READ_SECONDS if is_tls else READ_SECONDS, self._see_reader, left)
 
     def _see_reader(self, left: int) -> None:
         if self.transport.get_write_buffer_size() < left:

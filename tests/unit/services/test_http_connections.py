@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services import http_connections
 from services.concurrency_limit import PLACE, Place
-from tests.one_place_shop import PROTOCOLS, WHOLE, Shop, over, serving
+from tests.one_place_shop import PROTOCOLS, WHOLE, Client, Shop, over, serving
 from tests.own_certificate import Certificate
 
 
@@ -134,26 +134,48 @@ def test_more_requests_than_wait_for_an_answer_end_the_connection() -> None:
     over(HttpToolsProtocol, use)
 
 
+class Long(Shop):
+    """Its answers are longer than what the system takes of them at once."""
+
+    async def __call__(self, scope, receive, send) -> None:
+        size = 60_000_000
+        scope.pop(PLACE, Place(self.limit)).give_back()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": b"x" * size})
+
+
+async def unread(shop: Shop) -> Client:
+    """Ask, and read nothing; nor is anything kept for who reads nothing."""
+    client = await shop.connect()
+    client.reader._limit = 1000
+    client.writer.write(WHOLE)
+    return client
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_who_reads_no_answer_is_left(protocol: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connections, "READ_SECONDS", 0.5)
-
-    class Long(Shop):
-        async def __call__(self, scope, receive, send) -> None:
-            size = 20_000_000
-            scope.pop(PLACE, Place(self.limit)).give_back()
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
-            await send({"type": "http.response.body", "body": b"x" * size})
+    monkeypatch.setattr(http_connections, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(http_connections, "TLS_READ_SECONDS", 0.2)
 
     async def use(shop: Shop) -> None:
-        slow, never = await shop.connect(), await shop.connect()
-        never.reader._limit = slow.reader._limit = 1000  # who reads nothing holds back what is sent
-        never.writer.write(WHOLE)
-        slow.writer.write(WHOLE.replace(b"/score", b"/model"))
-        for _ in range(15):  # slowly, and yet it goes on
+        await unread(shop)
+        connections = shop.server.server_state.connections
+        async with asyncio.timeout(20):
+            while connections:
+                await asyncio.sleep(0.05)
+
+    over(protocol, use, Long)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_who_reads_slowly_is_not(protocol: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connections, "READ_SECONDS", 0.5)
+
+    async def use(shop: Shop) -> None:
+        client = await unread(shop)
+        for _ in range(15):
             await asyncio.sleep(0.1)
-            await slow.reader.readexactly(1_000_000)
-        assert len(shop.server.server_state.connections) == 1
-        assert len(await slow.reader.readexactly(5_000_000)) == 5_000_000
+            assert len(await client.reader.readexactly(1_000_000)) == 1_000_000
+        assert len(await client.reader.readexactly(5_000_000)) == 5_000_000
 
     over(protocol, use, Long)
