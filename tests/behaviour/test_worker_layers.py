@@ -1,8 +1,10 @@
 """What BentoML puts around every request and nothing needs is gone from a worker of the bento that is served."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from intent_cli.bento_server import Bento
 from tests.bare_worker import bare_worker
 from tests.hostile_requests import BODIES
 
+ROOT = Path(__file__).resolve().parents[2]
 NEEDLESS = {"OpenTelemetryMiddleware", "TimeoutMiddleware"}
 HEADERS = {"server", "x-bentoml-request-id"}
 # BentoML's own worker; beside it nothing but a look at the app, before it is started and after.
@@ -61,6 +64,13 @@ def test_no_request_passes_a_layer_that_does_nothing_for_it(worker: Worker) -> N
     assert set(worker.made) >= NEEDLESS, "BentoML builds its server otherwise: there is nothing to take out"
     assert worker.left == [name for name in worker.made if name not in NEEDLESS]
     assert "GuardMiddleware" in worker.left
+
+
+def test_our_layers_stand_in_the_order_that_the_page_tells(worker: Worker) -> None:
+    told = re.findall(r"^\d+\. `(\w+Middleware)`", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
+    ours = [name for name in worker.left if name in told]
+    assert ours == told
+    assert len(told) == 4
 
 
 @pytest.mark.parametrize(
