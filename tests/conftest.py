@@ -21,7 +21,7 @@ from tests.own_certificate import Certificate, own_certificate
 from tests.production import production_environment
 from tests.servers import PrivatePostgres, PrivateRedis, running_postgres, running_redis
 
-# Timings are never asserted, and a busy machine is no reason to fail.
+# A busy machine is no reason to fail: a timing is asserted only where it is promised, as the best of several tries.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 

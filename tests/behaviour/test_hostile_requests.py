@@ -23,6 +23,8 @@ HEAVY = {"depth", "encoding", "many", "size"}
 REFUSALS = {400, 404, 405, 408, 413, 415, 422, 431}
 SECRETS = ("00000005", "0f8fad5bd9cb469fa16570867728950e")
 MEGABYTE = 1 << 20
+SOON_SECONDS, TRIES = 0.1, 5
+"""A refusal comes soon, or late in every one of the tries: other work on the machine holds up one of them, not all."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,16 @@ def ask(server: ServerProcess, hostile: Hostile) -> Answer:
     headers = dict(line.lower().split(": ", 1) for line in lines[1:])
     assert lines[0].startswith("HTTP/1.1 "), f"{hostile.title}: answered {received[:200]!r}"
     return Answer(int(lines[0].split()[1]), headers["content-type"], json.loads(body), seconds)
+
+
+def quickest(server: ServerProcess, hostile: Hostile, first: Answer) -> float:
+    """The seconds of the quickest of several tries, of which `first` was one; one is enough if it was soon."""
+    seconds = first.seconds
+    for _ in range(TRIES - 1):
+        if seconds > SOON_SECONDS:
+            time.sleep(SOON_SECONDS)
+            seconds = min(seconds, ask(server, hostile).seconds)
+    return seconds
 
 
 def whole(received: bytes) -> bool:
@@ -103,7 +115,12 @@ def begin_peak(process: psutil.Process) -> int:
 
 
 def test_each_is_refused_and_memory_stays(open_server: ServerProcess, record_property) -> None:
-    answers = [(named(hostile), ask(open_server, hostile)) for hostile in hostile_requests()]
+    answers, late = [], []
+    for hostile in hostile_requests():
+        answer = ask(open_server, hostile)
+        answers.append((named(hostile), answer))
+        if quickest(open_server, hostile, answer) > SOON_SECONDS:
+            late.append(hostile.title)
     failures = [f"{hostile.title}: {text}" for hostile, answer in answers if (text := wrong(hostile, answer))]
     assert not failures, f"{len(failures)} of {len(answers)}:\n" + "\n".join(failures[:40])
     process = worker(open_server)
@@ -122,7 +139,7 @@ def test_each_is_refused_and_memory_stays(open_server: ServerProcess, record_pro
         f"{most / MEGABYTE:+.1f} MB at most",
     )
     assert len(answers) >= 600
-    assert times[-1] < 2000, slowest.title
+    assert not late
     assert grown < 16 * MEGABYTE
     assert most < 24 * MEGABYTE  # no bomb of 30 MB was unpacked on the way
     assert httpx.get(f"{open_server.address}/readyz", trust_env=False).status_code == 200

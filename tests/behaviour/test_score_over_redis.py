@@ -1,5 +1,6 @@
 """The built bento over Redis: whatever becomes of the server, a customer is answered, and soon whole again."""
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from training.packaging.publish import publish
 
 BODY = {"user_id": "00000005", "at": "2001-02-19T00:00:00Z"}
 BACK_SECONDS = 5
+BUDGET_SECONDS = 0.025  # of a read, as docs/backend_teams.md promises
+ALLOWED_SECONDS, TRIES = 0.075, 4
+"""What an answer may take beside its read, on a machine that is busy with other tests."""
 
 
 @pytest.fixture
@@ -58,6 +62,28 @@ def all_degraded(client: httpx.Client, without: float) -> None:
         assert (answer["degraded"], answer["cold_start"]) == (True, False)
         assert {(view["status"], view["reason"]) for view in answer["views"].values()} == {("missing", "no answer")}
         assert answer["probability"] == without
+
+
+def test_answers_while_it_is_frozen_come_within_the_budget(
+    client: httpx.Client, private_redis: PrivateRedis, record_property
+) -> None:
+    """Each of them; where other work held one up, all is tried again."""
+    slowest = []
+    while len(slowest) < TRIES and min(slowest, default=math.inf) > BUDGET_SECONDS + ALLOWED_SECONDS:
+        whole_again(client)
+        private_redis.freeze()
+        try:
+            slowest.append(max(seconds_of(client) for _ in range(20)))
+        finally:
+            private_redis.thaw()
+    record_property("fault", f"Redis frozen: the slowest of 20 answers took {min(slowest) * 1e3:.0f} ms")
+    assert min(slowest) <= BUDGET_SECONDS + ALLOWED_SECONDS, slowest
+
+
+def seconds_of(client: httpx.Client) -> float:
+    begun = time.perf_counter()
+    assert scored(client)["degraded"]
+    return time.perf_counter() - begun
 
 
 def test_frozen_and_killed_under_the_service(client: httpx.Client, private_redis: PrivateRedis) -> None:
