@@ -11,6 +11,7 @@ from typing import Any
 
 from services.concurrency_limit import PLACE, REFUSAL_SECONDS
 from services.problems import MEDIA_TYPE, Problem, problem_for_status
+from services.protocol_upgrade import without_upgrade
 from services.turnstile import Turnstile
 
 __all__ = ["HEAD_SECONDS", "MOST_CONNECTIONS", "MOST_HEAD_BYTES", "bound_connections", "bounded"]
@@ -78,6 +79,7 @@ class _BoundedConnection:
     _tells_of_messages: bool
     _in_message = False
     _is_in_body = False
+    _is_over = False
     _counted: Any = None  # the scope of the head or body that `_bytes` are of
     _bytes = 0
     _overdue: asyncio.TimerHandle | None = None
@@ -93,7 +95,12 @@ class _BoundedConnection:
 
     def data_received(self, data: bytes) -> None:
         """Take what came: a whole request if there is a place for it, and anything else as it is."""
-        path = self._turnstile.needs_place(data) if self._is_between_requests() else None
+        if self._is_over:
+            return
+        path = None
+        if self._is_between_requests():
+            data = without_upgrade(data)
+            path = self._turnstile.needs_place(data)
         if path is None:
             self._parse(data)
         elif (place := self._turnstile.enter()) is None:
@@ -142,8 +149,24 @@ class _BoundedConnection:
         super().connection_lost(exc)  # type: ignore[misc]
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP; `msg` is uvicorn's text for it."""
-        self._refuse(problem_for_status(400, "This is not an HTTP/1.1 request. Send one, with JSON for its body."))
+        """Answer what is not HTTP, unless that would be taken for the answer to a whole request before it."""
+        if self.pipeline or self._answers_a_whole_request():
+            self._end_after_answers()
+        else:
+            self._refuse(problem_for_status(400, "This is not an HTTP/1.1 request. Send one, with JSON for its body."))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """End after the answer: of a request for another protocol httptools takes the body for the next request."""
+        if self._tells_of_messages:  # h11 reads the body of one as of any other
+            self._end_after_answers()
+
+    def _end_after_answers(self) -> None:
+        """Answer the requests that came, and take no byte more."""
+        self._is_over = True
+        self.cycle.keep_alive = False
+
+    def _answers_a_whole_request(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def _is_between_requests(self) -> bool:
         if self._in_message or not self._tells_of_messages:
