@@ -21,7 +21,8 @@ class ConfiguredKeys:
     """The present keys. `file` None: they stay as they are.
 
     A file that was changed is read again within a second of the next request. One that cannot be read then leaves the
-    keys as they were, and the log says so: neither does a slip lock everybody out, nor is anybody let in.
+    keys as they were, and the log and `trouble` say so: neither does a slip lock everybody out, nor is anybody let in.
+    It is tried again every second, so that whatever mends it counts.
     """
 
     def __init__(self, ring: KeyRing, file: Path | None = None, seen: tuple[int, ...] = ()) -> None:
@@ -29,6 +30,7 @@ class ConfiguredKeys:
         self._file = file
         self._seen = seen
         self._looked = 0.0
+        self._trouble: str | None = None
 
     def ring(self, now: float) -> KeyRing:
         """Return the keys that count at `now` (seconds of a clock that only goes forward)."""
@@ -37,15 +39,29 @@ class ConfiguredKeys:
             self._look(self._file)
         return self._ring
 
+    def trouble(self, now: float) -> str | None:
+        """Return why the file cannot be used as it is at `now`, so that the keys of before count; None if it can."""
+        self.ring(now)
+        return self._trouble
+
     def _look(self, file: Path) -> None:
         try:
             seen = _state(file)
             if seen != self._seen:
-                self._seen = seen
                 self._ring = _read(file)
+                self._seen, self._trouble = seen, None  # not before it was read: what failed is read again
                 _log.info("The file of keys was read again.")
-        except (OSError, SettingsError) as error:
-            _log.error("The file of keys has changed and cannot be used; the keys stay as they were: %s", error)
+        except OSError as error:
+            self._keep(f"{FILE_VARIABLE} cannot be read ({error.strerror}); expected a file of keys.")
+        except SettingsError as error:
+            self._keep(str(error))
+
+    def _keep(self, reason: str) -> None:
+        self._seen = ()
+        told = f"The file of keys has changed and cannot be used; the keys of before still count. {reason}"
+        if told != self._trouble:  # once, however long it lasts
+            _log.error("%s", told)
+        self._trouble = told
 
 
 def configured_keys(environment: Mapping[str, str]) -> ConfiguredKeys | None:
@@ -79,7 +95,8 @@ def configured_keys(environment: Mapping[str, str]) -> ConfiguredKeys | None:
 
 def _state(file: Path) -> tuple[int, ...]:
     found = os.stat(file)  # noqa: PTH116  one call, on the request path
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    # What only changes who may write it changes neither its time nor its size, but that of its entry.
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def _read(file: Path) -> KeyRing:

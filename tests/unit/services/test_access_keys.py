@@ -153,6 +153,41 @@ def test_a_changed_file_counts_and_a_broken_one_does_not(tmp_path: Path) -> None
     assert keys.ring(17.0).find(bearer(first)) is None
 
 
+def test_a_revoked_key_is_refused_once_the_file_can_be_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who edits the file by hand and leaves it open to others does what the log says, and nothing else."""
+    file = tmp_path / "keys.json"
+    revoked, revoked_row = new_key(["score"], None, 5.0)
+    kept_key, kept_row = new_key(["score"], None, 5.0)
+    keys = configured_keys(written(file, kept(revoked_row, kept_row)))
+    assert keys is not None
+    assert keys.trouble(10.0) is None
+    file.write_text(kept(kept_row))
+    file.chmod(0o664)
+    for now in (12.0, 14.0):
+        assert keys.ring(now).find(bearer(revoked)) is not None
+        assert "chmod 600" in str(keys.trouble(now))
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+    file.chmod(0o600)
+    assert keys.ring(16.0).find(bearer(revoked)) is None
+    assert keys.ring(16.0).find(bearer(kept_key)) is not None
+    assert keys.trouble(16.0) is None
+
+
+def test_a_file_that_others_may_write_is_told_though_its_keys_are_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    keys = configured_keys(written(file, kept()))
+    assert keys is not None
+    file.chmod(0o660)
+    assert "chmod 600" in str(keys.trouble(10.0))
+    file.rename(tmp_path / "elsewhere")
+    told = str(keys.trouble(12.0))
+    assert "No such file" in told
+    assert str(tmp_path) not in told
+    (tmp_path / "elsewhere").rename(file)
+    file.chmod(0o600)
+    assert keys.trouble(14.0) is None
+
+
 def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     assert configured_keys({}) is None
