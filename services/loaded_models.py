@@ -59,6 +59,7 @@ class LoadedModels:
         self._folder: Path | None = None
         self._report: ReportFile | None = None
         self._own = self._generation = ""
+        self._seen: Any = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -110,8 +111,9 @@ class LoadedModels:
         """Load what the slots name, or what the bento was built with; what fails is told, and tried again."""
         try:
             models, self._own = _published()
+            self._folder = _slots_folder(self.environment, models)
+            self._seen = self._stamp()  # before they are read: what is written while this loads is followed next
             if self._serving is None:
-                self._folder = _slots_folder(self.environment, models)
                 self._report = ReportFile(self._folder) if self._folder else None
                 shadow_folder = self._folder / "shadow" if self._folder else None
                 self._serving = ServingModels(models, self.environment, shadow_folder, self.metrics)
@@ -125,13 +127,13 @@ class LoadedModels:
         self._say()
 
     def _watch(self) -> None:
-        seen, said = self._stamp(), time.monotonic()
+        said = time.monotonic()
         while not self._stop.wait(_LOOK_SECONDS):
             self.metrics.flush()
             pause = RENEW_SECONDS if self.answering is not None else _AGAIN_SECONDS
-            stamp = self._stamp()
-            if stamp != seen or (self.answering is None and time.monotonic() - said > pause):
-                seen = stamp
+            changed = self._stamp() != self._seen
+            if changed or (self.answering is None and time.monotonic() - said > pause):
+                self._seen = self._stamp()
                 self._begin()
                 said = time.monotonic()
             elif time.monotonic() - said > RENEW_SECONDS:

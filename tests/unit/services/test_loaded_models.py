@@ -1,8 +1,6 @@
 """What a worker loads at its start and afterwards, in this process: the slots, the keys, the store's schema."""
 
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +10,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from services import loaded_models
 from services.checked_model import CheckedModel
 from services.contracts import ScoreRequest
 from services.loaded_models import LoadedModels
@@ -20,59 +17,9 @@ from services.model_description import described
 from services.model_slots import Slots, write_slots
 from services.serving_models import ServingModels
 from services.worker_reports import live_reports
-from tests.hostile_bundles import reseal
-from tests.online_store import PROJECT, VIEWS, write_online_store, write_rows
+from tests.model_store import Store, until
+from tests.online_store import PROJECT, VIEWS, write_rows
 from tests.tiny_shop import shop
-from training.packaging.bundle import Bundle
-
-
-class Store:
-    """A model store with two good models, an online store, and the environment of a worker over both."""
-
-    def __init__(self, bundle: Path, folder: Path) -> None:
-        self.models, self.slots = folder / "home" / "models" / "purchase_intent", folder / "slots"
-        self.online = folder / "online.db"
-        self.own = self.put(bundle)
-        other = Path(shutil.copytree(bundle, folder / "other"))
-        reseal(other, seed=8)
-        self.other = self.put(other)
-        address = f"sqlite:///{self.online}?project={PROJECT}"
-        self.environment = {"INTENT_ONLINE_URL": address, "INTENT_SLOTS": str(self.slots)}
-
-    def put(self, bundle: Path) -> str:
-        tag = Bundle.load(bundle).tag
-        shutil.copytree(bundle, self.models / tag.split(":")[1] / "bundle")
-        return tag
-
-
-@pytest.fixture
-def store(tiny_bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    store = Store(tiny_bundle_folder, tmp_path)
-    write_online_store(store.online)
-    monkeypatch.setattr(loaded_models, "_published", lambda: (store.models, store.own))
-    return store
-
-
-@pytest.fixture
-def start(store: Store) -> Iterator[Callable[[], LoadedModels]]:
-    started: list[LoadedModels] = []
-
-    def begin() -> LoadedModels:
-        models = LoadedModels(store.environment)
-        started.append(models)
-        models.load()
-        return models
-
-    yield begin
-    for models in started:
-        models.close()
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_without_slots_the_bento_s_own_model_answers(store: Store, start: Callable) -> None:

@@ -1,0 +1,36 @@
+"""A model store with two good models, for a worker in this process."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.hostile_bundles import reseal
+from tests.online_store import PROJECT
+from training.packaging.bundle import Bundle
+
+
+class Store:
+    """A model store with two good models, an online store, and the environment of a worker over both."""
+
+    def __init__(self, bundle: Path, folder: Path) -> None:
+        self.models, self.slots = folder / "home" / "models" / "purchase_intent", folder / "slots"
+        self.online = folder / "online.db"
+        self.own = self.put(bundle)
+        other = Path(shutil.copytree(bundle, folder / "other"))
+        reseal(other, seed=8)
+        self.other = self.put(other)
+        address = f"sqlite:///{self.online}?project={PROJECT}"
+        self.environment = {"INTENT_ONLINE_URL": address, "INTENT_SLOTS": str(self.slots)}
+
+    def put(self, bundle: Path) -> str:
+        tag = Bundle.load(bundle).tag
+        shutil.copytree(bundle, self.models / tag.split(":")[1] / "bundle")
+        return tag
+
+
+def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
