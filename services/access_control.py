@@ -9,8 +9,10 @@ from services.configured_keys import ConfiguredKeys
 from services.problems import Problem, Refused, problem_for_status
 from services.rate_limit import TokenBucket
 
-__all__ = ["AccessControl", "Rule"]
+__all__ = ["ACCESS", "AccessControl", "Rule"]
 
+ACCESS = "intent.access"
+"""Where the guard leaves its `AccessControl` in the ASGI scope of a request to a path that is open to everybody."""
 _MOST_BUCKETS = 10_000
 
 
@@ -70,6 +72,10 @@ class AccessControl:
             return True
         key = self._key(self._keys, authorization, self._clock())
         return key is not None and path in self._rules and self._rules[path].scope in key.scopes
+
+    def keys_trouble(self) -> str | None:
+        """Return why the file of keys cannot be used as it is now, so that the keys of before count; None if it can."""
+        return None if self._keys is None else self._keys.trouble(self._clock())
 
     def _below(self, path: str) -> Rule | None:
         folder = path[: path.find("/", 1) + 1]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from feature_repo.errors import SettingsError
-from services.access_control import AccessControl, Rule
+from services.access_control import ACCESS, AccessControl, Rule
 from services.bind_address import is_loopback, listening_hosts, require_keys_beyond_loopback
 from services.body_limits import UnfinishedBodies, is_too_deep, read_body, read_head
 from services.concurrency_limit import PLACE, ConcurrencyLimit, Place
@@ -122,6 +122,7 @@ class _Open:
                 _require_loopback(scope)
             head.check(rule.body_bytes)
             if rule.scope is None:
+                scope[ACCESS] = self._access  # some say more to whoever has a key
                 await app(scope, receive, send)
             else:
                 await self._in_time(rule, place, app, scope, receive, send)

@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from services.draining import DRAINING
 from services.loaded_models import LoadedModels
 from services.metrics import CONTENT_TYPE
 from services.model_description import described
 from services.problem_middleware import App, Message, Receive, Send
 from services.problems import Refused, problem_for_status
+from services.readiness import Readiness
 
 __all__ = ["OperationMiddleware"]
 
@@ -29,15 +29,12 @@ class OperationMiddleware:
         Args:
             app: the layers below.
             models: gives the models of this process; they are there once the server has started.
-            also_degraded: says what else is not as it should be, beside models and their store.
+            also_degraded: says why events or feedback cannot be taken; returns at once.
         """
         self.app = app
-        self._models, self._also_degraded = models, also_degraded
-        self._answers: dict[str, Callable[[LoadedModels], tuple[str, bytes]]] = {
-            "/readyz": self._ready,
-            "/model": _model,
-            "/metrics": _metrics,
-        }
+        self._models = models
+        self._readiness = Readiness(models, also_degraded)
+        self._answers: dict[str, Callable[[LoadedModels], tuple[str, bytes]]] = {"/model": _model, "/metrics": _metrics}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer, or pass on.
@@ -45,21 +42,17 @@ class OperationMiddleware:
         Raises:
             Refused: 503, with the reason, where the service is not ready.
         """
-        answer = self._answers.get(scope["path"]) if scope["type"] == "http" else None
-        if answer is None:
+        path = scope["path"] if scope["type"] == "http" else None
+        if path == "/readyz":
+            media_type, body = _json(await self._readiness.told(scope))
+        elif path in self._answers:
+            media_type, body = await asyncio.to_thread(self._answers[path], self._models())
+        else:
             await self.app(scope, receive, send)
             return
-        media_type, body = await asyncio.to_thread(answer, self._models())
         headers = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-
-    def _ready(self, models: LoadedModels) -> tuple[str, bytes]:
-        trouble = "The service is ending. Ask another one." if DRAINING.active else models.trouble()
-        if trouble is not None:
-            raise Refused(problem_for_status(503, trouble))
-        why = [*models.degraded(), *self._also_degraded()]
-        return _json({"status": "degraded" if why else "ready", "why": why})
 
 
 def _model(models: LoadedModels) -> tuple[str, bytes]:
