@@ -94,6 +94,11 @@ class IntentClient:
         """Hand in what became of answers."""
         return self._ask(FEEDBACK, FeedbackRequest, {"outcomes": list(outcomes)}, FeedbackResponse)
 
+    def model(self) -> dict[str, Any]:
+        """Return what the service says of its model: tag (`model`), card, metrics, data window, feature schema, slots."""
+        told: dict[str, Any] = self._send("GET", "/model").json()
+        return told
+
     def trouble(self) -> str | None:
         """Return why the service is not ready, in its own words, or None if it is; never raises."""
         try:

@@ -54,7 +54,7 @@ def _later(**about: str) -> dict[str, Any]:
 _SEEN = {
     "operationId": "score",
     "requestBody": {"user_id": "$request.body#/events/0/user_id"},
-    "description": "The next score sees the events.",
+    "description": "The next score sees the events, if its model reads them.",
 }
 _LINKS: dict[str, dict[str, Any]] = {
     "/score": {"feedback": _later()},

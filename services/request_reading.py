@@ -38,10 +38,15 @@ def read_request(body: bytes, model: type[M], now: datetime, limit: int) -> M:
         request = model.model_validate(_json(body, model))
     except ValidationError as error:
         raise Refused(_invalid(validation_texts(error, model), model)) from None
-    at = getattr(request, "at", None)
-    if at is not None and not _EPOCH <= at <= now + _AHEAD:
-        raise Refused(_not_in_time(at))
+    for at in _moments(request):
+        if not _EPOCH <= at <= now + _AHEAD:
+            raise Refused(_not_in_time(at))
     return request
+
+
+def _moments(request: BaseModel) -> list[datetime]:
+    asked = [request, *getattr(request, "outcomes", ())]
+    return [at for at in (getattr(each, "at", None) for each in asked) if at is not None]
 
 
 def microseconds(moment: datetime) -> int:
@@ -104,7 +109,7 @@ def _not_in_time(at: datetime) -> Problem:
         "time_out_of_range",
         "Time out of range",
         f"Field 'at' is {'before 1970' if at < _EPOCH else 'more than 1 day in the future'}; expected a time from 1970 "
-        "to one day from now. Check the year and the zone, or leave it out to score now.",
+        "to one day from now. Check the year and the zone, or leave it out.",
     )
 
 

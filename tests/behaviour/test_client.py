@@ -36,6 +36,7 @@ def added_up(why: ExplainResponse) -> float:
 
 def test_a_service_that_is_ready_has_no_trouble(client: IntentClient) -> None:
     assert client.trouble() is None
+    assert client.model()["model"] == client.score(USER, AT).model
 
 
 def test_items_come_by_falling_probability_the_one_the_customer_met_first(client: IntentClient) -> None:

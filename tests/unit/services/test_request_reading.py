@@ -5,6 +5,7 @@ import pytest
 
 from services.batch_contracts import ScoreBatchRequest
 from services.contracts import ScoreRequest
+from services.event_contracts import FeedbackRequest
 from services.request_reading import Refused, microseconds, read_request
 from services.routes import BODY_BYTES
 
@@ -123,3 +124,14 @@ def test_nothing_that_was_sent_is_repeated(body: str) -> None:
     with pytest.raises(Refused) as caught:
         read(body)
     assert "20070405123" not in caught.value.problem.body("r").decode()
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "2026-01-02T12:00:01Z"])
+def test_an_outcome_lies_between_1970_and_a_day_from_now(at: str) -> None:
+    outcomes = [{"request_id": "0" * 32, "bought": True, "at": moment} for moment in ("2025-12-31T00:00:00Z", at)]
+    with pytest.raises(Refused) as caught:
+        read_request(json.dumps({"outcomes": outcomes}).encode(), FeedbackRequest, NOW, 10_000)
+    assert (caught.value.problem.status, caught.value.problem.code) == (422, "time_out_of_range")
+    assert (
+        len(read_request(json.dumps({"outcomes": outcomes[:1]}).encode(), FeedbackRequest, NOW, 10_000).outcomes) == 1
+    )
