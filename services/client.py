@@ -95,7 +95,7 @@ class IntentClient:
         return self._ask(FEEDBACK, FeedbackRequest, {"outcomes": list(outcomes)}, FeedbackResponse)
 
     def model(self) -> dict[str, Any]:
-        """Return what the service says of its model: tag (`model`), card, metrics, data window, feature schema, slots."""
+        """Return what the service says of its model: its tag (`model`), card, metrics, data window, features, slots."""
         told: dict[str, Any] = self._send("GET", "/model").json()
         return told
 
