@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feature_repo.errors import BundleError, DependencyDown, InputError
+from intent_cli.live_workers import live_reports
 from services.checked_model import TAG
 from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, write_slots
-from services.worker_reports import live_reports
 from training.packaging.bundle import MODEL
 
 __all__ = ["Promotion", "slots_folder"]
@@ -71,16 +71,17 @@ class Promotion:
         return read_slots(self.folder)
 
     def carry_out(self, slots: Slots, wait_seconds: float) -> int:
-        """Return how many workers said that they follow `slots`; 0: none runs.
+        """Return how many workers said that they follow `slots`: all that live; 0: none runs.
 
         Raises:
             BundleError: a worker refused a model; the slots are as before.
-            DependencyDown: a worker did not say in time; the slots are as before.
+            DependencyDown: a worker did not say in time, as one that is stopped; the slots are as before.
         """
         before = self.current()
+        noted = frozenset(report.worker for report in live_reports(self.folder))
         written = write_slots(self.folder, slots)
         try:
-            return self._followed(written, wait_seconds)
+            return self._followed(written, noted, wait_seconds)
         except (InputError, DependencyDown, KeyboardInterrupt):
             write_slots(self.folder, before)
             raise
@@ -111,10 +112,10 @@ class Promotion:
             )
         return done.stdout == _WITH_ITEMS
 
-    def _followed(self, slots: Slots, wait_seconds: float) -> int:
+    def _followed(self, slots: Slots, noted: frozenset[str], wait_seconds: float) -> int:
         deadline = time.monotonic() + wait_seconds
         while True:
-            reports = live_reports(self.folder)
+            reports = live_reports(self.folder, noted)
             following = [report for report in reports if report.generation == slots.generation]
             refused = [f"{slot}: {why}" for report in following for slot, why in report.refused.items()]
             if refused:

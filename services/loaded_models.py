@@ -113,8 +113,10 @@ class LoadedModels:
             models, self._own = _published()
             self._folder = _slots_folder(self.environment, models)
             self._seen = self._stamp()  # before they are read: what is written while this loads is followed next
+            if self._report is None and self._folder is not None:
+                self._report = ReportFile(self._folder)
+                self._report.begin()
             if self._serving is None:
-                self._report = ReportFile(self._folder) if self._folder else None
                 shadow_folder = self._folder / "shadow" if self._folder else None
                 self._serving = ServingModels(models, self.environment, shadow_folder, self.metrics)
             self._follow()

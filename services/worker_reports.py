@@ -1,24 +1,21 @@
 """What every worker of a service says of its models, beside `slots.json`: how `intent promote` learns what came of it.
 
-One small file a worker, `workers/<host>-<pid>.json`. Its time is renewed while the worker lives; one that was killed
-leaves its file, which counts no more after ten seconds and is removed after an hour.
+One small file a worker, `workers/<host>-<pid>.json`. Its time is renewed while the worker lives, from before its first
+model is loaded; one that was killed leaves its file.
 """
 
-import json
 import os
 import socket
-import time
+import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from services.model_slots import replace_json
 
-__all__ = ["RENEW_SECONDS", "ReportFile", "WorkerReport", "live_reports"]
+__all__ = ["RENEW_SECONDS", "ReportFile", "WorkerReport"]
 
 RENEW_SECONDS = 2.0
-_ALIVE_SECONDS = 10.0
-_FORGET_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,7 @@ class WorkerReport:
     """A worker's models: the generation of the slots it follows, the tags that answer, and what it refused and why.
 
     `refused` maps a slot (`champion`, `challenger`, `slots`) to the reason; what answered before goes on answering.
+    A worker that is starting follows no generation, and nothing answers.
     """
 
     worker: str
@@ -42,6 +40,15 @@ class ReportFile:
         self.worker = f"{socket.gethostname()}-{os.getpid()}"
         self._path = folder / "workers" / f"{self.worker}.json"
         self._said: WorkerReport | None = None
+        self._removed = threading.Event()
+
+    def begin(self) -> None:
+        """Say that the worker starts, and renew the report until it is removed.
+
+        On a thread of its own: the one that says the rest loads models, which may take longer than a report lasts.
+        """
+        self.say(WorkerReport(self.worker, "", None, None))
+        threading.Thread(target=self._renew, name="worker-report", daemon=True).start()
 
     def say(self, report: WorkerReport) -> None:
         """Write the report, or renew its time where it says the same."""
@@ -55,18 +62,11 @@ class ReportFile:
 
     def remove(self) -> None:
         """Remove it, at the worker's end."""
+        self._removed.set()
         with suppress(OSError):
             self._path.unlink()
 
-
-def live_reports(folder: Path) -> list[WorkerReport]:
-    """Return what the workers that live say; files of workers long gone are removed."""
-    found = []
-    for path in sorted((folder / "workers").glob("*.json")):
-        with suppress(OSError, ValueError, TypeError):
-            age = time.time() - path.stat().st_mtime
-            if age > _FORGET_SECONDS:
-                path.unlink()
-            elif age <= _ALIVE_SECONDS:
-                found.append(WorkerReport(**json.loads(path.read_text(encoding="utf-8"))))
-    return found
+    def _renew(self) -> None:
+        while not self._removed.wait(RENEW_SECONDS):
+            with suppress(OSError):
+                os.utime(self._path)

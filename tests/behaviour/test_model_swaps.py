@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,10 +16,10 @@ import pytest
 
 from feature_repo.errors import BundleError
 from intent_cli.bento_server import Bento, free_port, running
+from intent_cli.live_workers import live_reports
 from intent_cli.promotion import Promotion
 from services.model_slots import Slots, read_slots, write_slots
 from services.online_url import SqliteUrl
-from services.worker_reports import live_reports
 from tests.hostile_bundles import edit, reseal
 from tests.online_store import PROJECT, write_online_store
 from tests.service_load import AT, under_load
@@ -162,6 +163,21 @@ def test_what_is_not_sound_is_refused_and_the_old_one_goes_on(shop: Shop, tmp_pa
     assert shop.model()["slots"] == {
         "champion": shop.own, "challenger": None, "challenger_share": 0.0, "shadow": False, "refused": {}
     }  # fmt: skip
+
+
+def test_a_worker_that_is_stopped_is_waited_for_and_the_slots_are_put_back(shop: Shop) -> None:
+    shop.follow(champion=shop.own)
+    stopped = int(live_reports(shop.slots)[0].worker.rpartition("-")[2])
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        # Longer than a report lasts that is not renewed: silence is not consent.
+        said = shop.promote(shop.other, "--wait", "12", expect=3)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert f"Of {WORKERS} workers 1 did not say within 12 s" in " ".join(said.split())
+    assert read_slots(shop.slots).champion == shop.own
+    shop.follow(champion=shop.other)
+    shop.follow(champion=shop.own)
 
 
 def test_slots_that_cannot_be_followed_are_told_by_every_worker(shop: Shop) -> None:

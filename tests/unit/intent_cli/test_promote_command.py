@@ -9,7 +9,7 @@ from feature_repo.errors import RequestError, SettingsError
 from intent_cli.commands.promote import slots_after
 from intent_cli.promotion import Promotion, slots_folder
 from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, slots_stamp, write_slots
-from services.worker_reports import ReportFile, WorkerReport, live_reports
+from services.worker_reports import ReportFile, WorkerReport
 
 OLD, NEW = "purchase_intent:00000000000000aa", "purchase_intent:00000000000000bb"
 
@@ -110,22 +110,6 @@ def test_the_split_is_stable_and_a_greater_share_keeps_the_customers_of_a_smalle
     assert [user for user in users[:40] if large.answered_by_challenger(user)] == EXPECTED
     assert not Slots(OLD).answered_by_challenger("00000001")
     assert all(Slots(OLD, NEW, 1.0).answered_by_challenger(user) for user in users[:100])
-
-
-def test_a_report_lives_as_long_as_its_worker(tmp_path: Path) -> None:
-    import os
-
-    file = ReportFile(tmp_path)
-    report = WorkerReport(file.worker, "1234", OLD, None, {"challenger": "why"})
-    file.say(report)
-    assert live_reports(tmp_path) == [report]
-    path = next((tmp_path / "workers").iterdir())
-    os.utime(path, (1, path.stat().st_mtime - 60))
-    assert live_reports(tmp_path) == []
-    file.say(report)
-    assert live_reports(tmp_path) == [report]
-    file.remove()
-    assert live_reports(tmp_path) == []
 
 
 EXPECTED = ["00000001", "00000013", "00000017", "00000020", "00000021", "00000023", "00000024", "00000030", "00000032"]

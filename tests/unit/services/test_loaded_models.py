@@ -10,13 +10,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from intent_cli.live_workers import live_reports
 from services.checked_model import CheckedModel
 from services.contracts import ScoreRequest
 from services.loaded_models import LoadedModels
 from services.model_description import described
 from services.model_slots import Slots, write_slots
 from services.serving_models import ServingModels
-from services.worker_reports import live_reports
 from tests.model_store import Store, until
 from tests.online_store import PROJECT, VIEWS, write_rows
 from tests.tiny_shop import shop
