@@ -63,7 +63,9 @@ def _events(staged: Staging) -> Iterator[pa.Table]:
     tables = _as_staged(staged, names) if staged.ordered else _sorted(staged, names)
     derived = derived_prices(staged.said)
     kind = staged.constants.get("event_type")
-    return with_prices(staged.connection, _groups(tables, ROW_GROUP), derived, kind) if derived else tables
+    return (
+        with_prices(staged.connection, staged.folder, _groups(tables, ROW_GROUP), derived, kind) if derived else tables
+    )
 
 
 def _as_staged(staged: Staging, names: Sequence[str]) -> Iterator[pa.Table]:
@@ -121,7 +123,10 @@ def _write(
     count = 0
     repeating = [name for name in schema.names if name not in DIFFERENT]
     size = REFUSED_ROW_GROUP if schema is QUARANTINE_SCHEMA else ROW_GROUP
-    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as writer:
+    ordered = [field.name for field in schema if not pa.types.is_string(field.type)]  # of texts no range says much
+    with pq.ParquetWriter(
+        path, schema, compression="zstd", use_dictionary=repeating, write_statistics=ordered
+    ) as writer:
         for table in _groups(tables, size):
             writer.write_table(_canonical(table, schema, delay_us, constants), row_group_size=size)
             count += table.num_rows

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.errors import SourceDataError
-from training.adapters.contract import NUMBER_COLUMNS, ROW_SCHEMA, CanonicalChunk, Problem
+from training.adapters.coded_text import coded, coded_by, of_rows
+from training.adapters.contract import NUMBER_COLUMNS, ROW_SCHEMA, TEXT_COLUMNS, CanonicalChunk, Problem
 from training.adapters.csv_rows import SourceRows
 from training.adapters.readings import Reading, TypeReader, read_id, read_number
 
@@ -37,10 +39,11 @@ def canonical_chunk(
             continue
         cells = rows.table[source].combine_chunks()
         if name == "event_type":
-            values.append(read_type(cells))
+            values.append(coded_by(read_type, cells))
             continue
         reason, read = _reader(name, read_timestamp)
-        cells, unreadable = read(cells)
+        once = read is read_id or pa.types.is_dictionary(cells.type)
+        cells, unreadable = _read_once(cells, read) if once else read(cells)
         if read is read_id:
             table = written_once(table, source, cells)
         if unreadable.any():
@@ -48,6 +51,15 @@ def canonical_chunk(
         values.append(cells)
     canonical = pa.Table.from_arrays(values, schema=ROW_SCHEMA)
     return CanonicalChunk(table, canonical, rows.source_row, tuple(problems), rows.unreadable)
+
+
+def _read_once(cells: pa.Array, read: Callable[[pa.Array], Reading]) -> Reading:
+    """Read every different cell once; ids come as codes."""
+    codes = cells.dictionary_encode()
+    values, unreadable = read(codes.dictionary)
+    if read is read_id:
+        return coded(pa.DictionaryArray.from_arrays(codes.indices, values)), of_rows(unreadable, codes.indices)
+    return values.take(codes.indices), of_rows(unreadable, codes.indices)
 
 
 def _reader(name: str, read_timestamp: Callable[[pa.Array], Reading]) -> tuple[str, Callable[[pa.Array], Reading]]:
@@ -78,12 +90,14 @@ def _advice(present: list[str]) -> str:
 
 
 def with_column(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """Return `rows` with other values in the canonical column `name`."""
+    """Return `rows` with other values in the canonical column `name`; text may be plain or coded."""
+    if name in TEXT_COLUMNS:
+        values = coded(values)
     return rows.set_column(rows.schema.get_field_index(name), ROW_SCHEMA.field(name), values)
 
 
 def written_once(source: pa.Table, column: str, text: pa.Array) -> pa.Table:
-    """Return `source` with the text of a column of whole numbers, so that a row's identity need not write it again.
+    """Return `source` with the coded text of a column of whole numbers: a row's identity need not write it again.
 
     Columns of other types stay: their text as an id may be another one than their text as a cell.
     """
@@ -99,5 +113,6 @@ def only_where(condition: pa.Array | pa.ChunkedArray, values: pa.Array | pa.Chun
 def _constant(value: str | None, kind: pa.DataType, length: int) -> pa.Array:
     if value is None:
         return pa.nulls(length, kind)
-    typed = float(value) if pa.types.is_floating(kind) else value
-    return pa.repeat(pa.scalar(typed, kind), length)
+    if pa.types.is_floating(kind):
+        return pa.repeat(pa.scalar(float(value), kind), length)
+    return pa.DictionaryArray.from_arrays(np.zeros(length, np.int32), [value])

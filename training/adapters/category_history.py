@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from training.adapters.staged_files import KEYS, ROW_GROUP, STAGED, staged_columns, staged_writer
+from training.adapters.staged_files import KEYS, ROW_GROUP, staged_columns, staged_writer
 
 __all__ = ["FILLED", "fill_categories"]
 
@@ -38,8 +36,9 @@ def fill_categories(connection: Any, folder: Path, values: Sequence[str]) -> int
     connection.execute(KNOWN)
     found = connection.sql(QUERY.format(columns=", ".join(f"s.{name}" for name in names)))
     filled = 0
-    with staged_writer(file, pa.schema([STAGED.field(name) for name in (*names, "category")])) as writer:
-        for batch in found.to_arrow_reader(ROW_GROUP):
+    batches = found.to_arrow_reader(ROW_GROUP)
+    with staged_writer(file, batches.schema) as writer:
+        for batch in batches:
             writer.write_batch(batch, row_group_size=ROW_GROUP)
             filled += batch.num_rows - batch.column("category").null_count
     connection.execute("DROP TABLE known")

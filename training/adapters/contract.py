@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feature_repo.events import TIMESTAMP
+from training.adapters.coded_text import TEXT
 from training.adapters.source_settings import About, AttributeSettings, DataSettings, IngestSettings, SqlSettings
 
 __all__ = [
@@ -61,11 +62,13 @@ TEXT_COLUMNS = (
 ROW_SCHEMA = pa.schema(
     [
         pa.field("event_timestamp", TIMESTAMP),
-        *(pa.field(name, pa.string()) for name in TEXT_COLUMNS),
+        *(pa.field(name, TEXT) for name in TEXT_COLUMNS),
         *(pa.field(name, pa.float64()) for name in NUMBER_COLUMNS),
     ]
 )
-"""One source row in canonical columns, not yet judged: null where the source has nothing, or nothing readable."""
+"""One source row in canonical columns, not yet judged: null where the source has nothing, or nothing readable.
+
+Text is coded: each different one is kept once."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,9 @@ class UnreadableRow:
 class CanonicalChunk:
     """Some rows of a source, in the source's order.
 
-    `source` holds them as they were read (every column of the source), `rows` in the columns of `ROW_SCHEMA`;
-    `source_row` is int64[n], where the first data row of the source is 1. `problems` are what the adapter found;
-    `unreadable` are rows that are in none of the three. In a chunk about items or users a null `event_timestamp`
+    `source` holds them as they were read (every column of the source; text may be coded), `rows` in the columns of
+    `ROW_SCHEMA`; `source_row` is int64[n], where the first data row of the source is 1. `problems` are what the adapter
+    found; `unreadable` are rows that are in none of the three. In a chunk about items or users a null `event_timestamp`
     without a problem means that it holds since the log's first event; their rows are numbered by themselves.
     """
 

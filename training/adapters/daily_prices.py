@@ -4,21 +4,25 @@ A day is settled once the first event of a later one is met, so memory holds the
 events. Items have numbers here (`code`), for numbers are grouped several times as fast as text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from training.adapters.stable_order import stable_order
 
-__all__ = ["DAY_US", "DailyPrices", "medians"]
+__all__ = ["DAY_US", "FILES", "DailyPrices", "medians"]
 
 DAY_US = 86_400_000_000
 MOST_WAITING = 1_000_000  # lines of a day that are kept one by one; beyond it equal ones are counted
+WHEN = {"price_days": "period", "price_changes": "moment"}
+FILES = {name: f"{name}.parquet" for name in WHEN}
 Whole = npt.NDArray[np.int64]
 Real = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -56,20 +60,22 @@ class Lines:
 
 
 class DailyPrices:
-    """Fills the tables `price_changes` and `price_days` of the connection, which `item_prices` makes.
+    """Writes what items cost to `FILES` in a folder; after `close` they are whole.
 
     `totals` has for each price the column of the total that is divided by the pieces. `items` are the ids of all items,
     in the order of their numbers (from 0); memory holds about fifty bytes of each. `moving` is bool[items]: whose days
     are all told (`price_days`: code, period, prices); of the others only days on which a price changes
-    (`price_changes`: code, moment, prices). A period is a day (UTC); its price is the exact median of what was paid
-    per piece, its moment the last at which anything was said about the item on that day. `said_beside`: the view
-    `told` has rows of other files. `kind` is the type of all events, where none has a column for it.
+    (`price_changes`: code, moment, prices). Prices are named as in `totals`. A period is a day (UTC); its price is the
+    exact median of what was paid per piece, its moment the last at which anything was said about the item on that day.
+    `said_beside`: the view `told` has rows of other files. `kind` is the type of all events, where none has a column
+    for it.
     """
 
     def __init__(
         self,
         connection: Any,
-        totals: Sequence[str],
+        folder: Path,
+        totals: Mapping[str, str],
         items: pa.Array,
         moving: Mask,
         said_beside: bool,
@@ -77,7 +83,8 @@ class DailyPrices:
     ) -> None:
         self._connection = connection
         self._items = items
-        self._totals = tuple(totals)
+        self._totals = tuple(totals.values())
+        self._told = {name: _writer(folder / file, WHEN[name], totals) for name, file in FILES.items()}
         self._moving = moving
         self._met = np.zeros(moving.size, bool)
         self._known = tuple(np.full(moving.size, np.nan) for _ in totals)
@@ -100,6 +107,8 @@ class DailyPrices:
     def close(self) -> None:
         """Settle what is left: the last day, and what other files say of the days after it."""
         self._settle(self._waiting, 2**62)
+        for writer in self._told.values():
+            writer.close()
 
     def _read(self, events: pa.Table) -> Lines:
         items = events["item_id"].combine_chunks()
@@ -182,11 +191,8 @@ class DailyPrices:
     def _tell(self, table: str, code: Whole, when: Whole, prices: Sequence[Real], chosen: Mask) -> None:
         if chosen.any():
             paid = [pa.array(price[chosen], from_pandas=True) for price in prices]
-            names = ["code", "told", *(f"price_{place}" for place in range(len(prices)))]
-            rows = pa.table([pa.array(code[chosen]), pa.array(when[chosen]), *paid], names=names)
-            self._connection.register("fresh", rows)
-            self._connection.sql(f"INSERT INTO {table} FROM fresh")
-            self._connection.unregister("fresh")
+            writer = self._told[table]
+            writer.write_table(pa.table([code[chosen], when[chosen], *paid], schema=writer.schema))
 
     def _ask(self, query: str, **tables: pa.Table) -> pa.Table:
         for name, table in tables.items():
@@ -195,6 +201,12 @@ class DailyPrices:
         for name in tables:
             self._connection.unregister(name)
         return found
+
+
+def _writer(file: Path, when: str, prices: Iterable[str]) -> pq.ParquetWriter:
+    """DuckDB reads Parquet far faster than it takes rows into a table of its own."""
+    fields = [("code", pa.int64()), (when, pa.int64()), *((name, pa.float64()) for name in prices)]
+    return pq.ParquetWriter(file, pa.schema(fields), compression="none", use_dictionary=False, write_statistics=False)
 
 
 def medians(prices: Real, counts: Whole, begins: Whole) -> Real:

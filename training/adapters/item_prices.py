@@ -4,11 +4,12 @@ They are worked out from the events as these are written, in the order of time, 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from training.adapters.daily_prices import DailyPrices
+from training.adapters.daily_prices import FILES, DailyPrices
 
 __all__ = ["derived_prices", "median_prices", "price_changes", "with_prices"]
 
@@ -21,14 +22,14 @@ def derived_prices(given: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def with_prices(
-    connection: Any, events: Iterator[pa.Table], derived: Sequence[str], kind: str | None
+    connection: Any, folder: Path, events: Iterator[pa.Table], derived: Sequence[str], kind: str | None
 ) -> Iterator[pa.Table]:
     """Yield the events, which are in the order of time, and gather prices on the way; `kind` is the type of all events.
 
     None says that `events` has a column of types.
 
-    Makes `item_codes` (item_id, code, moving) from `item_said`, and the tables that `DailyPrices` fills. An item is
-    moving if different things are said about it.
+    Makes `item_codes` (item_id, code, moving) from `item_said`, and views of what `DailyPrices` writes in `folder`. An
+    item is moving if different things are said about it.
     """
     connection.execute(
         """CREATE TABLE item_codes AS
@@ -36,18 +37,17 @@ def with_prices(
             SELECT item_id, count(*) > 1 AS moving FROM item_said GROUP BY item_id
         )"""
     )
-    prices = "".join(f", {name} DOUBLE" for name in derived)
-    connection.execute(f"CREATE TABLE price_days (code BIGINT, period BIGINT{prices})")
-    connection.execute(f"CREATE TABLE price_changes (code BIGINT, moment BIGINT{prices})")
     items = connection.sql("SELECT item_id, moving FROM item_codes ORDER BY code").to_arrow_table().combine_chunks()
     said_beside = len(connection.sql("FROM attributes LIMIT 1").to_arrow_table()) > 0
     ids, moving = items["item_id"].combine_chunks(), items["moving"].to_numpy()
-    daily = DailyPrices(connection, [TOTALS[name] for name in derived], ids, moving, said_beside, kind)
+    daily = DailyPrices(connection, folder, {name: TOTALS[name] for name in derived}, ids, moving, said_beside, kind)
     for table in events:
         if "item_id" in table.column_names:  # no event of the log has an item
             daily.add(table)
         yield table
     daily.close()
+    for name, file in FILES.items():
+        connection.read_parquet(str(folder / file)).create_view(name)
 
 
 def median_prices(name: str) -> str:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from feature_repo.errors import SourceDataError
 from training.adapters.canonical_rows import canonical_chunk, require_columns, with_column
+from training.adapters.coded_text import by_text, coded_by
 from training.adapters.contract import Adapter, CanonicalChunk, Counts, DataSettings, Description, Source
 from training.adapters.readings import Reading
 from training.adapters.source_rows import named_file, source_columns, source_rows
@@ -60,18 +61,23 @@ def read(source: Source, settings: DataSettings) -> Iterator[CanonicalChunk]:
     for rows in source_rows(file):
         chunk = canonical_chunk(rows, wanted, {"currency": "GBP"}, _read_time)
         table = chunk.rows
-        users = table["user_id"]
-        if pc.any(pc.ends_with(users, ".0")).as_py():
-            users = pc.replace_substring_regex(users, r"^(\d+)\.0$", r"\1")  # ids beside missing ones
         revenue = pc.multiply(table["quantity"], table["revenue"])
-        cancelled = pc.fill_null(pc.starts_with(table["session_id"], "C"), False)
+        cancelled = pc.fill_null(by_text(_is_cancelled, table["session_id"]), False)
         for name, values in (
-            ("user_id", users),
+            ("user_id", coded_by(_without_fraction, table["user_id"])),
             ("revenue", revenue),
             ("event_type", pc.if_else(cancelled, "return", "purchase")),
         ):
             table = with_column(table, name, values)
         yield CanonicalChunk(chunk.source, table, chunk.source_row, chunk.problems, chunk.unreadable)
+
+
+def _without_fraction(users: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(users, r"^(\d+)\.0$", r"\1")  # ids beside missing ones
+
+
+def _is_cancelled(invoices: pa.Array) -> pa.Array:
+    return pc.starts_with(invoices, "C")
 
 
 def _read_time(column: pa.Array) -> Reading:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_repo.errors import SourceDataError
+from training.adapters.coded_text import TEXT, only_used
 from training.adapters.csv_rows import SourceRows, refuse_twins
 
 __all__ = ["PARQUET_SUFFIXES", "parquet_schema", "read_parquet"]
@@ -31,18 +32,50 @@ def parquet_schema(file: Path) -> pa.Schema:
 
 
 def read_parquet(file: Path) -> Iterator[SourceRows]:
-    """Yield the rows of a Parquet file; dictionaries and large strings come as plain text.
+    """Yield the rows of a Parquet file; text comes plain, or as codes where the file has them.
 
     Raises:
         SourceDataError: the file is missing, empty or damaged.
     """
     seen = 0
-    with _explained(file), pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER) as parquet:
-        for batch in parquet.iter_batches(BATCH_ROWS, use_threads=False):
-            numbers = seen + 1 + np.arange(batch.num_rows, dtype=np.int64)
-            seen += batch.num_rows
-            columns = [column.cast(_plain(column.type)) for column in batch.columns]
-            yield SourceRows(pa.table(columns, names=batch.schema.names), numbers)
+    with (
+        _explained(file),
+        pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER, read_dictionary=_with_dictionary(file)) as parquet,
+    ):
+        for table in _joined(parquet.iter_batches(BATCH_ROWS, use_threads=False)):
+            numbers = seen + 1 + np.arange(table.num_rows, dtype=np.int64)
+            seen += table.num_rows
+            columns = [_readable(column.combine_chunks()) for column in table.columns]
+            yield SourceRows(pa.table(columns, names=table.column_names), numbers)
+
+
+def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Small batches together: where text has codes, one ends with each row group of the file."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        if rows >= BATCH_ROWS // 2:
+            yield pa.Table.from_batches(waiting)
+            waiting, rows = [], 0
+    if rows:
+        yield pa.Table.from_batches(waiting)
+
+
+def _with_dictionary(file: Path) -> list[str]:
+    """The columns of text that the file holds as codes: where it does not, to make them costs more than it spares."""
+    with pq.ParquetFile(file) as parquet:
+        schema, found = parquet.schema_arrow, parquet.metadata
+    if not found.num_row_groups or found.num_columns != len(schema):  # nothing there, or columns within columns
+        return []
+    first = found.row_group(0)
+    texts = [place for place, field in enumerate(schema) if pa.types.is_string(field.type)]
+    return [schema.names[place] for place in texts if first.column(place).has_dictionary_page]
+
+
+def _readable(column: pa.Array) -> pa.Array:
+    return only_used(column) if column.type == TEXT else column.cast(_plain(column.type))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

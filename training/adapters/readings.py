@@ -22,7 +22,7 @@ NO_TEXT = None  # a typed null of pyarrow would import pandas
 
 
 def read_text(column: pa.Array) -> pa.Array:
-    """Return `column` (text or whole numbers) as text, as written; a cell of blanks only is null."""
+    """Return `column` (text, plain or coded, or whole numbers) as text, as written; a cell of blanks only is null."""
     text = column.cast(pa.string())
     if pa.types.is_integer(column.type) or not _may_be_blank(text):
         return text

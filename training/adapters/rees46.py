@@ -9,9 +9,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.adapters.canonical_rows import canonical_chunk, only_where, require_columns, with_column, written_once
+from training.adapters.coded_text import by_text, coded_by, first_given
 from training.adapters.contract import Adapter, CanonicalChunk, Counts, DataSettings, Description, Source
 from training.adapters.readings import TypeReader, read_text
 from training.adapters.source_rows import named_file, source_columns, source_rows
@@ -54,16 +56,20 @@ def read(source: Source, settings: DataSettings) -> Iterator[CanonicalChunk]:
     for rows in source_rows(file):
         chunk = canonical_chunk(rows, COLUMNS, {}, partial(read_time, zone="UTC"), READ_TYPE)
         table = chunk.rows
-        number = read_text(rows.table[NUMBER].combine_chunks())
-        bought = pc.fill_null(pc.equal(table["event_type"], "purchase"), False)
-        pieces = pc.if_else(bought, 1.0, only_where(bought, table["list_price"]))
+        number = coded_by(read_text, rows.table[NUMBER])
+        bought = pc.fill_null(by_text(_is_purchase, table["event_type"]), False)
+        revenue = only_where(bought, table["list_price"])
         for name, values in (
-            ("category", pc.coalesce(table["category"], number)),
-            ("quantity", pieces),
-            ("revenue", only_where(bought, table["list_price"])),
+            ("category", first_given(table["category"], number)),
+            ("quantity", only_where(bought, pa.repeat(1.0, table.num_rows))),
+            ("revenue", revenue),
         ):
             table = with_column(table, name, values)
         yield replace(chunk, source=written_once(chunk.source, NUMBER, number), rows=table)
+
+
+def _is_purchase(kinds: pa.Array) -> pa.Array:
+    return pc.equal(kinds, "purchase")
 
 
 ADAPTER = Adapter(

@@ -8,15 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from training.adapters.stable_order import stable_order
-
 __all__ = ["MaybeSeen", "RowSet", "find_repetitions", "repeated"]
 
 PART = 4_000_000  # numbers looked at together: 32 MB, and as much again to sort them
 BLOCK = 1_000_000
 SLOT_BITS = 26  # 8 MB; of fifty million numbers a third is taken for an earlier one, of three million one in 45
+LAST_BITS = 18
 Numbers = npt.NDArray[np.uint64]
-Slots = npt.NDArray[np.int64]
+Slots = npt.NDArray[Any]  # whole numbers, not below 0
 Mask = npt.NDArray[np.bool_]
 Filter = Callable[[Numbers], Mask]
 
@@ -34,15 +33,13 @@ class MaybeSeen:
     def __call__(self, numbers: Numbers) -> Mask:
         """Return bool[n], and remember the numbers; they are as good as random."""
         slot = _slots(numbers)
-        order = stable_order(slot)  # in this order the memory is walked through, not jumped about in
-        slot = slot[order]
-        known = _holds(self._met, slot)
-        known[1:] |= slot[1:] == slot[:-1]
-        _put(self._met, slot)
-        _put(self._met_again, slot[known])
-        seen = np.empty(slot.size, bool)
-        seen[order] = known
-        return seen
+        ordered: Slots = np.sort(slot)  # in this order the memory is walked through, not jumped about in
+        known = _holds(self._met, ordered)
+        known[1:] |= ordered[1:] == ordered[:-1]
+        _put(self._met, ordered)
+        again = ordered[known]
+        _put(self._met_again, again)
+        return _among(slot, again)
 
     def forget(self) -> None:
         """Give the memory back; nothing can be asked any more."""
@@ -61,7 +58,7 @@ class RowSet:
 
     def add(self, numbers: Slots) -> None:
         """Take numbers in, int64[n], none above `most`."""
-        _put(self._bits, np.sort(numbers))
+        _put(self._bits, numbers)
 
     def holds(self, numbers: Slots) -> Mask:
         """Return bool[n] of numbers of which none is above `most`."""
@@ -119,17 +116,36 @@ def _twice(numbers: Numbers) -> Numbers:
 
 
 def _slots(numbers: Numbers) -> Slots:
-    return (numbers >> np.uint64(64 - SLOT_BITS)).astype(np.int64)
+    return (numbers >> np.uint64(64 - SLOT_BITS)).astype(np.uint32)
 
 
 def _holds(bits: npt.NDArray[np.uint8], slot: Slots) -> Mask:
-    held: Mask = (bits[slot >> 3] & np.left_shift(1, slot & 7).astype(np.uint8)) != 0
+    held: Mask = (bits[_byte(slot)] & _bit(slot)) != 0
     return held
 
 
 def _put(bits: npt.NDArray[np.uint8], slot: Slots) -> None:
-    """Set the bits of slots that are ascending."""
-    byte, bit = slot >> 3, np.left_shift(1, slot & 7).astype(np.uint8)
-    begins = np.flatnonzero(np.diff(byte, prepend=-1))
-    if begins.size:
-        bits[byte[begins]] |= np.bitwise_or.reduceat(bit, begins)
+    """Set the bits; of several in one byte only the last one is set at once, so the others are set after it."""
+    byte, bit = _byte(slot), _bit(slot)
+    while byte.size:
+        bits[byte] |= bit
+        lost = (bits[byte] & bit) == 0
+        byte, bit = byte[lost], bit[lost]
+
+
+def _byte(slot: Slots) -> npt.NDArray[np.intp]:
+    return (slot >> 3).astype(np.intp)  # numpy looks up other types several times as slowly
+
+
+def _bit(slot: Slots) -> npt.NDArray[np.uint8]:
+    return np.left_shift(np.uint8(1), (slot & 7).astype(np.uint8))
+
+
+def _among(slot: Slots, few: Slots) -> Mask:
+    """bool[n]: the slot is one of a few; most that are not are told apart by their last bits."""
+    marked = np.zeros(2**LAST_BITS, bool)
+    marked[few & (2**LAST_BITS - 1)] = True
+    places = np.flatnonzero(marked[(slot & (2**LAST_BITS - 1)).astype(np.intp)])
+    found = np.zeros(slot.size, bool)
+    found[places] = np.isin(slot[places], few)
+    return found

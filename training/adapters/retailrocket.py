@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from feature_repo.errors import SettingsError, SourceDataError
 from training.adapters.attributes import attribute_chunk
 from training.adapters.canonical_rows import canonical_chunk, require_columns, with_column
+from training.adapters.coded_text import by_text, coded_by
 from training.adapters.contract import Adapter, CanonicalChunk, Counts, DataSettings, Description, Source
 from training.adapters.csv_rows import SourceRows
 from training.adapters.readings import TypeReader, read_text
@@ -77,8 +78,8 @@ def read(source: Source, settings: DataSettings) -> Iterator[CanonicalChunk]:
     paths = _paths(tree)
     for rows in _numbered_on(parts):
         chunk = attribute_chunk("items", _categories(rows), PROPERTIES, read_moment)
-        category = chunk.rows["category"].combine_chunks()
-        yield replace(chunk, rows=with_column(chunk.rows, "category", _replaced(category, paths)))
+        category = coded_by(partial(_replaced, paths=paths), chunk.rows["category"])
+        yield replace(chunk, rows=with_column(chunk.rows, "category", category))
 
 
 def _require(source: Source) -> None:
@@ -112,7 +113,7 @@ def _paths(tree: Path) -> dict[str, str]:
     """Each category's path from the root; a circle of parents ends where it closes."""
     parents: dict[str, str | None] = {}
     for rows in source_rows(tree):
-        names = (read_text(rows.table[column].combine_chunks()).to_pylist() for column in TREE.values())
+        names = (by_text(read_text, rows.table[column]).to_pylist() for column in TREE.values())
         parents |= {category: parent for category, parent in zip(*names, strict=True) if category}
     return {category: ".".join(reversed(_up(category, parents))) for category in parents}
 
@@ -125,10 +126,8 @@ def _up(category: str, parents: dict[str, str | None]) -> list[str]:
     return path
 
 
-def _replaced(column: pa.Array, paths: dict[str, str]) -> pa.Array:
-    encoded = column.dictionary_encode()
-    known = [None if one is None else paths.get(one, one) for one in encoded.dictionary.to_pylist()]
-    return pa.array(known, pa.string()).take(encoded.indices)
+def _replaced(categories: pa.Array, paths: dict[str, str]) -> pa.Array:
+    return pa.array([paths.get(one, one) for one in categories.to_pylist()], pa.string())
 
 
 ADAPTER = Adapter(

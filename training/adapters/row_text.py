@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.adapters.clock_text import clock_texts
+from training.adapters.coded_text import by_text
 from training.adapters.text_letters import text_bytes
 
 __all__ = ["cell_texts", "row_texts", "rows_as_json", "texts_as_json"]
@@ -28,10 +29,16 @@ PLAIN_FLOATS = (1e-4, 1e9)  # in between, Arrow and Python write a float with th
 
 def row_texts(table: pa.Table) -> pa.Array:
     """Return one text a row of `table`, over all of its columns in their order."""
-    cells = [_escaped(cell_texts(table[name].combine_chunks())) for name in table.column_names]
+    cells = [_escaped_texts(table[name].combine_chunks()) for name in table.column_names]
     if len(cells) == 1:
         return pc.coalesce(cells[0], MISSING)
     return pc.binary_join_element_wise(*cells, SEPARATOR, null_handling="replace", null_replacement=MISSING)
+
+
+def _escaped_texts(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        return by_text(lambda cells: _escaped(cell_texts(cells)), column)
+    return _escaped(cell_texts(column))
 
 
 def texts_as_json(texts: pa.Array, names: list[str]) -> pa.Array:
@@ -82,14 +89,16 @@ def cell_texts(column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_string(kind):
         return column
-    if pa.types.is_large_string(kind) or pa.types.is_integer(kind):
+    if pa.types.is_integer(kind):
+        return _whole_numbers(column)
+    if pa.types.is_large_string(kind):
         return column.cast(pa.string())
     if pa.types.is_timestamp(kind):
         return _timestamps(column)
     if pa.types.is_floating(kind):
         return _floats(column.cast(pa.float64()))
     if pa.types.is_dictionary(kind):
-        return cell_texts(column.dictionary_decode())
+        return by_text(cell_texts, column)
     if pa.types.is_nested(kind):
         return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     return _each(column, str)
@@ -123,6 +132,16 @@ def _offsets(column: pa.Array, local: pa.Array) -> pa.Array:
     utc = column.cast(pa.timestamp(column.type.unit))
     seconds = pc.divide(pc.subtract(local.cast(pa.int64()), utc.cast(pa.int64())), PER_SECOND[column.type.unit])
     return _each(seconds, lambda offset: str(datetime(2000, 1, 1, tzinfo=timezone(timedelta(seconds=offset))))[19:])
+
+
+def _whole_numbers(column: pa.Array) -> pa.Array:
+    """Where they lie close together, each number between is written once, and looked up by its place."""
+    extent = pc.min_max(column)
+    least, most = extent["min"].as_py(), extent["max"].as_py()
+    if least is None or most - least >= len(column) // 4:
+        return column.cast(pa.string())
+    between = pa.array(np.arange(least, most + 1), column.type).cast(pa.string())
+    return between.take(pc.subtract(column, pa.scalar(least, column.type)))
 
 
 def _floats(column: pa.Array) -> pa.Array:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from training.adapters.text_letters import text_letters
+from training.adapters.coded_text import coded, only_used
 
 __all__ = ["SoleTexts"]
 
@@ -21,7 +21,7 @@ class SoleTexts:
         if not table.num_rows:
             return
         for name in sorted(self._names):
-            text = _sole_text(table[name].combine_chunks())
+            text = _sole_text(table[name])
             if text is None or self._texts.setdefault(name, text) != text:
                 self._names.discard(name)
 
@@ -31,7 +31,7 @@ class SoleTexts:
         return {name: text for name, text in self._texts.items() if name in self._names}
 
 
-def _sole_text(cells: pa.Array) -> str | None:
+def _sole_text(cells: pa.ChunkedArray) -> str | None:
     """The text of all cells; None where they differ, where one is missing, or where it has no letters."""
-    letters = text_letters(cells)
-    return None if letters is None or (letters[1:] != letters[:-1]).any() else str(cells[0])
+    texts = only_used(coded(cells)).dictionary
+    return str(texts[0]) or None if len(texts) == 1 and not cells.null_count else None

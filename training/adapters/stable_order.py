@@ -1,4 +1,4 @@
-"""The order of whole numbers: what `argsort(kind="stable")` gives, several times as fast."""
+"""The order of whole numbers: what `argsort(kind="stable")` gives, two or three times as fast."""
 
 from collections.abc import Sequence
 
@@ -7,28 +7,25 @@ import numpy.typing as npt
 
 __all__ = ["order_of_rows", "stable_order"]
 
-WORD_BITS = 64
+DIGIT_BITS = 16
 Numbers = npt.NDArray[np.int64]
 
 
 def stable_order(numbers: Numbers) -> Numbers:
     """Return int64[n], the places of `numbers` (int64[n]) from the smallest to the largest; equal ones stay put.
 
-    Number and place are sorted together as one word, for plain words sort far faster than places do; where the two do
-    not fit into one, they are sorted as usual.
+    They are ordered by their last 16 bits, then by the 16 before, and so on: of numbers that short numpy counts how
+    often each one comes, and compares none.
     """
     if not numbers.size:
         return np.empty(0, np.int64)
     least, most = int(numbers.min()), int(numbers.max())
-    bits = (numbers.size - 1).bit_length()
-    if (most - least).bit_length() + bits > WORD_BITS:
-        return np.argsort(numbers, kind="stable")
-    words = (numbers - least).astype(np.uint64)
-    words <<= np.uint64(bits)
-    words |= np.arange(numbers.size, dtype=np.uint64)
-    words.sort()
-    words &= np.uint64(2**bits - 1)
-    return words.view(np.int64)
+    above = numbers.view(np.uint64) - np.uint64(least % 2**64)  # wraps around to what it should be
+    order = np.argsort(above.astype(np.uint16), kind="stable")
+    for shift in range(DIGIT_BITS, (most - least).bit_length(), DIGIT_BITS):
+        digit = (above >> np.uint64(shift)).astype(np.uint16)
+        order = order[np.argsort(digit[order], kind="stable")]
+    return order
 
 
 def order_of_rows(columns: Sequence[Numbers]) -> Numbers:

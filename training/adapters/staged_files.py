@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from training.adapters.coded_text import TEXT
 from training.adapters.contract import NUMBER_COLUMNS, TEXT_COLUMNS
 
 __all__ = ["ATTRIBUTES", "KEYS", "ROW_GROUP", "STAGED", "TEXTS", "VALUES", "staged_columns", "staged_writer"]
@@ -22,7 +23,7 @@ STAGED = pa.schema(
         pa.field("moment", pa.int64()),
         pa.field("id_low", pa.uint64()),
         pa.field("id_high", pa.uint64()),
-        *(pa.field(name, pa.string()) for name in TEXT_COLUMNS),
+        *(pa.field(name, TEXT) for name in TEXT_COLUMNS),
         *(pa.field(name, pa.float64()) for name in NUMBER_COLUMNS),
     ]
 )
@@ -32,7 +33,7 @@ ATTRIBUTES = pa.schema([pa.field("about", pa.string()), *STAGED])
 
 def staged_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Return a writer of such a file."""
-    repeating = [name for name in VALUES if name in schema.names and pa.types.is_string(schema.field(name).type)]
+    repeating = [name for name in TEXT_COLUMNS if name in schema.names]
     return pq.ParquetWriter(path, schema, compression="none", use_dictionary=repeating, write_statistics=["source_row"])
 
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from feature_repo.errors import SettingsError, SourceDataError
 from feature_repo.events import QUARANTINE_SCHEMA
 from training.adapters.canonical_rows import require_columns
+from training.adapters.coded_text import plain
 from training.adapters.contract import IngestReport, Source, TabularAdapter
 from training.adapters.csv_rows import SourceRows
 from training.adapters.readings import read_number, read_text
@@ -73,7 +74,7 @@ def _typed(rows: SourceRows, adapter: TabularAdapter) -> tuple[pa.Table, pa.Tabl
     wrong = pa.nulls(rows.table.num_rows, pa.string())
     values: list[pa.Array] = []
     for name, kind in adapter.columns.items():
-        cells, bad = _read(rows.table[name].combine_chunks(), kind)
+        cells, bad = _read(plain(rows.table[name]), kind)
         wrong = pc.if_else(pc.and_(pa.array(bad), pc.is_null(wrong)), pa.scalar(f"column {name}"), wrong)
         values.append(cells)
     numbers = pa.array(rows.source_row)

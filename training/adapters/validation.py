@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.events import EVENT_TYPES
+from training.adapters.coded_text import coded, of_rows
 from training.adapters.contract import NUMBER_COLUMNS, CanonicalChunk, Problem
 from training.adapters.text_letters import text_bytes
 
@@ -114,19 +115,15 @@ def _missing(column: str) -> Rule:
 
 
 def _unservable(rows: pa.Table) -> Mask | None:
-    users = rows["user_id"].combine_chunks()
+    codes = coded(rows["user_id"])
+    users = codes.dictionary
     if _is_plain(users):
         return None
     short = pc.less_equal(pc.utf8_length(users), ID_CHARACTERS)
-    fine = _mask(pc.fill_null(pc.and_(short, pc.ascii_is_printable(users)), True))
-    if fine.all():
-        return None
-    # Letters beyond ASCII, and what is really wrong: each different id is looked at by Python's own rule.
-    doubtful = users.filter(pa.array(~fine)).dictionary_encode()
-    servable = np.array([is_servable(user) for user in doubtful.dictionary.to_pylist()], dtype=bool)
-    broken = np.zeros(len(users), dtype=bool)
-    broken[~fine] = ~servable[doubtful.indices.to_numpy()]
-    return broken
+    broken = ~_mask(pc.and_(short, pc.ascii_is_printable(users)))
+    # Letters beyond ASCII, and what is really wrong: each id is looked at by Python's own rule.
+    broken[broken] = [not is_servable(user) for user in users.filter(pa.array(broken)).to_pylist()]
+    return of_rows(broken, codes.indices) if broken.any() else None
 
 
 def _is_plain(text: pa.Array) -> bool:
@@ -150,9 +147,8 @@ def _out_of_range(rows: pa.Table) -> Mask | None:
     return _mask(pc.fill_null(pc.or_(pc.less(moments, low), pc.greater_equal(moments, high)), False))
 
 
-def _unknown_type(rows: pa.Table) -> Mask:
-    kinds = rows["event_type"]
-    return _mask(pc.and_(pc.is_valid(kinds), pc.invert(pc.is_in(kinds, pa.array(EVENT_TYPES)))))
+def _unknown_type(rows: pa.Table) -> Mask | None:
+    return _unlike("event_type", rows, lambda kinds: pc.is_in(kinds, pa.array(EVENT_TYPES)))
 
 
 def _negative(rows: pa.Table) -> Mask | None:
@@ -164,11 +160,13 @@ def _negative(rows: pa.Table) -> Mask | None:
 
 
 def _unknown_currency(rows: pa.Table) -> Mask | None:
-    codes = rows["currency"].combine_chunks().dictionary_encode()
-    known = pc.match_substring_regex(codes.dictionary, "^[A-Z]{3}$")
-    if pc.all(known).as_py() is not False:
-        return None
-    return _mask(pc.fill_null(pc.invert(known.take(codes.indices)), False))
+    return _unlike("currency", rows, lambda names: pc.match_substring_regex(names, "^[A-Z]{3}$"))
+
+
+def _unlike(column: str, rows: pa.Table, known: Callable[[pa.Array], pa.Array]) -> Mask | None:
+    codes = coded(rows[column])
+    unknown = ~_mask(known(codes.dictionary))
+    return of_rows(unknown, codes.indices) if unknown.any() else None
 
 
 def _mask(values: pa.ChunkedArray | pa.Array) -> Mask:

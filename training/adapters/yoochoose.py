@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from feature_repo.errors import SourceDataError
 from training.adapters.canonical_rows import canonical_chunk, only_where, with_column
+from training.adapters.coded_text import coded_by
 from training.adapters.contract import Adapter, CanonicalChunk, Counts, DataSettings, Description, Source
 from training.adapters.source_rows import headerless_rows, named_file, within_folder
 from training.adapters.source_times import read_time
@@ -72,8 +73,8 @@ def _clicks(file: Path) -> Iterator[CanonicalChunk]:
     for rows in headerless_rows(file, CLICKS):
         chunk = canonical_chunk(rows, columns, {"event_type": "view"}, read_moment)
         told = chunk.rows["category"]
-        table = with_column(chunk.rows, "category", only_where(pc.match_substring_regex(told, AS_CATEGORY), told))
-        table = with_column(table, "brand", only_where(pc.match_substring_regex(told, AS_BRAND), told))
+        table = with_column(chunk.rows, "category", coded_by(partial(_matching, pattern=AS_CATEGORY), told))
+        table = with_column(table, "brand", coded_by(partial(_matching, pattern=AS_BRAND), told))
         yield replace(chunk, rows=_in_session(table))
 
 
@@ -89,6 +90,10 @@ def _buys(file: Path) -> Iterator[CanonicalChunk]:
         table = with_column(chunk.rows, "quantity", only_where(told, pieces))
         table = with_column(table, "revenue", only_where(known, pc.multiply(price, pieces)))
         yield replace(chunk, rows=_in_session(table))
+
+
+def _matching(texts: pa.Array, pattern: str) -> pa.Array:
+    return only_where(pc.match_substring_regex(texts, pattern), texts)
 
 
 def _in_session(table: pa.Table) -> pa.Table:

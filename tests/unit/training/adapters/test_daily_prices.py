@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from training.adapters import daily_prices
-from training.adapters.daily_prices import DAY_US, DailyPrices, medians
+from training.adapters.daily_prices import DAY_US, FILES, DailyPrices, medians
 
 ITEMS = ("a", "b", "c")
 MOVING = ("c",)
@@ -25,10 +25,10 @@ said = st.tuples(st.integers(0, 5 * DAY_US), st.sampled_from(ITEMS))
 
 @given(st.lists(event, max_size=30), st.lists(said, max_size=4), st.integers(1, 5), st.integers(1, 9))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_days_and_changes_are_those_of_a_plain_loop(monkeypatch, events, beside, size, waiting):
+def test_days_and_changes_are_those_of_a_plain_loop(tmp_path, monkeypatch, events, beside, size, waiting):
     monkeypatch.setattr(daily_prices, "MOST_WAITING", waiting)
     events = sorted(events, key=lambda one: one[0])
-    days, changes = told(events, beside, size)
+    days, changes = told(tmp_path, events, beside, size)
     expected_days, expected_changes = plainly(events, beside)
     assert sorted(days) == expected_days
     assert sorted(changes) == expected_changes
@@ -48,21 +48,19 @@ def test_what_is_said_several_times_counts_as_often():
     assert medians(prices, counts, np.array([0, 3])).tolist() == [9.0, 5.0]
 
 
-def told(events, beside, size):
+def told(folder, events, beside, size):
     connection = duckdb.connect()
     connection.execute("CREATE TABLE told (item_id VARCHAR, moment BIGINT, of_event BOOLEAN)")
     connection.execute("CREATE TABLE item_codes (item_id VARCHAR, code BIGINT)")
-    connection.execute("CREATE TABLE price_days (code BIGINT, period BIGINT, price DOUBLE)")
-    connection.execute("CREATE TABLE price_changes (code BIGINT, moment BIGINT, price DOUBLE)")
     connection.executemany("INSERT INTO item_codes VALUES (?, ?)", [[item, k] for k, item in enumerate(ITEMS)])
     for moment, item in beside:
         connection.execute("INSERT INTO told VALUES (?, ?, FALSE)", [item, moment])
     moving = np.array([item in MOVING for item in ITEMS])
-    daily = DailyPrices(connection, ["revenue"], pa.array(ITEMS), moving, bool(beside))
+    daily = DailyPrices(connection, folder, {"price": "revenue"}, pa.array(ITEMS), moving, bool(beside))
     for begin in range(0, len(events), size):
         daily.add(table(events[begin : begin + size]))
     daily.close()
-    return (connection.execute(f"FROM {name}").fetchall() for name in ("price_days", "price_changes"))
+    return (connection.read_parquet(str(folder / FILES[name])).fetchall() for name in ("price_days", "price_changes"))
 
 
 def table(events):
