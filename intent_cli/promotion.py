@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_repo.errors import BundleError, DependencyDown, InputError
+from feature_repo.errors import BundleError, DependencyDown, InputError, RequestError, SettingsError
 from intent_cli.live_workers import live_reports
 from services.checked_model import TAG
 from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, write_slots
@@ -73,9 +73,12 @@ class Promotion:
     def carry_out(self, slots: Slots, wait_seconds: float) -> int:
         """Return how many workers said that they follow `slots`: all that live; 0: none runs.
 
+        To be called under `promotion_lock`: `slots` were made from what lies there.
+
         Raises:
             BundleError: a worker refused a model; the slots are as before.
             DependencyDown: a worker did not say in time, as one that is stopped; the slots are as before.
+            RequestError: somebody else wrote the slots meanwhile; they are as they wrote them.
         """
         before = self.current()
         noted = frozenset(report.worker for report in live_reports(self.folder))
@@ -83,8 +86,17 @@ class Promotion:
         try:
             return self._followed(written, noted, wait_seconds)
         except (InputError, DependencyDown, KeyboardInterrupt):
-            write_slots(self.folder, before)
+            self._put_back(before, written)
             raise
+
+    def _put_back(self, before: Slots, written: Slots) -> None:
+        """Write the slots of before, unless what lies there is somebody else's by now."""
+        try:
+            ours = self.current() == written
+        except SettingsError:  # what cannot be read is not ours
+            return
+        if ours:
+            write_slots(self.folder, before)
 
     def check(self, tag: str) -> bool:
         """Load the model as a worker would, in a process of its own; return whether it answers about items, too.
@@ -115,6 +127,11 @@ class Promotion:
     def _followed(self, slots: Slots, noted: frozenset[str], wait_seconds: float) -> int:
         deadline = time.monotonic() + wait_seconds
         while True:
+            if self.current() != slots:
+                raise RequestError(
+                    f"Somebody else wrote the slots in {self.folder} meanwhile; they are as they wrote them. Look at "
+                    "them, and promote again."
+                )
             reports = live_reports(self.folder, noted)
             following = [report for report in reports if report.generation == slots.generation]
             refused = [f"{slot}: {why}" for report in following for slot, why in report.refused.items()]

@@ -35,11 +35,13 @@ def promote(
     import json
 
     from intent_cli.promotion import Promotion
+    from intent_cli.promotion_lock import promoting_alone
 
     promotion = Promotion.over(out)
-    slots = slots_after(promotion.current(), tag, alias, share, shadow)
-    ranks = tag == "none" or promotion.check(tag)
-    workers = promotion.carry_out(slots, wait)
+    with promoting_alone(promotion.folder):
+        slots = slots_after(promotion.current(), tag, alias, share, shadow)
+        ranks = tag == "none" or promotion.check(tag)
+        workers = promotion.carry_out(slots, wait)
     if alias == "champion" and not ranks:
         typer.echo(f"{tag} has no model of items: /rank, and /score with an item_id, answer 404 with it.", err=True)
     if as_json:
