@@ -21,6 +21,7 @@ from starlette.routing import Route as StarletteRoute
 from services.deployment_check import deployment_trouble, host_of_command
 from services.document_page import PAGE, PAGE_HEADERS
 from services.draining import DRAINING
+from services.figures_folder import make_figures_folder
 from services.guard_middleware import GuardMiddleware
 from services.json_body import body_of
 from services.loaded_models import LoadedModels
@@ -55,8 +56,8 @@ class PurchaseIntent:
         self._handling = RequestHandling(self._models)
 
     @bentoml.on_deployment
-    def refuse_what_is_open() -> None:  # the hook makes it a static method
-        """Do not begin to listen where others could ask without a key.
+    def before_the_workers() -> None:  # the hook makes it a static method
+        """Do not begin to listen where others could ask without a key; else make a place for the workers' figures.
 
         Raises:
             bentoml.exceptions.BentoMLConfigException: the address needs keys and there are none, or settings are wrong.
@@ -64,6 +65,7 @@ class PurchaseIntent:
         trouble = deployment_trouble(host_of_command() or _configured_host())
         if trouble is not None:
             raise bentoml.exceptions.BentoMLConfigException(trouble)
+        make_figures_folder()
 
     @bentoml.on_startup
     async def start(self) -> None:

@@ -1,8 +1,9 @@
 """What an operator sees at `/metrics`: latency by stage, ages of views, what was missing, scores, models, the breaker.
 
 Every worker writes its figures to files of its own, and whichever worker is asked adds all of them up
-(`PROMETHEUS_MULTIPROC_DIR`, which BentoML sets). BentoML's own figures are off: they take any path that is asked for
-as a label, and a path may hold a customer's id. Here labels are routes, views, slots and models, and nothing else.
+(`PROMETHEUS_MULTIPROC_DIR`; `figures_folder.py` says which). BentoML's own figures are off: they take any path that is
+asked for as a label, and a path may hold a customer's id. Here labels are routes, views, slots and models, and nothing
+else.
 
 A request only leaves its figures in a queue (a tenth of what writing them costs); `flush` writes what has gathered.
 """
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.feature_lookup import OF_ROWS, ViewRows
+from services.figures_folder import use_figures_folder
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -36,6 +38,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        use_figures_folder()
         import prometheus_client as client
 
         self._client = client
