@@ -8,11 +8,13 @@ else.
 A request only leaves its figures in a queue (a tenth of what writing them costs); `flush` writes what has gathered.
 """
 
+import logging
 import os
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,26 @@ _AGES = (60.0, 600.0, 3600.0, 6 * 3600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0,
 _SHARES = tuple(place / 20 for place in range(1, 20))
 _MOST_WAITING = 200_000
 Floats = NDArray[np.float64]
+P = ParamSpec("P")
+_log = logging.getLogger("bentoml.intent")
 _DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+
+
+def _whatever_happens(write: Callable[Concatenate["Metrics", P], None]) -> Callable[Concatenate["Metrics", P], None]:
+    """Of a method that writes figures: what keeps it from that is logged once, and a request is answered all the same.
+
+    The library writes to files. Their folder may be gone, or their disk full; and a file that could not grow it leaves
+    in a state that it does not expect itself.
+    """
+
+    @wraps(write)
+    def written(self: "Metrics", /, *given: P.args, **named: P.kwargs) -> None:
+        try:
+            write(self, *given, **named)
+        except Exception as error:
+            self._lost(error)
+
+    return written
 
 
 class Metrics:
@@ -67,16 +88,17 @@ class Metrics:
         self._children: dict[tuple[Any, ...], Any] = {}
         self._shown: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._is_told = False
         # The oldest are lost, if ever.
         self._waiting: deque[tuple[Any, list[float] | Floats]] = deque(maxlen=_MOST_WAITING)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Note a whole request."""
-        self._waiting.append((self._child(self._requests, route, status), [seconds]))
+        self._leave([seconds], self._requests, route, status)
 
     def stage(self, name: str, seconds: float) -> None:
         """Note how long a stage of a request took."""
-        self._waiting.append((self._child(self._stages, name), [seconds]))
+        self._leave([seconds], self._stages, name)
 
     def views(self, found: Mapping[str, ViewRows]) -> None:
         """Note the state and the age of every row that was looked up."""
@@ -87,27 +109,30 @@ class Metrics:
                 states = list(Counter(zip(rows.status.tolist(), rows.reason.tolist(), strict=True)).items())
                 ages = rows.age_seconds[rows.status == "fresh"]
             for (status, reason), count in states:
-                self._waiting.append((self._child(self._rows, name, status, _word(reason)), [count]))
+                self._leave([count], self._rows, name, status, _word(reason))
             if len(ages):
-                self._waiting.append((self._child(self._ages, name), ages))
+                self._leave(ages, self._ages, name)
 
     def scores(self, model: str, probability: Floats) -> None:
         """Note the probabilities that a model gave."""
-        self._waiting.append((self._child(self._scores, model), probability))
+        self._leave(probability, self._scores, model)
 
     def shadow(self, challenger: str, champions: Any, challengers: Any) -> None:
         """Note how far a challenger's probabilities are from the champion's."""
         differences = np.abs(np.asarray(champions) - np.asarray(challengers))
-        self._waiting.append((self._child(self._shadows, challenger), differences))
+        self._leave(differences, self._shadows, challenger)
 
+    @_whatever_happens
     def shadow_left_out(self) -> None:
         """Note a batch that a challenger did not score."""
         self._left_out.inc()
 
+    @_whatever_happens
     def model_refused(self) -> None:
         """Note that a model was refused."""
         self._refusals.inc()
 
+    @_whatever_happens
     def models(self, slots: Mapping[str, str], ready: bool) -> None:
         """Show which model is in which slot: slot → tag."""
         with self._lock:
@@ -118,10 +143,12 @@ class Metrics:
             self._shown = dict(slots)
             self._ready.set(int(ready))
 
+    @_whatever_happens
     def circuit(self, is_open: bool) -> None:
         """Show whether the store's circuit is open."""
         self._circuit.set(int(is_open))
 
+    @_whatever_happens
     def flush(self) -> None:
         """Write what requests left; at least once a second, beside them."""
         gathered: dict[Any, list[list[float] | Floats]] = {}
@@ -137,16 +164,31 @@ class Metrics:
                     child.inc(float(values.sum()))
 
     def exposition(self) -> bytes:
-        """Return the figures of all workers in Prometheus's text format; those of others are a second old."""
+        """Return the figures of all workers in Prometheus's text format; those of others are a second old.
+
+        Where the files cannot be read, of this worker alone.
+        """
         self.flush()
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            return bytes(self._client.generate_latest(self._registry))
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            try:
+                return self._of_all_workers()
+            except (OSError, ValueError) as error:  # the latter is how the library says that the folder is gone
+                self._lost(error)
+        return bytes(self._client.generate_latest(self._registry))
+
+    def _of_all_workers(self) -> bytes:
         from prometheus_client.multiprocess import MultiProcessCollector
 
         registry = self._client.CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return bytes(self._client.generate_latest(registry))
 
+    def _lost(self, error: Exception) -> None:
+        if not self._is_told:
+            _log.error("Figures cannot be written or read, and are lost until they can (%s).", type(error).__name__)
+        self._is_told = True
+
+    @_whatever_happens
     def close(self) -> None:
         """Take this process out of what is shown of living workers; what it counted stays."""
         self.flush()
@@ -155,12 +197,17 @@ class Metrics:
 
             mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
-    def _child(self, metric: Any, *labels: Any) -> Any:
+    def _leave(self, found: list[float] | Floats, metric: Any, *labels: Any) -> None:
+        """Leave what was found to `flush`."""
         key = (metric, *labels)
         child = self._children.get(key)
         if child is None:
-            child = self._children[key] = metric.labels(*labels)
-        return child
+            try:
+                child = self._children[key] = metric.labels(*labels)
+            except Exception as error:  # as `_whatever_happens`, on the way of every request
+                self._lost(error)
+                return
+        self._waiting.append((child, found))
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Any:
         return self._client.Histogram(f"intent_{name}", text, labels, buckets=buckets, registry=self._registry)
