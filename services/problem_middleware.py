@@ -1,10 +1,10 @@
 """Turn every error of the layers below (404, 405, 415, 503 …), and every refusal they raise, into problem+json."""
 
-import logging
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from services.problem_log import PROBLEM_LOG
 from services.problems import MEDIA_TYPE, Problem, Refused, problem_for_status
 
 __all__ = ["ProblemMiddleware"]
@@ -15,7 +15,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _LONGEST_DETAIL = 2000
-_log = logging.getLogger("bentoml.intent")
 
 
 class ProblemMiddleware:
@@ -41,8 +40,7 @@ class ProblemMiddleware:
         except Exception as error:  # whatever it is, the caller gets an answer, and its text stays here
             if answer.begun:
                 raise
-            _log.error("Unexpected %s while a request was answered.", type(error).__name__)
-            await answer.give(problem_for_status(500))
+            await answer.give(problem_for_status(500), error)
 
 
 class _Answer:
@@ -66,8 +64,10 @@ class _Answer:
             self.begun = True
             await self._send(message)
 
-    async def give(self, problem: Problem) -> None:
-        body = problem.body(uuid.uuid4().hex)
+    async def give(self, problem: Problem, cause: Exception | None = None) -> None:
+        request_id = uuid.uuid4().hex
+        PROBLEM_LOG.note(problem, request_id, cause)
+        body = problem.body(request_id)
         headers = problem.headers() | {"content-length": str(len(body))}
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
         self.begun = True

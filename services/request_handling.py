@@ -20,6 +20,7 @@ from services.feedback_log import FeedbackLog, open_feedback_log
 from services.gathering import Gathering
 from services.item_scoring import ItemScoring
 from services.online_url import VARIABLE
+from services.problem_log import PROBLEM_LOG
 from services.problems import Problem, Refused, problem_for_status
 from services.served_log import FOLDER_VARIABLE
 
@@ -131,8 +132,8 @@ class RequestHandling:
             return problem_response(refused.problem)
         except Overloaded:
             return problem_response(problem_for_status(429))
-        except IntentError:
-            return problem_response(problem_for_status(503))
+        except IntentError as error:
+            return problem_response(problem_for_status(503), error)
         body = found if isinstance(found, bytes) else found.model_dump_json()
         return Response(body, media_type="application/json")
 
@@ -234,9 +235,11 @@ def _together(scoring: CustomerScoring, requests: Sequence[ScoreRequest]) -> lis
     return scoring.answer_together(requests, datetime.now(UTC))
 
 
-def problem_response(problem: Problem) -> Response:
-    """Return a problem as a response."""
-    return Response(problem.body(uuid.uuid4().hex), problem.status, problem.headers())
+def problem_response(problem: Problem, cause: IntentError | None = None) -> Response:
+    """Return a problem as a response; the log is told of one that is not the request's fault, and its cause."""
+    request_id = uuid.uuid4().hex
+    PROBLEM_LOG.note(problem, request_id, cause)
+    return Response(problem.body(request_id), problem.status, problem.headers())
 
 
 def _unconfigured(code: str, title: str, variable: str, what: str) -> Problem:
