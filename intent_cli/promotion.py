@@ -11,7 +11,8 @@ from feature_repo.errors import BundleError, DependencyDown, InputError, Request
 from intent_cli.live_workers import live_reports
 from services.checked_model import TAG
 from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, write_slots
-from training.packaging.bundle import MODEL
+from services.split_horizon import require_same_horizon
+from training.packaging.bundle import MODEL, Bundle
 
 __all__ = ["Promotion", "slots_folder"]
 
@@ -123,6 +124,20 @@ class Promotion:
                 "again from its run."
             )
         return done.stdout == _WITH_ITEMS
+
+    def require_same_horizon(self, slots: Slots) -> None:
+        """Refuse a share of the customers for a challenger of another horizon than a champion that was promoted.
+
+        One that the bento was built with is not known here: the service's workers compare.
+
+        Raises:
+            BundleError: the horizons differ, or one of the models is not in the store.
+        """
+        if slots.challenger is not None and slots.challenger_share > 0.0 and slots.champion is not None:
+            require_same_horizon(self._bundle(slots.champion), self._bundle(slots.challenger))
+
+    def _bundle(self, tag: str) -> Bundle:
+        return Bundle.load(self.models / tag.split(":")[1] / "bundle")
 
     def _followed(self, slots: Slots, noted: frozenset[str], wait_seconds: float) -> int:
         deadline = time.monotonic() + wait_seconds

@@ -180,7 +180,10 @@ class CustomerScoring:
 
 
 def joined(parts: Sequence[ScoreBatchResponse], user_ids: Sequence[str]) -> ScoreBatchResponse:
-    """Return the answers of several models to one request as one, in the order of `user_ids`."""
+    """Return the answers of several models to one request as one, in the order of `user_ids`.
+
+    Models that share customers have one horizon: see `split_horizon`.
+    """
     found = {score.user_id: score for part in parts for score in part.scores}
     return parts[0].model_copy(
         update={

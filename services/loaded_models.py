@@ -8,7 +8,7 @@ A swap is the assignment of one reference: a request is answered by what it met 
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from services.customer_scoring import CustomerScoring
 from services.metrics import Metrics
 from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, slots_stamp
 from services.serving_models import ServingModel, ServingModels
+from services.split_horizon import require_same_horizon
 from services.worker_reports import RENEW_SECONDS, ReportFile, WorkerReport
 
 __all__ = ["MODEL_ALIAS", "Answering", "LoadedModels"]
@@ -39,6 +40,12 @@ class Answering:
     slots: Slots
     champion: ServingModel
     challenger: ServingModel | None = None
+
+    def scoring_for(self, user_id: str) -> CustomerScoring:
+        """Return what answers requests about a customer."""
+        if self.challenger is not None and self.slots.answered_by_challenger(user_id):
+            return self.challenger.scoring
+        return self.champion.scoring
 
 
 @dataclass
@@ -78,11 +85,12 @@ class LoadedModels:
     def scoring_for(self, user_id: str) -> CustomerScoring | None:
         """Return what answers requests about a customer, or None if nothing does."""
         now = self.answering
-        if now is None:
-            return None
-        if now.challenger is not None and now.slots.answered_by_challenger(user_id):
-            return now.challenger.scoring
-        return now.champion.scoring
+        return None if now is None else now.scoring_for(user_id)
+
+    def scorings_for(self, user_ids: Sequence[str]) -> list[CustomerScoring] | None:
+        """Return what answers one request about many customers, for each: as of now, whatever is swapped meanwhile."""
+        now = self.answering
+        return None if now is None else [now.scoring_for(user_id) for user_id in user_ids]
 
     def trouble(self) -> str | None:
         """Return why nothing can be answered, or None."""
@@ -169,6 +177,8 @@ class LoadedModels:
         challenger = None
         if slots.challenger is not None and slots.challenger != champion.tag:
             challenger = self._kept(slots.challenger) or self._serving.load(slots.challenger)
+            if slots.challenger_share > 0.0:  # a shadow is compared, and answers nobody
+                require_same_horizon(champion.checked.bundle, challenger.checked.bundle)
         champion = self._serving.shadowed(champion, challenger if slots.shadow else None)
         if challenger is not None:
             challenger = self._serving.with_items_of(challenger, champion)

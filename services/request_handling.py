@@ -41,6 +41,10 @@ class Models(Protocol):
         """Return what answers requests about a customer, or None if nothing does."""
         ...
 
+    def scorings_for(self, user_ids: Sequence[str]) -> Sequence[CustomerScoring] | None:
+        """Return what answers one request about many customers, of each, or None if nothing does."""
+        ...
+
 
 class RequestHandling:
     """Answers the requests of one worker. Used from its event loop."""
@@ -163,9 +167,12 @@ class RequestHandling:
 
     async def _score_batch(self, request: ScoreBatchRequest) -> BaseModel:
         at, request_id = request.at or datetime.now(UTC), uuid.uuid4().hex
+        scorings = self._models.scorings_for(request.user_ids)
+        if scorings is None:
+            raise Refused(problem_for_status(503))
         shares: dict[CustomerScoring, list[str]] = {}
-        for user_id in request.user_ids:
-            shares.setdefault(self._scoring(user_id), []).append(user_id)
+        for user_id, scoring in zip(request.user_ids, scorings, strict=True):
+            shares.setdefault(scoring, []).append(user_id)
         of = len(request.user_ids)
         parts = [await self.run(scoring.answer_batch, ids, at, request_id, of) for scoring, ids in shares.items()]
         return parts[0] if len(parts) == 1 else joined(parts, request.user_ids)

@@ -41,6 +41,7 @@ def promote(
     with promoting_alone(promotion.folder):
         slots = slots_after(promotion.current(), tag, alias, share, shadow)
         ranks = tag == "none" or promotion.check(tag)
+        promotion.require_same_horizon(slots)
         workers = promotion.carry_out(slots, wait)
     if alias == "champion" and not ranks:
         typer.echo(f"{tag} has no model of items: /rank, and /score with an item_id, answer 404 with it.", err=True)

@@ -88,7 +88,7 @@ def test_a_batch_that_models_shared_is_one_of_several_too(tiny_bundle_folder: Pa
     described = {v.name: {"join_keys": list(v.join_keys), "fields": dict(v.fields)} for v in VIEWS}
     log = ServedLog(tmp_path, "shop", described | {MODEL_INPUTS: model_inputs()})
     answering = {user: CustomerScoring(bundle, Scorer(bundle), tiny_lookup(), log) for user in USERS[:2]}
-    handling = RequestHandling(SimpleNamespace(scoring_for=answering.get))
+    handling = RequestHandling(SimpleNamespace(scorings_for=lambda ids: [answering[user] for user in ids]))
     sent = asyncio.run(handling.score_batch(ScoreBatchRequest(user_ids=USERS[:2], at=AT)))
     handling.close()
     log.close()
