@@ -1,7 +1,7 @@
 """How fast each adapter is, and how much memory it takes, beside DuckDB's own copy of the same file in the same run.
 
     python -m benchmarks.ingest --data FOLDER         # three million lines, each adapter and format
-    python -m benchmarks.ingest --events 200000 --only table rees46
+    python -m benchmarks.ingest --events 200000 --only table rees46 --formats parquet
 
 Each ingest is a process of its own on one core. Rates are lines of the source per second of processor time, start-up
 included; memory is the process's largest. Ta Feng, and the sets that are in the folder of real data, are the real ones,
@@ -278,10 +278,11 @@ def main() -> None:
     options.add_argument("--events", type=int, default=3_000_000)
     options.add_argument("--data", type=Path, help="folder of the real data sets")
     options.add_argument("--only", nargs="*", default=list(SHAPES), choices=list(SHAPES))
+    options.add_argument("--formats", nargs="*", default=["text", "parquet"], choices=["text", "parquet"])
     chosen = options.parse_args()
     for name in chosen.only:
-        for suffix in (SHAPES[name].csv, ".parquet"):
-            measure(name, suffix, chosen.events, chosen.data)
+        for kind in chosen.formats:
+            measure(name, SHAPES[name].csv if kind == "text" else ".parquet", chosen.events, chosen.data)
 
 
 if __name__ == "__main__":
