@@ -20,6 +20,7 @@ from feature_repo.errors import BundleError, IntentError
 from services.customer_scoring import CustomerScoring
 from services.metrics import Metrics
 from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, slots_stamp
+from services.packed_lookup import PackedLookup
 from services.serving_models import ServingModel, ServingModels
 from services.split_horizon import require_same_horizon
 from services.worker_reports import RENEW_SECONDS, ReportFile, WorkerReport
@@ -98,10 +99,7 @@ class LoadedModels:
 
     def degraded(self) -> list[str]:
         """Return why answers are not what they could be: the store, and models that were refused; may wait for both."""
-        now = self.answering
-        models = [] if now is None else [model for model in (now.champion, now.challenger) if model is not None]
-        lookups = dict.fromkeys(lookup for model in models for lookup in (model.lookup, model.item_lookup))
-        reasons = dict.fromkeys(lookup.trouble() for lookup in lookups if lookup is not None)
+        reasons = dict.fromkeys(lookup.trouble() for lookup in self._lookups())
         return [reason for reason in [*reasons, *self.refused.values()] if reason is not None]
 
     def close(self) -> None:
@@ -189,13 +187,20 @@ class LoadedModels:
         models = [] if now is None else [now.champion, now.challenger]
         return next((model for model in models if model is not None and model.tag == tag), None)
 
+    def _lookups(self) -> list[PackedLookup]:
+        """Return the stores of the models in the slots, those of items too, each once."""
+        now = self.answering
+        models = [] if now is None else [model for model in (now.champion, now.challenger) if model is not None]
+        found = dict.fromkeys(lookup for model in models for lookup in (model.lookup, model.item_lookup))
+        return [lookup for lookup in found if lookup is not None]
+
     def _say(self) -> None:
         now = self.answering
         champion = None if now is None else now.champion.tag
         challenger = None if now is None or now.challenger is None else now.challenger.tag
         slots = {"champion": champion, "challenger": challenger}
         self.metrics.models({slot: tag for slot, tag in slots.items() if tag is not None}, ready=now is not None)
-        self.metrics.circuit(now is not None and now.champion.lookup.circuit_open)
+        self.metrics.circuit(any(lookup.circuit_open for lookup in self._lookups()))
         if self._report is None:
             return
         refused = dict(self.refused) if now is not None else {"service": self._trouble} | dict(self.refused)

@@ -90,6 +90,22 @@ def test_every_store_that_a_model_reads_is_asked_and_told_once(store: Store, sta
     assert models.degraded() == ["no items", "views"]
 
 
+@pytest.mark.parametrize("place", ["champion", "champion's items", "challenger", "challenger's items"])
+def test_the_circuit_of_every_store_of_a_slot_is_shown(store: Store, start: Callable, place: str) -> None:
+    models = start()
+    now, shown = models.answering, Mock()
+    names = ("champion", "champion's items", "challenger", "challenger's items")
+    stores = [Mock(circuit_open=name == place) for name in names]
+    models.answering = replace(
+        now,
+        champion=replace(now.champion, lookup=stores[0], item_lookup=stores[1]),
+        challenger=replace(now.champion, lookup=stores[2], item_lookup=stores[3]),
+    )
+    models.metrics = Mock(circuit=shown)
+    models._say()
+    shown.assert_called_with(True)
+
+
 def test_a_challenger_without_a_model_of_items_leaves_them_to_the_champion(
     store: Store, start: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
