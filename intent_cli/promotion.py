@@ -10,7 +10,7 @@ from pathlib import Path
 from feature_repo.errors import BundleError, DependencyDown, InputError, RequestError, SettingsError
 from intent_cli.live_workers import live_reports
 from services.checked_model import TAG
-from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, write_slots
+from services.model_slots import Slots, configured_folder, read_slots, write_slots
 from services.split_horizon import require_same_horizon
 from training.packaging.bundle import MODEL, Bundle
 
@@ -45,8 +45,11 @@ def slots_folder(out: Path) -> Path:
     """Return the folder of the slots of the run in `out`: INTENT_SLOTS, or `slots` in it.
 
     A run is a shop's: in a folder that several runs share, one shop's customers would get another one's model.
+
+    Raises:
+        SettingsError: INTENT_SLOTS is a relative path.
     """
-    return Path(os.environ.get(FOLDER_VARIABLE) or out / "slots").resolve()
+    return (configured_folder(os.environ) or out / "slots").resolve()
 
 
 @dataclass(frozen=True)

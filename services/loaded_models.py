@@ -19,7 +19,7 @@ import bentoml
 from feature_repo.errors import BundleError, IntentError
 from services.customer_scoring import CustomerScoring
 from services.metrics import Metrics
-from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, slots_stamp
+from services.model_slots import FOLDER_VARIABLE, Slots, configured_folder, read_slots, slots_stamp
 from services.packed_lookup import PackedLookup
 from services.serving_models import ServingModel, ServingModels
 from services.split_horizon import require_same_horizon
@@ -209,10 +209,9 @@ class LoadedModels:
 
 def _slots_folder(environment: Mapping[str, str], models: Path) -> Path | None:
     """The folder that INTENT_SLOTS names; unset: `slots` in BentoML's home; set to nothing: none is followed."""
-    given = environment.get(FOLDER_VARIABLE)
-    if given is None:
+    if FOLDER_VARIABLE not in environment:
         return models.parents[1] / "slots"
-    return Path(given) if given else None
+    return configured_folder(environment)
 
 
 def _published() -> tuple[Path, str]:

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 from feature_repo.errors import SettingsError
 from services.checked_model import TAG
 
-__all__ = ["FOLDER_VARIABLE", "Slots", "read_slots", "slots_stamp", "write_slots"]
+__all__ = ["FOLDER_VARIABLE", "Slots", "configured_folder", "read_slots", "slots_stamp", "write_slots"]
 
 FOLDER_VARIABLE = "INTENT_SLOTS"
 _FORMAT = 1
@@ -52,6 +53,21 @@ class Slots:
             return False
         digest = hashlib.blake2b(user_id.encode("utf-8", "surrogatepass"), digest_size=8, person=b"ab-split").digest()
         return int.from_bytes(digest, "big") < self.challenger_share * 2.0**64
+
+
+def configured_folder(environment: Mapping[str, str]) -> Path | None:
+    """Return the folder that INTENT_SLOTS names, or None where it is unset or set to nothing.
+
+    Raises:
+        SettingsError: the path is relative: the server changes its working folder, and would look somewhere else than
+            `intent promote` writes.
+    """
+    given = environment.get(FOLDER_VARIABLE)
+    if not given:
+        return None
+    if not Path(given).is_absolute():
+        raise SettingsError(f"{FOLDER_VARIABLE} is {given!r}; expected the absolute path of a folder.")
+    return Path(given)
 
 
 def slots_stamp(folder: Path) -> tuple[int, int, int] | None:

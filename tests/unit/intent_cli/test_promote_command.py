@@ -51,6 +51,16 @@ def test_each_run_has_slots_of_its_own(tmp_path: Path, monkeypatch: pytest.Monke
     assert slots_folder(tmp_path / "a_shop") == slots_folder(tmp_path / "another") == tmp_path / "shared"
 
 
+def test_a_relative_folder_is_refused_as_the_service_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(FOLDER_VARIABLE, "slots")
+    with pytest.raises(SettingsError, match="absolute path"):
+        Promotion.over(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_nobody_serves_the_slots_wait(tmp_path: Path) -> None:
     assert Promotion(tmp_path, tmp_path / "slots").carry_out(Slots(champion=NEW), 1.0) == 0
     assert read_slots(tmp_path / "slots").champion == NEW

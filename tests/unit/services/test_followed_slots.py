@@ -36,3 +36,10 @@ def test_a_worker_is_reported_while_it_loads(store: Store, start: Callable, monk
     start()
     assert seen == [("", None)]  # a promotion at this moment waits for it
     assert [one.champion for one in live_reports(store.slots)] == [store.own]
+
+
+def test_a_relative_folder_of_slots_is_refused(store: Store, start: Callable) -> None:
+    store.environment["INTENT_SLOTS"] = "shop/slots"
+    trouble = start().trouble() or ""
+    assert "INTENT_SLOTS is 'shop/slots'" in trouble
+    assert "absolute" in trouble
