@@ -171,6 +171,16 @@ BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], type[Exception], st
         SplitError,
         "No anchor .* lies in a split",
     ),
+    "one class in validation": (
+        lambda f: f.assign(label=f["label"].mask(f["event_timestamp"].between(DAYS[1], DAYS[2]), 0)),
+        SplitError,
+        r"The split 'validation' of .* has \d+ anchors and 0 positive labels; expected both classes",
+    ),
+    "one class in test": (
+        lambda f: f.assign(label=f["label"].mask(f["event_timestamp"] >= DAYS[2], 1)),
+        SplitError,
+        r"The split 'test' of .* has (\d+) anchors and \1 positive labels; expected both classes",
+    ),
 }
 
 

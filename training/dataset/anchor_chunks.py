@@ -55,8 +55,8 @@ class AnchorChunks(Protocol):
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks one after the other, holding one at a time."""
 
-    def check(self, splits: dict[str, tuple[int, int]]) -> None:
-        """Refuse what was found: split → (anchors, positive labels)."""
+    def check(self, splits: dict[str, tuple[int, int | None]]) -> None:
+        """Refuse what was found: split → (anchors, positive labels; None without labels)."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class RuleAnchors:
                 for number, first in enumerate(range(0, anchors.num_rows, self.chunk_rows)):
                     yield Chunk(split, f"{day}-{number:05d}", anchors.slice(first, self.chunk_rows))
 
-    def check(self, splits: dict[str, tuple[int, int]]) -> None:
+    def check(self, splits: dict[str, tuple[int, int | None]]) -> None:
         """Refuse a split with labels of one class.
 
         Raises:
@@ -127,7 +127,7 @@ class RuleAnchors:
         return f"{at.astimezone(ZoneInfo(self.settings.anchors.timezone)):%Y-%m-%d}"
 
 
-def require_both_labels(splits: dict[str, tuple[int, int]]) -> None:
+def require_both_labels(splits: dict[str, tuple[int, int | None]]) -> None:
     """Refuse a split without anchors, or with labels of one class; split → (anchors, positive labels).
 
     Raises:
@@ -135,7 +135,7 @@ def require_both_labels(splits: dict[str, tuple[int, int]]) -> None:
     """
     for name in SPLITS:
         anchors, positives = splits.get(name, (0, 0))
-        if not 0 < positives < anchors:
+        if not 0 < (positives or 0) < anchors:
             raise SplitError(
                 f"The split {name!r} has {anchors} anchors and {positives} positive labels; expected "
                 "both classes. Check that the log covers the dates of [anchors] and [splits] (data_card.md "

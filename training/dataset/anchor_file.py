@@ -75,17 +75,26 @@ class FileAnchors:
             yield from self._by_split(table, f"part-{number:05d}")
             first_row += rows.num_rows
 
-    def check(self, splits: dict[str, tuple[int, int]]) -> None:
-        """Refuse a file without rows, or of which no row is in a split.
+    def check(self, splits: dict[str, tuple[int, int | None]]) -> None:
+        """Refuse a file of which no row is in a split, or that labels all anchors of a split the same.
+
+        Without labels, or in the split `all`, which nothing is fitted on, there is nothing to be learnt and no harm.
 
         Raises:
-            SplitError: every row was dropped.
+            SplitError: every row was dropped, or a split's labels are of one class.
         """
         if not any(anchors for anchors, _ in splits.values()):
             raise SplitError(
                 f"No anchor of {self.path} lies in a split with its whole label window; expected some. Compare its "
                 "event_timestamp with the dates of intent.toml, or give the rows a column 'split'."
             )
+        for name in SPLITS:
+            anchors, positives = splits.get(name, (0, None))
+            if positives is not None and not 0 < positives < anchors:
+                raise SplitError(
+                    f"The split {name!r} of {self.path} has {anchors} anchors and {positives} positive labels; "
+                    "expected both classes. Give it anchors of the other class as well, or move the borders."
+                )
 
     def _by_split(self, table: pa.Table, name: str) -> Iterator[Chunk]:
         if "split" in table.column_names:

@@ -93,7 +93,7 @@ class SessionAnchors:
             for number, batch in enumerate(reader):
                 yield from self._by_split(pa.Table.from_batches([batch]), f"part-{number:05d}")
 
-    def check(self, splits: dict[str, tuple[int, int]]) -> None:
+    def check(self, splits: dict[str, tuple[int, int | None]]) -> None:
         """Refuse a split without anchors, or with labels of one class.
 
         Raises:

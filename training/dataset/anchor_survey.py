@@ -88,7 +88,7 @@ def survey(source: AnchorChunks, seed: int, keys: tuple[str, ...]) -> Survey:
     found.splits = {name: found.splits[name] for name in (*SPLITS, *found.splits) if name in found.splits}
     if found.probed is not None:
         found.probed = found.probed.drop_columns([_LOT])
-    source.check({name: (count.anchors, count.positives or 0) for name, count in found.splits.items()})
+    source.check({name: (count.anchors, count.positives) for name, count in found.splits.items()})
     ends = [
         (name, moment(split.first_us), moment(until))
         for name, split in found.splits.items()

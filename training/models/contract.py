@@ -183,8 +183,12 @@ class Member(Protocol):
         """
 
 
-def require_both_classes(examples: Examples) -> None:
-    """Refuse examples that nothing can be learnt from.
+def require_both_classes(examples: Examples, period: str = "training") -> None:
+    """Refuse examples that nothing can be learnt from, or judged on.
+
+    Args:
+        examples: labels of 0 and 1.
+        period: what they are of, for the message.
 
     Raises:
         SplitError: there is no example, or all labels are the same.
@@ -193,8 +197,9 @@ def require_both_classes(examples: Examples) -> None:
     others = int(np.count_nonzero(examples.label == 0))
     if not buyers or not others or buyers + others != len(examples):
         raise SplitError(
-            f"Labels of the training period: {buyers} times 1, {others} times 0, of {len(examples)} anchors; "
-            "expected both, and nothing else. Take a longer training period in intent.toml, or check the events."
+            f"Labels of the {period} period: {buyers} times 1, {others} times 0, of {len(examples)} anchors; "
+            f"expected both, and nothing else. Take a longer {period} period in intent.toml, or check the events, or "
+            "the file of anchors if there is one."
         )
 
 

@@ -56,6 +56,7 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     Raises:
         SourceDataError: the data set was not built, or for another question.
         InputError: a member is not known, or cannot answer the task, or a parameter of one.
+        SplitError: train or validation holds labels of one class only.
     """
     task = task_named(settings.task.name)
     sweep(scratch_path(out))
@@ -67,12 +68,13 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     if isinstance(task.rule, TableRule):
         whole = read_table(task.rule, out, with_month=True)
         cross_validate(Examples.from_table(whole, table_features), chosen, told, out, settings.members)
-    scores, forward = _scores(trained, test), _forward(trained).to_table()  # before anything takes the last one's place
+    # All that may yet fail comes before anything takes the last training's place.
+    scores, forward, record = _scores(trained, test), _forward(trained).to_table(), _record(trained)
     export_members(trained, out / "members")
     write_json(out / ENSEMBLE_FILE, trained.ensemble.to_json())
     write_parquet(out / TEST_SCORES, scores)
     write_parquet(out / VALIDATION_PREDICTIONS, forward)
-    write_json(out / TRAINING, _record(trained) | {"digest": _digest(out)})  # last: with it the training is whole
+    write_json(out / TRAINING, record | {"digest": _digest(out)})  # last: with it the training is whole
     return trained, len(train_set) + len(validation) + len(test)
 
 
@@ -161,8 +163,13 @@ def _forward(trained: Trained) -> Predictions:
 
 
 def _record(trained: Trained) -> dict[str, Any]:
+    """Return what `training.json` says of a training, but for its digest.
+
+    Raises:
+        ValueError: a figure is NaN or infinite, which is no JSON.
+    """
     weights = dict(zip(trained.ensemble.members, map(float, trained.ensemble.weights), strict=True))
-    return {
+    record = {
         "weights": weights,
         "refitted_on_validation": trained.refitted,
         "newer_data": [row.to_json() for row in trained.newer_data],
@@ -173,3 +180,5 @@ def _record(trained: Trained) -> dict[str, Any]:
         "cut_lists": {name: cut.to_json() for name, cut in trained.cut_lists.items()},
         "interval": None if trained.coverage is None else trained.coverage.to_json(),
     }
+    json.dumps(record, allow_nan=False)
+    return record

@@ -19,7 +19,7 @@ from training.ensemble.forward_predictions import ORIGINS, Forward, ForwardFits,
 from training.ensemble.later_dates import Coverage, coverage_of_later_dates
 from training.ensemble.newer_data import NewerData, compare_newer_data
 from training.ensemble.venn_abers import fit_interval
-from training.models.contract import CutLists, FitSettings, Fitted, History, Value
+from training.models.contract import CutLists, FitSettings, Fitted, History, Value, require_both_classes
 from training.models.told_member import told_member
 
 __all__ = ["Figures", "Trained", "export_members", "train"]
@@ -95,8 +95,10 @@ def train(
 
     Raises:
         InputError: a member is not known, or a parameter of one.
-        SplitError: a period holds labels of one class only.
+        SplitError: a period holds labels of one class only; nothing was fitted.
     """
+    require_both_classes(train)
+    require_both_classes(validation, "validation")
     fits = fit_forward({name: told_member(name, parameters) for name in members}, train, validation, settings, origins)
     choice = choose(fits.forward, settings.horizon_days)
     coverage = coverage_of_later_dates(choice, fits.forward, settings.horizon_days)

@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from feature_repo.errors import InputError
+from feature_repo.errors import InputError, SplitError
 from tests.simulated_examples import HORIZON_DAYS, simulated_examples
 from training.ensemble.combine import Ensemble
 from training.models.contract import FitSettings
@@ -74,6 +75,16 @@ def test_the_record_is_json(trained):
 def test_an_unknown_member_is_refused_before_anything_is_fitted(periods):
     with pytest.raises(InputError, match="'perceptron' is not known"):
         train(*periods, ["recency", "perceptron"], FitSettings(HORIZON_DAYS, 4))
+
+
+@pytest.mark.parametrize(("place", "period"), [(0, "training"), (1, "validation")])
+@pytest.mark.parametrize("label", [0, 1])
+def test_labels_of_one_class_are_refused_before_anything_is_fitted(periods, place, period, label, monkeypatch):
+    monkeypatch.setattr("training.pipelines.train.fit_forward", lambda *arguments: pytest.fail("a member was fitted"))
+    spoilt = list(periods)
+    spoilt[place] = replace(spoilt[place], label=np.full_like(spoilt[place].label, label))
+    with pytest.raises(SplitError, match=rf"Labels of the {period} period: .* expected both"):
+        train(*spoilt, MEMBERS, FitSettings(HORIZON_DAYS, 4))
 
 
 def test_a_member_is_told_its_parameters_and_no_other_member_is(periods):
