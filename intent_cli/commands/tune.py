@@ -75,6 +75,9 @@ def tune(
 
     from feature_repo.errors import InputError
     from intent_cli.progress import progress
+    from training.required_packages import require_packages
+
+    require_packages("`intent tune`", ("optuna",))
     from training.pipelines.tune import TuneOptions, parse_budget, tune_auto, tune_member
     from training.settings import Settings
     from training.tuning.study import Sampler

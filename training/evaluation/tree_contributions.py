@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xgboost as xgb
 
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.encoding import TabularEncoding
@@ -33,6 +32,8 @@ def tree_contributions(
     found = _of_trees(members)
     if not found:
         return None
+    import xgboost as xgb  # a run without trees is evaluated without it
+
     name = max(found, key=lambda one: weights.get(one, 0.0))
     spec = found[name]
     encoding = TabularEncoding.from_json(spec["tabular"])

@@ -2,12 +2,25 @@
 
 import importlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from feature_repo.errors import InputError
 from training.models.contract import Member
+from training.required_packages import PLATFORM, not_installed
 
-__all__ = ["member", "member_names", "members", "members_for", "require_members_for"]
+__all__ = [
+    "LEAVE_OUT",
+    "installed_members_for",
+    "member",
+    "member_names",
+    "members",
+    "members_for",
+    "require_members_for",
+]
+
+LEAVE_OUT = ", or leave the member out: name the others with --member, or as `members` in [train]"
+"""What else one can do where a member's package is not installed."""
 
 
 def member_names() -> list[str]:
@@ -22,14 +35,21 @@ def member(name: str) -> Member:
     ensemble and nobody would know.
 
     Raises:
-        InputError: there is no such folder; the message lists the known members.
+        InputError: there is no such folder, and the message lists the known members; or a package of the platform
+            that it imports is not installed, and the message has the command.
     """
     if name not in member_names():
         raise InputError(
             f"Member {name!r} is not known; expected one of {', '.join(member_names())}. "
             "Correct the name, or add a folder training/models/<name>/ with a model.py that defines MEMBER."
         )
-    found: Member = importlib.import_module(f"{__name__}.{name}.model").MEMBER
+    try:
+        found: Member = importlib.import_module(f"{__name__}.{name}.model").MEMBER
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in PLATFORM:
+            raise
+        raise not_installed(f"Member {name!r}", package, LEAVE_OUT) from error
     return found
 
 
@@ -42,12 +62,25 @@ def members_for(task: str, *, sequences: bool = True) -> list[str]:
     """Return the names of the members that can answer `task`, in alphabetical order.
 
     Without `sequences` among the features, those that read nothing else are left out.
+
+    Raises:
+        InputError: a package that one imports is not installed: which members there are is not changed silently.
     """
     return [
         name
         for name, found in members().items()
         if task in getattr(found, "tasks", (task,)) and (sequences or not getattr(found, "needs_sequence", False))
     ]
+
+
+def installed_members_for(task: str) -> list[str]:
+    """Return what `members_for` does, but for those whose packages are not installed: what a message may propose."""
+    found = []
+    for name in member_names():
+        with suppress(InputError):
+            if task in getattr(member(name), "tasks", (task,)):
+                found.append(name)
+    return found
 
 
 def require_members_for(task: str, names: Iterable[str]) -> None:
@@ -61,5 +94,5 @@ def require_members_for(task: str, names: Iterable[str]) -> None:
         if task not in tasks:
             raise InputError(
                 f"Member {name!r} answers {', '.join(tasks)} only; got the task {task!r}; expected some of "
-                f"{', '.join(members_for(task))}. Leave it out."
+                f"{', '.join(installed_members_for(task))}. Leave it out."
             )

@@ -163,6 +163,7 @@ class Member(Protocol):
 
     `parameters` are what it may be told, with defaults and the space that tuning searches. One that can answer some
     tasks only names them in an attribute `tasks`; one that cannot do without a sequence says `needs_sequence = True`.
+    One that imports packages only when it is fitted names them in `packages`: they are asked for before the first fit.
     """
 
     @property

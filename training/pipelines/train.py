@@ -19,8 +19,10 @@ from training.ensemble.forward_predictions import ORIGINS, Forward, ForwardFits,
 from training.ensemble.later_dates import Coverage, coverage_of_later_dates
 from training.ensemble.newer_data import NewerData, compare_newer_data
 from training.ensemble.venn_abers import fit_interval
+from training.models import LEAVE_OUT
 from training.models.contract import CutLists, FitSettings, Fitted, History, Value, require_both_classes
 from training.models.told_member import told_member
+from training.required_packages import require_packages
 
 __all__ = ["Figures", "Trained", "export_members", "train"]
 
@@ -94,12 +96,15 @@ def train(
         origins: from how many moments the members forecast what follows.
 
     Raises:
-        InputError: a member is not known, or a parameter of one.
+        InputError: a member is not known, or a parameter of one, or a package that one needs is not installed.
         SplitError: a period holds labels of one class only; nothing was fitted.
     """
     require_both_classes(train)
     require_both_classes(validation, "validation")
-    fits = fit_forward({name: told_member(name, parameters) for name in members}, train, validation, settings, origins)
+    pool = {name: told_member(name, parameters) for name in members}
+    for name, one in pool.items():
+        require_packages(f"Member {name!r}", getattr(one.found, "packages", ()), LEAVE_OUT)
+    fits = fit_forward(pool, train, validation, settings, origins)
     choice = choose(fits.forward, settings.horizon_days)
     coverage = coverage_of_later_dates(choice, fits.forward, settings.horizon_days)
     together = combine(choice.ensemble, fits.forward.probabilities)

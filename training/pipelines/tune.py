@@ -10,7 +10,7 @@ from typing import Any
 from feature_repo.errors import InputError, SettingsError
 from training.atomic import write_json
 from training.dataset.examples import Examples
-from training.models import member, members_for, require_members_for
+from training.models import installed_members_for, member, members_for, require_members_for
 from training.models.contract import FitSettings, Value
 from training.models.told_member import told_member
 from training.pipelines.same_question import require_same_question
@@ -97,8 +97,8 @@ def tune_auto(
     """
     require_time(options.budget)  # before a study is begun
     examples, told = _training_period(settings, out)
-    answer = members_for(settings.task.name, sequences=bool(examples.sample.features.sequences))
-    names = members or settings.train.members or answer
+    sequences = bool(examples.sample.features.sequences)
+    names = members or settings.train.members or members_for(settings.task.name, sequences=sequences)
     own = {name: replace(options, name=options.name and f"{options.name}-{name}") for name in names}
     contenders = [_contender(settings, out, name, examples, told, own[name]) for name in names]
     with progress.task("tuning together", 0, "trials") as task:
@@ -161,5 +161,5 @@ def _keep(out: Path, records: dict[str, StudyRecord], chosen: tuple[str, ...] | 
 
 
 def _tunable(settings: Settings) -> str:
-    names = members_for(settings.task.name)
+    names = installed_members_for(settings.task.name)
     return ", ".join(name for name in names if any(parameter.searched for parameter in member(name).parameters))

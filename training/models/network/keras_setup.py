@@ -4,9 +4,13 @@ import ctypes
 import os
 from typing import Any
 
-from feature_repo.errors import InputError
+from training.models import LEAVE_OUT
+from training.required_packages import not_installed
 
-__all__ = ["quiet_keras"]
+__all__ = ["PACKAGES", "quiet_keras"]
+
+PACKAGES = ("keras", "tensorflow", "tf2onnx")
+"""What a fit imports: the last is for the export, and better told before an hour of training than after."""
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 
@@ -25,13 +29,9 @@ def quiet_keras(member: str, seed: int) -> Any:
     try:
         import keras
         import tensorflow as tf
-        import tf2onnx  # noqa: F401  the export needs it: better told before an hour of training than after
+        import tf2onnx  # noqa: F401  the export needs it
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"Member {member!r} needs the package {error.name!r}, which is not installed; expected the training "
-            "environment. Run `make setup` (or `pip install --require-hashes -r requirements/platform.txt`), or leave "
-            "the member out."
-        ) from error
+        raise not_installed(f"Member {member!r}", str(error.name), LEAVE_OUT) from error
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed % 2**32)
     return keras

@@ -26,7 +26,7 @@ from training.models.contract import (
 from training.models.fit_encoding import fit_scaled_table, fit_sequence, rows_to_fit, telling_apart
 from training.models.network.export import to_onnx
 from training.models.network.inputs import inputs_of
-from training.models.network.keras_setup import quiet_keras
+from training.models.network.keras_setup import PACKAGES, quiet_keras
 from training.models.network.layers import Architecture, build_network
 from training.models.network.layout import layout_of
 from training.models.network.rows import InMemory, encode_rows
@@ -58,6 +58,11 @@ class NetworkMember:
     name: str
     architecture: Architecture | None
     parameters: tuple[Parameter, ...]
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What a fit imports."""
+        return PACKAGES
 
     @property
     def needs_sequence(self) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 import training.models
 from feature_repo.errors import InputError
-from training.models import member, member_names, members, require_members_for
+from training.models import member, member_names, members, members_for, require_members_for
 
 KNOWN = [
     "bg_nbd",
@@ -32,6 +32,11 @@ def test_finding_members_does_not_load_tensorflow():
     assert done.stdout.strip() == "False"
 
 
+def test_a_run_without_trees_is_trained_and_evaluated_without_xgboost():
+    code = "import sys; sys.modules['xgboost'] = None; import training.pipelines.fit, training.pipelines.evaluate"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
 def test_an_unknown_member_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="'perceptron' is not known; expected one of bg_nbd, boosted_trees"):
         member("perceptron")
@@ -47,6 +52,29 @@ def test_a_member_that_answers_other_tasks_only_is_refused():
 def test_what_is_not_a_folder_with_a_model_is_unknown(name):
     with pytest.raises(InputError, match="not known"):
         member(name)
+
+
+@pytest.fixture
+def without_xgboost(monkeypatch):
+    monkeypatch.setitem(sys.modules, "xgboost", None)  # Python's own way to say that there is none
+    for name in [name for name in sys.modules if name.startswith("training.models.boosted_trees.")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.usefixtures("without_xgboost")
+def test_a_member_whose_package_is_not_installed_is_told_with_the_command():
+    for ask in (lambda: member("boosted_trees"), members, lambda: members_for("churn")):
+        with pytest.raises(
+            InputError, match=r"Member 'boosted_trees' needs the package 'xgboost', .*pip install --require-hashes -r"
+        ):
+            ask()
+
+
+@pytest.mark.usefixtures("without_xgboost")
+def test_members_that_need_no_such_package_are_found_and_named_without_it():
+    assert [member(name).name for name in ("recency", "bg_nbd")] == ["recency", "bg_nbd"]
+    with pytest.raises(InputError, match=r"'bg_nbd' answers .* expected some of constant_rate, logistic_regression"):
+        require_members_for("churn", ["recency", "bg_nbd"])
 
 
 def test_a_broken_import_is_raised(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -75,6 +76,16 @@ def test_the_record_is_json(trained):
 def test_an_unknown_member_is_refused_before_anything_is_fitted(periods):
     with pytest.raises(InputError, match="'perceptron' is not known"):
         train(*periods, ["recency", "perceptron"], FitSettings(HORIZON_DAYS, 4))
+
+
+@pytest.mark.parametrize("package", ["keras", "tensorflow", "tf2onnx"])
+def test_a_network_without_its_packages_is_refused_before_another_member_is_fitted(periods, package, monkeypatch):
+    monkeypatch.setattr("training.pipelines.train.fit_forward", lambda *arguments: pytest.fail("a member was fitted"))
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        InputError, match=f"Member 'mlp' needs the package '{package}', .*platform.txt.*leave the member"
+    ):
+        train(*periods, ["recency", "mlp"], FitSettings(HORIZON_DAYS, 4))
 
 
 @pytest.mark.parametrize(("place", "period"), [(0, "training"), (1, "validation")])
