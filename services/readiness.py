@@ -60,7 +60,8 @@ class Readiness:
         models = self._models()
         trouble = models.trouble()
         if DRAINING.active or trouble is not None:
-            self._log_change("Not ready", [] if trouble is None else [trouble])
+            if trouble is not None:
+                self._log_change("Not ready", [trouble])
             raise Refused(problem_for_status(503, _detail(trouble, is_operator)))
         keys = None if access is None else access.keys_trouble()
         reasons = [*await self._of_models(models), *((_EVENTS, reason) for reason in self._also_degraded())]
@@ -82,9 +83,11 @@ class Readiness:
         return [(_MODEL if reason in refused else _STORE, reason) for reason in found]
 
     def _log_change(self, what: str, reasons: list[str]) -> None:
-        if reasons != self._logged:  # once, however long it lasts and however often it is asked for
-            for reason in reasons:
+        for reason in reasons:
+            if reason not in self._logged:  # once, however long it lasts and however often it is asked for
                 _log.warning("%s: %s", what, reason)
+        if self._logged and not reasons:
+            _log.info("No longer: %s", "; ".join(self._logged))
         self._logged = reasons
 
 

@@ -129,6 +129,18 @@ def test_a_file_of_keys_that_cannot_be_used_degrades(
     asyncio.run(run())
 
 
+def test_the_log_has_what_is_new_and_that_it_ended(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        for events in ([EVENTS], [EVENTS, "feedback"], [], []):
+            service.events = events
+            await service.ready()
+
+    with caplog.at_level(logging.INFO, "bentoml.intent"):
+        asyncio.run(run())
+    told = [record.getMessage() for record in caplog.records if record.name == "bentoml.intent"]
+    assert told == [f"Degraded: {EVENTS}", "Degraded: feedback", f"No longer: {EVENTS}; feedback"]
+
+
 def test_the_store_is_asked_once_for_all_who_want_to_know(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         service.models.gate.clear()
