@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_repo.errors import InputError, SettingsError, SplitError
+from feature_repo.errors import FeatureError, InputError, SettingsError, SplitError
 from tests import clickstream_shop as shop
 from training.pipelines.build_dataset import BuildOptions, build_dataset, read_split, read_test_labels
 from training.pipelines.evaluate import evaluate_run
@@ -184,6 +184,23 @@ def test_what_lies_in_the_test_period_moves_nothing_that_was_fitted(run, tmp_pat
         assert (moved / path.relative_to(out)).read_bytes() == path.read_bytes(), path.name
     parts = sorted((out / "dataset" / "test").glob("*.parquet"))
     assert any((moved / part.relative_to(out)).read_bytes() != part.read_bytes() for part in parts)
+
+
+def test_a_feature_that_tells_the_labels_of_the_test_period_stops_the_evaluation(run, tmp_path) -> None:
+    settings, out = run
+    leaking = tmp_path / "leaking"
+    shutil.copytree(out, leaking)
+    told, begun = read_test_labels(out)["label"].cast(pa.float64()), 0
+    for part in sorted((leaking / "dataset" / "test").glob("*.parquet")):
+        table = pq.read_table(part)
+        own = told.slice(begun, table.num_rows)
+        begun += table.num_rows
+        place = table.schema.get_field_index("lifetime_revenue")
+        pq.write_table(table.set_column(place, "lifetime_revenue", own), part)
+    with pytest.raises(
+        FeatureError, match=r"implausibly well by themselves: got an AUC of .*lifetime_revenue \(1\.000\)"
+    ):
+        evaluate_run(settings, leaking, Silent())
 
 
 def test_an_unknown_task_is_told_the_known() -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_repo.errors import SourceDataError, SplitError
+from feature_repo.errors import FeatureError, SourceDataError, SplitError
 from intent_cli.tables import figure_lines
 from training.models import members_for
 from training.pipelines import fit
@@ -72,6 +72,20 @@ def test_the_splits_are_months_and_the_month_is_no_feature(run) -> None:
         assert not {"Month", "Revenue", "source_row"} & set(table.column_names)
     assert "label" not in read_split(run, "test").column_names
     assert read_test_labels(run).num_rows == read_split(run, "test").num_rows
+
+
+def test_a_feature_that_averages_the_labels_of_the_test_rows_stops_the_evaluation(run, tmp_path) -> None:
+    leaking = tmp_path / "leaking"
+    shutil.copytree(run, leaking)
+    label = read_test_labels(run)["label"].to_numpy()
+    region = np.random.default_rng(4).integers(0, 12, len(label))
+    rate = np.bincount(region, label) / np.bincount(region)
+    (part,) = (leaking / "dataset" / "test").glob("*.parquet")
+    table = pq.read_table(part)
+    place = table.schema.get_field_index("BounceRates")
+    pq.write_table(table.set_column(place, "BounceRates", pa.array(rate[region])), part)
+    with pytest.raises(FeatureError, match=r"\['BounceRates'\] are the mean label of the test rows"):
+        evaluate_run(SETTINGS, leaking, Silent())
 
 
 def test_folds_judge_every_row_by_fits_that_did_not_see_it(run) -> None:

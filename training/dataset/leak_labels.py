@@ -8,21 +8,30 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from feature_repo.errors import FeatureError, SplitError
-from training.dataset.leakage_checks import FEWEST_OF_EACH
+from training.dataset.label_agreement import smoothness, whole_groups
+from training.dataset.leakage_checks import FEWEST_OF_EACH, single_feature_auc
 
 __all__ = ["require_no_label_means", "require_same_cut"]
 
 _TOO_CLOSE = 1e-6
+_TOO_CLOSE_BY_ORDER = 1e-5
 _FEWEST_GROUPS = 5
+_TELLING_AUC = 0.55
 
 
 def require_no_label_means(columns: Mapping[str, NDArray[np.float64]], label: NDArray[np.int8], split: str) -> None:
     """Refuse features that agree with the labels of these rows better than chance allows: they were made of them.
 
-    Rows with the same value of a feature between 0 and 1 form a group. If the value is a rate that was estimated on
+    Rows with the same value of a feature form a group. If the value is a rate between 0 and 1 that was estimated on
     other rows, the group's own rate differs from it at least by chance; a target encoding fitted on these very rows
     does not. The sum of squared differences, each over its variance, is then at least as large as chi-squared with one
-    degree of freedom a group; far below it lies no honest feature.
+    degree of freedom a group; far below it lies no honest feature. On any other scale, and with groups of a few rows,
+    the order of the values and the counts of equal ones tell (`label_agreement.py`); that is asked only of features
+    with an AUC of 0.55 or more, either way round, for a feature that tells nothing gives nothing away.
+
+    An honest feature is refused with a probability of at most 2.1e-5: 1e-6 by its scale, 1e-5 by its order and by its
+    counts each. That holds if labels are independent given the feature; rows of one customer that are alike make rates
+    differ more, and are refused less.
 
     Args:
         columns: feature → float64 of shape (n,), NaN where it is not known.
@@ -32,7 +41,11 @@ def require_no_label_means(columns: Mapping[str, NDArray[np.float64]], label: ND
     Raises:
         FeatureError: the message names the features.
     """
-    guilty = [name for name, values in columns.items() if _agreement(values, label) < _TOO_CLOSE]
+    guilty = [
+        name
+        for name, values in columns.items()
+        if _agreement(values, label) < _TOO_CLOSE or _agreement_by_order(values, label) < _TOO_CLOSE_BY_ORDER
+    ]
     if guilty:
         raise FeatureError(
             f"Features {guilty} are the mean label of the {split} rows with the same value; expected target encodings "
@@ -54,6 +67,14 @@ def _agreement(values: NDArray[np.float64], label: NDArray[np.int8]) -> float:
         return 1.0
     distance = ((positives - rows * rate)[telling] ** 2 / variance[telling]).sum()
     return float(chi2.cdf(distance, np.count_nonzero(telling)))
+
+
+def _agreement_by_order(values: NDArray[np.float64], label: NDArray[np.int8]) -> float:
+    """Return how likely chance agrees with the labels at least so well, on any scale; 1 for what tells little."""
+    if abs(single_feature_auc(values, label) - 0.5) < _TELLING_AUC - 0.5:
+        return 1.0
+    known = ~np.isnan(values)
+    return min(smoothness(values[known], label[known]), whole_groups(values[known], label[known]))
 
 
 def require_same_cut(goes_on: NDArray[np.bool_], label: NDArray[Any]) -> None:

@@ -18,6 +18,7 @@ from feature_repo.errors import SourceDataError
 from feature_repo.transforms.columns import columns_of
 from training.atomic import write_json, write_parquet, write_text
 from training.dataset.leak_labels import require_no_label_means
+from training.dataset.leakage_checks import require_plausible
 from training.evaluation import report_parts as parts
 from training.evaluation.curve_files import write_curve_files
 from training.evaluation.curves import curves_of
@@ -76,14 +77,14 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
     Raises:
         SourceDataError: the members were not trained on the data set that is there, or it is of another question.
         SplitError: the test or the validation period has no anchors, or labels of one class only.
-        FeatureError: a feature was made of the labels of the test period.
+        FeatureError: a feature was made of the labels of the test period, or tells them too well by itself.
     """
     test = read_split(out, "test")
     require_same_question(settings, out)
     training = require_whole_training(out)
     with progress.task("evaluating", 4, "steps") as task:
         predictions = _predictions(settings, test, read_test_labels(out), out)
-        _refuse_label_means(settings, out, test, predictions.label)
+        _refuse_leaks(settings, out, test, predictions.label)
         task.advance()
         evaluation = evaluate(predictions, seed=settings.seed, thresholds=validation_thresholds(out))
         fairness = _fairness(test, predictions, evaluation.thresholds)
@@ -119,9 +120,12 @@ def scored_members(out: Path) -> tuple[str, ...]:
     return tuple(name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX))
 
 
-def _refuse_label_means(settings: Settings, out: Path, test: pa.Table, label: NDArray[np.int8]) -> None:
+def _refuse_leaks(settings: Settings, out: Path, test: pa.Table, label: NDArray[np.int8]) -> None:
     """The labels of the test period are open for the first time: now it shows whether a feature was made of them."""
-    require_no_label_means(examples_of(settings, out, test).features.numeric, label, "test")
+    features = examples_of(settings, out, test).features
+    require_no_label_means(features.numeric, label, "test")
+    if not task_named(settings.task.name).of_table:  # of sessions that are over: named when built, not refused
+        require_plausible({**features.numeric, **features.categorical, **features.sequences}, label, settings.seed)
 
 
 def _fairness(test: pa.Table, predictions: Predictions, thresholds: Mapping[str, float]) -> tuple[FairnessTable, ...]:

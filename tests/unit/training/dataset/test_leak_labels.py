@@ -8,20 +8,29 @@ from hypothesis import strategies as st
 from feature_repo.errors import FeatureError, SplitError
 from training.dataset.leak_labels import require_no_label_means, require_same_cut
 
-SHOPS = 60
+TOWNS = 60
 
 
-def sold(seed: int, rows: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sold(seed: int, rows: int = 4000, towns: int = TOWNS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(town of each row, label of earlier rows, label of these rows), the towns at rates of their own."""
     rng = np.random.default_rng(seed)
-    town, rate = rng.integers(0, SHOPS, rows), rng.uniform(0.05, 0.4, SHOPS)
+    town, rate = rng.integers(0, towns, rows), rng.uniform(0.05, 0.4, towns)
     return town, *((rng.random(rows) < rate[town]).astype(np.int8) for _ in range(2))
 
 
 def encoding(town: np.ndarray, label: np.ndarray, prior: float = 0.0) -> np.ndarray:
     """The mean label of each town, drawn towards the mean of all by `prior` rows."""
-    rows, bought = np.bincount(town, minlength=SHOPS), np.bincount(town, label, minlength=SHOPS)
-    return ((bought + prior * label.mean()) / (rows + prior))[town]
+    rows, bought = np.bincount(town), np.bincount(town, label)
+    return ((bought + prior * label.mean()) / np.maximum(rows + prior, 1))[town]
+
+
+def log_odds(rate: np.ndarray) -> np.ndarray:
+    inside = np.clip(rate, 1e-6, 1 - 1e-6)
+    return np.log(inside / (1 - inside))
+
+
+SCALES = {"as it is": lambda rate: rate, "times 100": lambda rate: 100 * rate, "log-odds": log_odds}
+GROUPS = [60, 120, 250, 500, 1000, 1500, 2500]
 
 
 @pytest.mark.parametrize("prior", [0.0, 1.0, 10.0])
@@ -31,6 +40,32 @@ def test_a_target_encoding_fitted_on_the_rows_themselves_is_named(seed: int, pri
     columns = {"size": np.random.default_rng(seed).normal(size=len(label)), "town_rate": encoding(town, label, prior)}
     with pytest.raises(FeatureError, match=r"\['town_rate'\] are the mean label of the test rows"):
         require_no_label_means(columns, label, "test")
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("prior", [0.0, 1.0, 10.0])
+@pytest.mark.parametrize("towns", GROUPS)
+def test_no_number_of_groups_and_no_scale_hides_it(towns: int, prior: float, scale: str) -> None:
+    for seed in range(3):
+        town, _, label = sold(seed, towns=towns)
+        with pytest.raises(FeatureError, match="town_rate"):
+            require_no_label_means({"town_rate": SCALES[scale](encoding(town, label, prior))}, label, "test")
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0, 10.0, 50.0])
+@pytest.mark.parametrize("towns", GROUPS)
+def test_encodings_of_earlier_rows_pass_at_any_number_of_groups_and_scale(towns: int, prior: float) -> None:
+    for seed in range(10):
+        town, earlier, label = sold(seed, towns=towns)
+        rate = encoding(town, earlier, prior)
+        require_no_label_means({name: scaled(rate) for name, scaled in SCALES.items()}, label, "test")
+
+
+def test_a_feature_whose_groups_all_hold_the_same_share_passes() -> None:
+    """One of ten candidates is bought, by everybody: the counts of each age are multiples, and tell nothing."""
+    label = np.tile(np.eye(10, dtype=np.int8)[0], 400)
+    age = np.repeat(np.random.default_rng(1).integers(20, 70, 400), 10).astype(float)
+    require_no_label_means({"age": age}, label, "test")
 
 
 @given(st.integers(0, 10_000))
