@@ -36,7 +36,7 @@ def publish(
     from training.pipelines.stages import measured
     from training.settings import Settings
 
-    settings = Settings.load(config)
+    settings, slots = Settings.load(config), slots_folder(out)
     with measured("publish", out) as stage:
         done = publish_run(settings, out, sign, None if ranking is None else Settings.load(ranking))
         stage.rows = len(Bundle.load(bundle_path(out)).files)
@@ -46,7 +46,7 @@ def publish(
     if not as_json:
         typer.echo(f"  model {done.model}{'' if done.model_is_new else ' (was there already)'}")
         typer.echo(f"  bento {done.bento}{'' if done.bento_is_new else ' (was there already)'}, in {_shown(done.home)}")
-        champion = read_slots(slots_folder(out)).champion
+        champion = read_slots(slots).champion
         if champion not in (None, done.model):
             typer.echo(f"  `intent serve` answers by {champion}, which was promoted; `intent promote` changes that")
 

@@ -7,9 +7,11 @@ import pytest
 
 from feature_repo.errors import RequestError, SettingsError
 from intent_cli.commands.promote import slots_after
+from intent_cli.main import run
 from intent_cli.promotion import Promotion, slots_folder
 from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, slots_stamp, write_slots
 from services.worker_reports import ReportFile, WorkerReport
+from training.settings import template
 
 OLD, NEW = "purchase_intent:00000000000000aa", "purchase_intent:00000000000000bb"
 
@@ -59,6 +61,17 @@ def test_a_relative_folder_is_refused_as_the_service_refuses_it(
     with pytest.raises(SettingsError, match="absolute path"):
         Promotion.over(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_refused_before_a_bento_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "intent.toml").write_text(template("ta_feng"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(FOLDER_VARIABLE, "slots")
+    assert run(["publish", "--out", "run"]) == 1
+    assert "absolute path" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["intent.toml"]
 
 
 def test_where_nobody_serves_the_slots_wait(tmp_path: Path) -> None:
