@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from feature_repo.errors import RequestError, SettingsError
+from intent_cli import main
 from intent_cli.commands.promote import slots_after
-from intent_cli.main import run
 from intent_cli.promotion import Promotion, slots_folder
 from services.model_slots import FOLDER_VARIABLE, Slots, read_slots, slots_stamp, write_slots
 from services.worker_reports import ReportFile, WorkerReport
@@ -69,7 +69,7 @@ def test_it_is_refused_before_a_bento_is_built(
     (tmp_path / "intent.toml").write_text(template("ta_feng"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(FOLDER_VARIABLE, "slots")
-    assert run(["publish", "--out", "run"]) == 1
+    assert main.run(["publish", "--out", "run"]) == 1
     assert "absolute path" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["intent.toml"]
 
