@@ -254,7 +254,7 @@ def staging(out: Path, fingerprinted: bool = True) -> Iterator[Staging]:
     with sole_writer(out):
         folder = Path(tempfile.mkdtemp(prefix=".ingest.", dir=out))
         connection = duckdb.connect(
-            ":memory:",  # tables go to the folder where they do not fit: in a file they would be packed as well
+            folder / "staging.duckdb",
             config={
                 "memory_limit": MEMORY,
                 "threads": 1,  # each thread would hold buffers of its own
