@@ -1,5 +1,6 @@
 """The step `tune` on a run's folder: read the training period alone, search, and leave settings for `intent train`."""
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -72,7 +73,8 @@ def tune_member(
     The record goes to `<out>/tuning/<name>.json`, what it chooses into `<out>/tuned.json` beside what is there.
 
     Raises:
-        InputError: the member, a parameter, the sampler or the metric is not known, or the study is another one.
+        InputError: the member, a parameter, the sampler or the metric is not known, the study is another one, or what
+            its trials predicted is not kept here.
         SplitError: the training period has no dates to judge by.
     """
     examples, told = _training_period(settings, out)
@@ -133,11 +135,20 @@ def _contender(
     space_id = fingerprint(space, shared | {"impute": told.impute})
     identity = Identity(name, space_id, _data(out), require_score(options.metric), len(folds))
     study_name = options.name or name
-    folder = out / "tuning" / "predictions" / re.sub(r"[^\w.-]", "_", study_name)
-    folder.mkdir(parents=True, exist_ok=True)
-    study = open_study(storage_url(out, options.study), study_name, options.sampler, identity, told.seed)
+    url = storage_url(out, options.study)
+    folder = _predictions_folder(out, study_name, url)
+    study = open_study(url, study_name, options.sampler, identity, told.seed)
     trials = Trials(found, space, examples, folds, told, options.metric, options.sampler, folder)
+    trials.require_predictions(study)
     return Contender(name, study, trials, lambda: record_of(study, trials, identity))
+
+
+def _predictions_folder(out: Path, study_name: str, url: str) -> Path:
+    """Return where a study's predictions are kept: two databases may each have one of the same name."""
+    database = hashlib.sha256(url.encode()).hexdigest()[:12]
+    folder = out / "tuning" / "predictions" / re.sub(r"[^\w.-]", "_", study_name) / database
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _data(out: Path) -> str:

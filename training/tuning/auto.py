@@ -97,7 +97,7 @@ def tune_together(
     `how` spends a member's share of a round.
 
     Raises:
-        InputError: the budget has no seconds, or there is no member.
+        InputError: the budget has no seconds, there is no member, or what a trial predicted is not kept here.
         TrialFailed: no member can be fitted with its defaults.
     """
     require_time(budget)
@@ -144,7 +144,7 @@ def _with_defaults(contenders: Sequence[Contender], ends: float, task: Task) -> 
 def _those_that_matter(left: list[Contender], reached: list[Contender]) -> list[Contender]:
     by_score = sorted(left, key=lambda one: one.study.best_value)
     better_half = {one.name for one in by_score[: -(-len(left) // 2)]}
-    helpful = set(_entered(_forward(reached, {one.name: one.study.best_trial.number for one in reached})))
+    helpful = set(_entered(_forward(reached, {one.name: one.study.best_trial for one in reached})))
     return [one for one in left if one.name in better_half | helpful]
 
 
@@ -152,12 +152,11 @@ def _entered(forward: Forward) -> tuple[str, ...]:
     return fit_weights("mean", forward).used
 
 
-def _forward(reached: list[Contender], numbers: dict[str, int]) -> Forward:
-    """Return what the given trials predicted for the judged anchors; members without kept predictions are left out."""
+def _forward(reached: list[Contender], trials: dict[str, Any]) -> Forward:
+    """Return what the given trial of each member predicted for the judged anchors."""
     first = reached[0].trials
     rows = judged_rows(first.folds)
-    kept = {one.name: one.trials.predicted(numbers[one.name]) for one in reached}
-    probabilities = {name: np.asarray(values) for name, values in kept.items() if values is not None}
+    probabilities = {one.name: one.trials.predicted(trials[one.name]) for one in reached}
     examples = first.examples
     return Forward(examples.user_id[rows], examples.anchor_us[rows], examples.label[rows], probabilities)
 
@@ -166,11 +165,10 @@ def _outcome(
     reached: list[Contender], rounds: tuple[tuple[str, ...], ...], left_out: tuple[str, ...], failed: dict[str, str]
 ) -> AutoRecord:
     studies = {one.name: one.record() for one in reached}
-    numbers = {
-        one.name: (one.study.best_trial if studies[one.name].better else default_trial(one.study)).number
-        for one in reached
+    best_trials = {
+        one.name: one.study.best_trial if studies[one.name].better else default_trial(one.study) for one in reached
     }
-    forward = _forward(reached, numbers)
+    forward = _forward(reached, best_trials)
     ensemble = fit_weights("mean", forward)
     metric = reached[0].trials.metric
     scores = {

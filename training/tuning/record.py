@@ -23,8 +23,8 @@ class StudyRecord:
     """A study as numbers.
 
     `default` and `best`: mean score of the defaults and of the best trial, over the judged anchors; lower is better.
-    `difference`: best minus default, with its `standard_error` (by customer or by date, the larger; None where the
-    trials' predictions are not kept on this machine). `chosen`: the best values where they are better by more than
+    `difference`: best minus default, with its `standard_error` (by customer or by date, the larger; None where
+    it is not finite). `chosen`: the best values where they are better by more than
     two standard errors, else the defaults. `counts`: trials by what came of them. `seconds`: spent in all trials.
     """
 
@@ -58,17 +58,15 @@ class StudyRecord:
 
 
 def record_of(study: Any, trials: Trials, identity: Identity) -> StudyRecord:
-    """Return what `study` says so far; it holds at least the trial of the defaults."""
+    """Return what `study` says so far; it holds at least the trial of the defaults.
+
+    Raises:
+        InputError: what the best trial, or that of the defaults, predicted is not kept here.
+    """
     default, best = default_trial(study), study.best_trial
-    known = [trials.predicted(trial.number) for trial in (best, default)]
-    error = None
-    difference = float(best.value - default.value)
-    if known[0] is not None and known[1] is not None:
-        rows = judged_rows(trials.folds)
-        first, second = (trials.anchor_scores(np.asarray(values)) for values in known)
-        examples = trials.examples
-        difference, spread = compare(first, second, examples.user_id[rows], examples.anchor_us[rows])
-        error = spread if np.isfinite(spread) else None
+    rows, examples = judged_rows(trials.folds), trials.examples
+    first, second = (trials.anchor_scores(trials.predicted(trial)) for trial in (best, default))
+    difference, spread = compare(first, second, examples.user_id[rows], examples.anchor_us[rows])
     return StudyRecord(
         identity=identity,
         sampler=trials.sampler,
@@ -77,7 +75,7 @@ def record_of(study: Any, trials: Trials, identity: Identity) -> StudyRecord:
         default=float(default.value),
         best=float(best.value),
         difference=difference,
-        standard_error=error,
+        standard_error=spread if np.isfinite(spread) else None,
         defaults=values_of(default),
         values=values_of(best),
         counts=dict(Counter(_state(trial) for trial in finished(study))),

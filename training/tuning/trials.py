@@ -1,5 +1,6 @@
 """Run trials of one member until the budget is used: each a fit and a refit on every fold, judged forward in time."""
 
+import hashlib
 import io
 import sys
 import time
@@ -12,6 +13,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
+from feature_repo.errors import InputError
 from training.atomic import write_bytes
 from training.dataset.examples import Examples
 from training.ensemble.forward_predictions import predict as forward_predict
@@ -26,7 +28,7 @@ from training.tuning.study import Sampler
 __all__ = ["Budget", "Trials", "default_trial", "finished", "judged_rows", "values_of"]
 
 Floats = NDArray[np.float64]
-VALUES, WHY, DEFAULT = "values", "why", "default"
+VALUES, WHY, DEFAULT, DIGEST = "values", "why", "default", "predictions"
 _MEMORY, _FAILED, _CUT = "out of memory", "failed", "cut by the budget"
 
 
@@ -47,7 +49,7 @@ class Trials:
     """All that the trials of one study share.
 
     `settings.parameters` are told in every trial, but for those that are searched. `folder` keeps what each finished
-    trial predicted, for comparisons.
+    trial predicted, for comparisons; the study has a digest of it, so that what another study left is not read.
     """
 
     member: Member
@@ -121,7 +123,9 @@ class Trials:
             raise
         finally:
             trial.set_user_attr("seconds", round(time.perf_counter() - began, 2))
-        write_bytes(self.folder / f"{trial.number}.npy", _as_npy(np.concatenate(parts)))
+        content = _as_npy(np.concatenate(parts))
+        write_bytes(self.folder / f"{trial.number}.npy", content)
+        trial.set_user_attr(DIGEST, _digest(content))
         trial.set_user_attr("folds", [float(self._scores(place, part).mean()) for place, part in enumerate(parts)])
         return self.score(np.concatenate(parts))
 
@@ -158,10 +162,32 @@ class Trials:
         """Return the mean score of the judged anchors."""
         return float(self.anchor_scores(probability).mean())
 
-    def predicted(self, number: int) -> Floats | None:
-        """Return what trial `number` predicted for the judged anchors, float64; None if it is not kept here."""
-        path = self.folder / f"{number}.npy"
-        return np.load(path, allow_pickle=False).astype(np.float64) if path.exists() else None
+    def predicted(self, trial: Any) -> Floats:
+        """Return what `trial` predicted for the judged anchors, float64.
+
+        Raises:
+            InputError: it is not kept here: deleted, of another machine, or another trial's.
+        """
+        path = self.folder / f"{trial.number}.npy"
+        content = path.read_bytes() if path.exists() else b""
+        if _digest(content) != trial.user_attrs.get(DIGEST):
+            raise InputError(
+                f"Predictions of trial {trial.number} of member {self.member.name!r} are not at {path}; "
+                "expected those that the study has a digest of, for trials are compared by them. Begin another study "
+                "with --name, or go on where this one was begun."
+            )
+        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), np.float64)
+
+    def require_predictions(self, study: Any) -> None:
+        """Refuse to go on with a study whose default or best trial cannot be compared.
+
+        Raises:
+            InputError: as `predicted`.
+        """
+        default = default_trial(study)
+        if default is not None:
+            for trial in (default, study.best_trial):
+                self.predicted(trial)
 
 
 @dataclass(frozen=True)
@@ -208,6 +234,10 @@ def values_of(trial: Any) -> dict[str, Value]:
 def judged_rows(folds: list[Fold]) -> NDArray[np.int64]:
     """Return the numbers of the judged rows, in the order of the folds."""
     return np.concatenate([fold.judged for fold in folds])
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _as_npy(values: Floats) -> bytes:

@@ -96,3 +96,29 @@ def test_members_tuned_together_under_a_name_have_a_study_each(run):
     record, _ = tune_auto(settings(), run, members, TuneOptions(budget, name="second"), Silent())
     assert set(record.studies) == set(members)
     assert {path.name for path in (run / "tuning" / "predictions").iterdir()} >= {f"second-{name}" for name in members}
+
+
+def test_studies_of_one_name_in_two_databases_keep_their_predictions_apart(run):
+    def tuned(database: str, trials: int) -> float | None:
+        address = f"sqlite:///{run / database}"
+        options = TuneOptions(Budget(trials, None), "random", study=address, name="both")
+        return tune_member(settings(), run, "recency", options, Silent())[0].standard_error
+
+    first = tuned("a.db", 4)
+    told = settings("[members.recency]\nc = 0.001\n")
+    other = TuneOptions(Budget(3, None), "random", study=f"sqlite:///{run / 'b.db'}", name="both")
+    tune_member(told, run, "recency", other, Silent())
+    assert tuned("a.db", 4) == first
+
+
+def test_a_study_whose_predictions_are_gone_is_refused_before_anything_is_tried(run):
+    options = TuneOptions(Budget(None, 0.0))
+    tune_auto(settings(), run, ["recency"], options, Silent())
+    (kept,) = (run / "tuning" / "predictions" / "recency").glob("*/*.npy")
+    kept.unlink()
+    with pytest.raises(InputError, match="Begin another study with --name"):
+        tune_auto(settings(), run, ["recency"], options, Silent())
+    with pytest.raises(InputError, match="Begin another study with --name"):
+        tune_member(settings(), run, "recency", TuneOptions(Budget(3, None)), Silent())
+    record, _ = tune_auto(settings(), run, ["recency"], TuneOptions(Budget(None, 0.0), name="again"), Silent())
+    assert record.chosen == ("recency",)

@@ -72,9 +72,15 @@ def test_a_study_goes_on_where_it_was(make, nobody):
     trials.run(study, Budget(6, None), nobody)
     assert len(finished(study)) == 6
     assert record_of(study, trials, identity).standard_error is not None
+    kept = trials.folder / f"{study.best_trial.number}.npy"
+    kept.write_bytes(next(path.read_bytes() for path in sorted(trials.folder.iterdir()) if path != kept))
+    with pytest.raises(InputError, match=f"Predictions of trial {study.best_trial.number} .* a digest of"):
+        record_of(study, trials, identity)  # another trial's
     for path in trials.folder.iterdir():
         path.unlink()  # another machine has the study, but not what its trials predicted
-    assert record_of(study, trials, identity).standard_error is None
+    for refused in (lambda: record_of(study, trials, identity), lambda: trials.require_predictions(study)):
+        with pytest.raises(InputError, match="Begin another study with --name"):
+            refused()
 
 
 def test_going_on_does_not_draw_the_same_values_again(make, nobody):
