@@ -30,8 +30,8 @@ def require_no_label_means(columns: Mapping[str, NDArray[np.float64]], label: ND
     with an AUC of 0.55 or more, either way round, for a feature that tells nothing gives nothing away.
 
     An honest feature is refused with a probability of at most 2.1e-5: 1e-6 by its scale, 1e-5 by its order and by its
-    counts each. That holds if labels are independent given the feature; rows of one customer that are alike make rates
-    differ more, and are refused less.
+    counts each, if labels are independent given the feature. Rows of one customer that are alike and share a value make
+    rates differ more, and are refused less; spread evenly over neighbouring values they would be refused more.
 
     Args:
         columns: feature → float64 of shape (n,), NaN where it is not known.
