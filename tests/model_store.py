@@ -1,8 +1,6 @@
 """A model store with two good models, for a worker in this process."""
 
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.hostile_bundles import reseal
@@ -24,13 +22,11 @@ class Store:
         self.environment = {"INTENT_ONLINE_URL": address, "INTENT_SLOTS": str(self.slots)}
 
     def put(self, bundle: Path) -> str:
-        tag = Bundle.load(bundle).tag
-        shutil.copytree(bundle, self.models / tag.split(":")[1] / "bundle")
-        return tag
+        return put(bundle, self.models)
 
 
-def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def put(bundle: Path, models: Path) -> str:
+    """Put a bundle into a store of models as `publish` does, but for building a bento; return its tag."""
+    tag = Bundle.load(bundle).tag
+    shutil.copytree(bundle, models / tag.split(":")[1] / "bundle")
+    return tag

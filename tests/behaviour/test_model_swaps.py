@@ -6,8 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +20,11 @@ from intent_cli.promotion import Promotion
 from services.model_slots import Slots, read_slots, write_slots
 from services.online_url import SqliteUrl
 from tests.hostile_bundles import edit, reseal
+from tests.model_store import put
 from tests.online_store import PROJECT, write_online_store
 from tests.service_load import AT, under_load
 from tests.tiny_shop import write_tiny_bundle
-from training.packaging.bundle import Bundle
+from tests.waiting import until
 from training.packaging.publish import publish
 
 WORKERS = 2
@@ -40,6 +40,10 @@ class Shop:
     home: Path
     slots: Path
 
+    @property
+    def models(self) -> Path:
+        return self.home / "models" / "purchase_intent"
+
     def promote(self, *arguments: str, expect: int = 0) -> str:
         environment = os.environ | {"BENTOML_HOME": str(self.home), "INTENT_SLOTS": str(self.slots)}
         command = [sys.executable, "-m", "intent_cli.main", "promote", *arguments]
@@ -50,25 +54,11 @@ class Shop:
 
     def follow(self, **slots) -> None:
         """What the command does once it has checked the model."""
-        promotion = Promotion(self.home / "models" / "purchase_intent", self.slots)
+        promotion = Promotion(self.models, self.slots)
         assert promotion.carry_out(Slots(**slots), 60) == WORKERS
 
     def model(self) -> dict:
         return httpx.get(f"{self.address}/model", trust_env=False, timeout=10).json()
-
-
-def put(bundle: Path, home: Path) -> str:
-    """Put a bundle into the store as `publish` does, but for building a bento."""
-    tag = Bundle.load(bundle).tag
-    shutil.copytree(bundle, home / "models" / tag.replace(":", "/") / "bundle")
-    return tag
-
-
-def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +67,7 @@ def shop(tiny_bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     published = publish(tiny_bundle_folder, home=folder / "home")
     other = Path(shutil.copytree(tiny_bundle_folder, folder / "other"))
     reseal(other, seed=8)
-    tag = put(other, folder / "home")
+    tag = put(other, folder / "home" / "models" / "purchase_intent")
     write_online_store(folder / "online.db")
     bento = Bento(published.bento, published.home, SqliteUrl(folder / "online.db", PROJECT), folder / "slots")
     with running(bento, free_port(), WORKERS, log=folder / "serve.log") as server:
@@ -133,7 +123,7 @@ def altered(shop: Shop, folder: Path) -> str:
     wrong = 0.9 if folder.name == "again" else 0.8
     edit(bundle / "golden.json", lambda golden: golden["probability"].__setitem__(0, wrong))
     reseal(bundle)
-    return put(bundle, shop.home)
+    return put(bundle, shop.models)
 
 
 def other_schema(shop: Shop, folder: Path) -> str:
@@ -143,7 +133,7 @@ def other_schema(shop: Shop, folder: Path) -> str:
     kept = tiny_shop.FEATURES["views"]["user_profile"]["fields"]
     tiny_shop.FEATURES["views"]["user_profile"]["fields"] = {**kept, "shoe_size": "Float64"}
     try:
-        return put(write_tiny_bundle(folder / "schema", folder / "members"), shop.home)
+        return put(write_tiny_bundle(folder / "schema", folder / "members"), shop.models)
     finally:
         tiny_shop.FEATURES["views"]["user_profile"]["fields"] = kept
 

@@ -24,6 +24,7 @@ from tests.online_store import PROJECT, VIEWS, write_rows
 from tests.servers import PrivatePostgres, PrivateRedis
 from tests.service_load import Answers, sending, under_load
 from tests.tiny_shop import shop
+from tests.waiting import until
 from training.packaging.publish import publish
 
 pytestmark = pytest.mark.faults
@@ -71,15 +72,6 @@ def address(
     monkeypatch.setenv(OUTBOX_VARIABLE, private_postgres.url)
     with running(bento, free_port(), log=tmp_path / "serve.log") as server:
         yield server.address
-
-
-def until(is_so: Callable[[], bool], seconds: float = 60) -> float:
-    """Return after how many seconds it is so."""
-    begun = time.monotonic()
-    while not is_so():
-        assert time.monotonic() < begun + seconds
-        time.sleep(0.01)
-    return time.monotonic() - begun
 
 
 def more(count: Callable[[], int], by: int, seconds: float = 60) -> float:

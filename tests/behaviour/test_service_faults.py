@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tests.online_store import PROJECT, VIEWS, write_online_store, write_rows
 from tests.servers import PrivateRedis
 from tests.service_load import Answers, under_load
 from tests.tiny_shop import shop
+from tests.waiting import until
 from training.packaging.publish import Published, publish
 
 pytestmark = pytest.mark.faults
@@ -48,13 +49,6 @@ def workers_of(pid: int) -> list[psutil.Process]:
             if any("worker" in part for part in child.cmdline()):
                 found.append(child)
     return found
-
-
-def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def answered(answers: Answers, more: int) -> list[dict]:

@@ -1,7 +1,5 @@
 """Two services over one BentoML home: the figures of each are its own, however the other one comes and goes."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -11,6 +9,7 @@ from intent_cli.bento_server import Bento, free_port, running
 from intent_cli.server_process import ServerProcess
 from services.figures_folder import VARIABLE
 from tests.hostile_requests import BODIES
+from tests.waiting import until
 
 SCORED = 'intent_request_seconds_count{route="/score",status="200"}'
 
@@ -32,13 +31,6 @@ def figures(server: ServerProcess) -> dict[str, float]:
     return {name: float(value) for name, value in found}
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def folders(server: ServerProcess) -> set[Path]:
     workers = psutil.Process(server.pid).children(recursive=True)
     return {Path(worker.environ()[VARIABLE]) for worker in workers if VARIABLE in worker.environ()}
@@ -47,17 +39,17 @@ def folders(server: ServerProcess) -> set[Path]:
 def test_a_second_service_takes_nothing_from_the_first(tiny_bento: Bento, tmp_path: Path) -> None:
     with running(tiny_bento, free_port(), workers=2, log=tmp_path / "first.log") as first:
         score(first, 12)
-        until(lambda: figures(first).get(SCORED) == 12)  # of both workers, whichever is asked
+        until(lambda: figures(first).get(SCORED) == 12, 20)  # of both workers, whichever is asked
         (own,) = folders(first)
         with running(tiny_bento, free_port(), log=tmp_path / "second.log") as second:
             score(second, 3)
-            until(lambda: figures(second).get(SCORED) == 3)
+            until(lambda: figures(second).get(SCORED) == 3, 20)
             assert figures(first)[SCORED] == 12
             (other,) = folders(second)
         assert own != other
         assert not other.exists()
         score(first, 1)
-        until(lambda: figures(first).get(SCORED) == 13)
+        until(lambda: figures(first).get(SCORED) == 13, 20)
         told = figures(first)
         assert told["intent_ready"] == 1
         assert [told[name] for name in told if name.startswith("intent_model_info")] == [1]

@@ -7,7 +7,8 @@ import pytest
 from intent_cli.live_workers import live_reports
 from services.model_slots import Slots, write_slots
 from services.serving_models import ServingModel, ServingModels
-from tests.model_store import Store, until
+from tests.model_store import Store
+from tests.waiting import until
 
 
 def test_slots_that_are_written_while_a_worker_loads_are_followed(

@@ -17,9 +17,10 @@ from services.loaded_models import LoadedModels
 from services.model_description import described
 from services.model_slots import Slots, write_slots
 from services.serving_models import ServingModels
-from tests.model_store import Store, until
+from tests.model_store import Store
 from tests.online_store import PROJECT, VIEWS, write_rows
 from tests.tiny_shop import shop
+from tests.waiting import until
 
 
 def test_without_slots_the_bento_s_own_model_answers(store: Store, start: Callable) -> None:

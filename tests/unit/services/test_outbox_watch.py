@@ -1,7 +1,6 @@
 """What /readyz says of the outbox, without waiting for it."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import Mock
@@ -16,6 +15,7 @@ from services.event_intake import OUTBOX_VARIABLE, EventIntake
 from services.online_url import VARIABLE
 from services.outbox_watch import OutboxWatch
 from services.request_handling import RequestHandling
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -37,19 +37,12 @@ def watched() -> Iterator[Callable[[object], OutboxWatch]]:
         watch.close()
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_a_database_that_goes_and_comes(watched: Callable, tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("a file stands where the outbox's folder should be")
     watch = watched(Outbox(f"sqlite:///{tmp_path}/folder/outbox.db"))
-    until(watch.is_away)
+    until(watch.is_away, 20)
     (tmp_path / "folder").unlink()
-    until(lambda: not watch.is_away())
+    until(lambda: not watch.is_away(), 20)
     assert (tmp_path / "folder" / "outbox.db").exists()
 
 
@@ -57,9 +50,9 @@ def test_one_that_hangs_is_noticed_while_it_does(watched: Callable, monkeypatch:
     monkeypatch.setattr(outbox_watch, "_PATIENCE_SECONDS", 0.05)
     thaw = threading.Event()
     watch = watched(Mock(head=lambda: thaw.wait(20)))
-    until(watch.is_away)
+    until(watch.is_away, 20)
     thaw.set()
-    until(lambda: not watch.is_away())
+    until(lambda: not watch.is_away(), 20)
 
 
 def test_one_that_can_be_read_and_not_written_stays_away(watched: Callable) -> None:
@@ -69,10 +62,10 @@ def test_one_that_can_be_read_and_not_written_stays_away(watched: Callable) -> N
     assert intake.trouble() is None
     with pytest.raises(DependencyDown):
         intake.take([])
-    until(lambda: full.append.call_count >= 3)
+    until(lambda: full.append.call_count >= 3, 20)
     assert OUTBOX_VARIABLE in str(intake.trouble())
     full.append.side_effect = None
-    until(lambda: intake.trouble() is None)
+    until(lambda: intake.trouble() is None, 20)
 
 
 def test_what_could_not_be_opened_is_told_without_its_password(tmp_path: Path) -> None:

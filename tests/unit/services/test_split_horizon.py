@@ -17,8 +17,9 @@ from services.model_slots import Slots, write_slots
 from services.request_handling import RequestHandling
 from services.split_horizon import require_same_horizon
 from tests.hostile_bundles import reseal
-from tests.model_store import Store, until
+from tests.model_store import Store
 from tests.tiny_shop import AT
+from tests.waiting import until
 from training.packaging.bundle import Bundle
 
 
