@@ -5,9 +5,9 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from training.folder_lock import folder_lock
 
 __all__ = ["ScratchFolder", "sweep"]
 
@@ -26,7 +26,7 @@ class ScratchFolder:
             self.path, handle = _held(Path(tempfile.gettempdir()))
         else:
             parent.mkdir(parents=True, exist_ok=True)
-            with _alone(parent):  # else it could be swept before it is held
+            with folder_lock(parent):  # else it could be swept before it is held
                 _remove_abandoned(parent)
                 self.path, handle = _held(parent)
         self._finalizer = weakref.finalize(self, _remove, self.path, handle)
@@ -35,18 +35,8 @@ class ScratchFolder:
 def sweep(parent: Path) -> None:
     """Remove what killed processes left below `parent`; nothing is done where there is no such folder."""
     if parent.is_dir():
-        with _alone(parent):
+        with folder_lock(parent):
             _remove_abandoned(parent)
-
-
-@contextmanager
-def _alone(parent: Path) -> Iterator[None]:
-    handle = os.open(parent, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _held(parent: Path) -> tuple[Path, int]:

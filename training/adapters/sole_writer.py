@@ -1,13 +1,12 @@
 """One ingest at a time under a folder, and nothing left there of one that was killed."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from feature_repo.errors import InputError
+from training.folder_lock import folder_lock
 
 __all__ = ["sole_writer"]
 
@@ -25,33 +24,16 @@ def sole_writer(out: Path) -> Iterator[None]:
     """
     made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
+    taken = InputError(
+        f"Another ingest is writing {out}; expected to be alone. Wait for it, or choose another folder with --out."
+    )
     try:
-        with _alone(out):
+        with folder_lock(out, taken):
             _sweep(out)
             yield
     finally:
         if made and not any(out.iterdir()):
             out.rmdir()
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Hold the lock of `out`; the system takes it back from a process that dies."""
-    handle = os.open(out, os.O_RDONLY)
-    try:
-        _lock(handle, out)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, out: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"Another ingest is writing {out}; expected to be alone. Wait for it, or choose another folder with --out."
-        ) from None
 
 
 def _sweep(out: Path) -> None:

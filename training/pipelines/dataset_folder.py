@@ -1,8 +1,6 @@
 """The folder of a data set: whole parts or none, a mark of what they were made from, a manifest at last."""
 
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +15,7 @@ from feature_repo.errors import InputError, SourceDataError
 from training.atomic import write_json, write_parquet
 from training.dataset.anchor_file import WHOLE
 from training.dataset.time_splits import SPLITS
+from training.folder_lock import folder_lock
 
 __all__ = ["DatasetFolder", "read_split", "read_test_labels"]
 
@@ -47,17 +46,14 @@ class DatasetFolder:
         """
         created = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_RDONLY)
+        taken = InputError(
+            f"Another build is writing {self.path}; expected to be alone. Wait for it, or choose another folder."
+        )
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._refuse_strangers()
-            yield
-        except BlockingIOError:
-            raise InputError(
-                f"Another build is writing {self.path}; expected to be alone. Wait for it, or choose another folder."
-            ) from None
+            with folder_lock(self.path, taken):
+                self._refuse_strangers()
+                yield
         finally:
-            os.close(handle)
             if created:
                 with suppress(OSError):  # something was written: it stays
                     self.path.rmdir()
