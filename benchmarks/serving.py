@@ -128,7 +128,11 @@ def main() -> int:
         if "overload" in parts:
             overload(mine, score["ours"], arguments.overload, bounds)
         if "soak" in parts:
-            soak(mine, score["ours"], arguments.soak, bounds)
+            growth = soak(mine, score["ours"], arguments.soak)
+            what = f"half load for {arguments.soak:.0f} s"
+            bounds.most(f"{what}, MB more", growth.megabytes, 20)
+            bounds.most(f"{what}, file descriptors more", growth.files, 0)
+            bounds.most(f"{what}, answers not 200", growth.errors, 0)
     return bounds.told()
 
 
