@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
-from feature_repo.errors import FeatureError
 from services.answer_parts import (
     Note,
     Scored,
@@ -21,7 +21,7 @@ from services.answer_parts import (
 from services.answer_sinks import AnswerSink
 from services.batch_contracts import CustomerScore, ScoreBatchResponse
 from services.contracts import Contribution, ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
-from services.damaged_rows import require_numbers, without_damaged
+from services.damaged_rows import require_numbers, scored_undamaged
 from services.feature_lookup import FeatureLookup
 from services.item_scoring import ItemScoring
 from services.reasons import contributions, reasons
@@ -136,19 +136,16 @@ class CustomerScoring:
             self._served_log.close()
 
     def _scored(self, user_ids: list[str], at: datetime) -> Scored:
-        at_us, count = microseconds(at), len(user_ids)
-        views = self._lookup.lookup({"user_id": user_ids}, at_us)
-        try:
-            scores = self._scores(views, count, at_us)
-        except FeatureError as error:
-            views = without_damaged(views, count, lambda some, rows: self._scores(some, len(rows), at_us), error)
-            scores = self._scores(views, count, at_us)
+        at_us = microseconds(at)
+        moments = np.full(len(user_ids), at_us, np.int64)
+        found = self._lookup.lookup({"user_id": user_ids}, at_us)
+        views, scores = scored_undamaged(found, len(user_ids), lambda some, rows: self._scores(some, moments[rows]))
         self._note(views, scores.probability)
         return Scored(user_ids, at, views, scores)
 
-    def _scores(self, views: Views, count: int, at_us: int) -> Scores:
+    def _scores(self, views: Views, moments: NDArray[np.int64]) -> Scores:
         columns = {field: column for rows in views.values() for field, column in rows.columns.items()}
-        scores = self._scorer.score(columns, np.full(count, at_us, np.int64))
+        scores = self._scorer.score(columns, moments)
         require_numbers(scores.probability)
         return scores
 

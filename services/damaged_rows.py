@@ -8,6 +8,7 @@ every request; it is looked for where a score failed.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,16 @@ from numpy.typing import NDArray
 from feature_repo.errors import FeatureError
 from services.feature_lookup import ViewRows
 
-__all__ = ["DAMAGED", "require_numbers", "without_damaged"]
+__all__ = ["DAMAGED", "require_numbers", "scored_undamaged", "without_damaged"]
 
 DAMAGED = "corrupt"
 """What is said of such a row: as of one that cannot be unpacked."""
 
 Views = Mapping[str, ViewRows]
 Rows = NDArray[np.int64]
-Score = Callable[[Views, Rows], object]
+Score = Callable[[Views, Rows | slice], object]
+T = TypeVar("T")
+ALL = slice(None)
 
 _log = logging.getLogger("bentoml.intent")
 _told: set[str] = set()
@@ -39,6 +42,22 @@ def require_numbers(probability: NDArray[np.float64]) -> None:
             f"{int(np.isnan(probability).sum())} of {len(probability)} scores are no numbers; expected probabilities. "
             "A stored value is infinite, or not known where the model takes none that is not. Write the row again."
         )
+
+
+def scored_undamaged(views: Views, count: int, score: Callable[[Views, Rows | slice], T]) -> tuple[Views, T]:
+    """Return the views that a score could be made of, and what `score` makes of them.
+
+    Args:
+        views: as `without_damaged` takes them, and so are `count` and `score`, whose rows are all at first, as a slice.
+
+    Raises:
+        FeatureError: no score can be made without any row either.
+    """
+    try:
+        return views, score(views, ALL)
+    except FeatureError as error:
+        views = without_damaged(views, count, score, error)
+        return views, score(views, ALL)
 
 
 def without_damaged(views: Views, count: int, score: Score, error: FeatureError) -> Views:

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import to_json
 
-from feature_repo.errors import FeatureError
 from services.answer_parts import Note, Views, is_answered, is_cold, is_degraded, note_nothing, shares, view_ages
 from services.answer_sinks import AnswerSink, both
 from services.batch_contracts import RankRequest, RankResponse
 from services.contracts import ExplainRequest, ExplainResponse, ScoreRequest, ScoreResponse
-from services.damaged_rows import require_numbers, without_damaged
+from services.damaged_rows import require_numbers, scored_undamaged
 from services.feature_lookup import NOT_KNOWN, FeatureLookup, ViewRows
 from services.ranked_items import ranked_items_json
 from services.reasons import contributions, reasons
@@ -145,13 +144,8 @@ class ItemScoring:
 
     def _crossed(self, user_id: str, item_ids: Sequence[str], at: datetime) -> _Crossed:
         at_us, keys = microseconds(at), {"user_id": [user_id], "item_id": item_ids}
-        views = self._lookup.lookup(keys, at_us)
-        ids = np.array(item_ids, object)
-        try:
-            scores = self._scores(views, ids, at_us)
-        except FeatureError as error:
-            views = without_damaged(views, len(ids), lambda some, rows: self._scores(some, ids[rows], at_us), error)
-            scores = self._scores(views, ids, at_us)
+        found, ids = self._lookup.lookup(keys, at_us), np.array(item_ids, object)
+        views, scores = scored_undamaged(found, len(ids), lambda some, rows: self._scores(some, ids[rows], at_us))
         self._note(views, scores.probability)
         return _Crossed(at, keys, *self._parted(views), scores)
 
