@@ -15,6 +15,7 @@ from tests.online_store import write_online_store
 def store(tiny_bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     store = Store(tiny_bundle_folder, tmp_path)
     write_online_store(store.online)
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)  # BentoML sets it where a test serves in this process
     monkeypatch.setattr(loaded_models, "_published", lambda: (store.models, store.own))
     return store
 
