@@ -6,7 +6,7 @@ at fixed moments whatever the answers do, and their time counts from that moment
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -86,7 +86,7 @@ class Load:
         self.on_answer, self.reconnect = on_answer, reconnect
         self.outcomes = Outcomes()
         self.stopping = False
-        self._idle: list[_Connection] = []
+        self._idle: deque[_Connection] = deque()
         self._ended = asyncio.Event()
         self._open = 0
 
@@ -126,7 +126,8 @@ class Load:
             due = int((time.perf_counter() - begun) * self._rate) - sent
             for _ in range(due):
                 if self._idle:
-                    self._idle.pop().send(next(self._requests), begun + sent / self._rate)
+                    # In turn: one left idle would be closed by the server, perhaps as its next request is sent.
+                    self._idle.popleft().send(next(self._requests), begun + sent / self._rate)
                 else:
                     self.outcomes.unsent += 1
                 sent += 1

@@ -24,6 +24,8 @@ from services.routes import EVENTS, EXPLAIN, FEEDBACK, RANK, SCORE, SCORE_BATCH,
 __all__ = ["IntentClient"]
 
 M = TypeVar("M", bound=BaseModel)
+_IDLE_SECONDS = 2.0
+"""The service closes a connection after 5 s of silence."""
 
 
 class IntentClient:
@@ -41,8 +43,12 @@ class IntentClient:
 
     def __init__(self, url: str, timeout_seconds: float = 10.0, key: str | None = None) -> None:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        # A connection is left before the service closes it as idle: a request sent just then would be lost.
+        limits = httpx.Limits(keepalive_expiry=_IDLE_SECONDS)
         # Proxies of the environment are not asked: the service is beside its caller.
-        self._http = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False, headers=headers)
+        self._http = httpx.Client(
+            base_url=url, timeout=timeout_seconds, trust_env=False, headers=headers, limits=limits
+        )
         self._url = url
 
     def __enter__(self) -> "IntentClient":

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,9 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from _bentoml_impl.worker.service import main as bentoml_worker
 
 from feature_repo.errors import DependencyDown, RequestError
 from intent_cli.bento_server import free_port
+from services import client as client_module
 from services.client import IntentClient
 from services.contracts import RequestContext
 from services.event_contracts import EventBody, Outcome
@@ -39,6 +42,7 @@ class Server:
     body: bytes = b"{}"
     content_type: str = "application/json"
     asked: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    connections: set[tuple[str, int]] = field(default_factory=set)
     answers: threading.Event = field(default_factory=threading.Event)
     """Until it is set, nothing is answered."""
     address: str = ""
@@ -62,6 +66,7 @@ def server() -> Iterator[Server]:
         def _answer(self) -> None:
             sent = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
+            told.connections.add(self.client_address)
             told.asked.append((self.command, self.path, headers, json.loads(sent) if sent else None))
             told.answers.wait(10)
             if told.status == 0:
@@ -212,6 +217,21 @@ def test_trouble_is_told_and_never_raised(client: IntentClient, server: Server) 
         assert server.says(status) == client.trouble()
     server.says(503, b"no JSON")
     assert "503 without saying why" in str(client.trouble())
+
+
+def test_a_connection_is_left_before_the_service_closes_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept_open = {option.name: option.default for option in bentoml_worker.params}["timeout_keep_alive"]
+    assert kept_open / 2 > client_module._IDLE_SECONDS
+    with IntentClient(server.address) as client:
+        client.trouble()
+        client.trouble()
+    assert len(server.connections) == 1
+    monkeypatch.setattr(client_module, "_IDLE_SECONDS", 0.05)
+    with IntentClient(server.address) as client:
+        client.trouble()
+        time.sleep(0.1)
+        client.trouble()
+    assert len(server.connections) == 3
 
 
 NOT_SENT: dict[str, Callable[[IntentClient], Any]] = {
