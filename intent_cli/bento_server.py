@@ -132,14 +132,14 @@ def running(
 ) -> Iterator[ServerProcess]:
     """Serve the bento while the block runs, and yield its process once it is ready.
 
-    `keys` are the variables that name API keys. Without, it is served without keys, whatever this process's
-    environment says: on the loopback address alone.
+    `keys` are the variables that name API keys, and others that the server is to have. Where none of them names keys,
+    it is served without, whatever this process's environment says: on the loopback address alone.
 
     Raises:
         InputError: the port is in use, or the host is reached by others and there are no keys.
         DependencyDown: the server ends or is not ready within two minutes; the message tells why.
     """
-    require_keys_beyond_loopback([host], bool(keys))
+    require_keys_beyond_loopback([host], any((keys or {}).get(name) for name in (FILE_VARIABLE, KEYS_VARIABLE)))
     require_free(port, host)
     near = _ANY.get(host, host)
     address = f"http://{f'[{near}]' if ':' in near else near}:{port}"

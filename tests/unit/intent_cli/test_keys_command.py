@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from feature_repo.errors import SettingsError
 from intent_cli.bento_server import Bento, running
 from intent_cli.main import run
 from services.access_keys import KeyRing, read_keys
 from services.configured_keys import FILE_VARIABLE, KEYS_VARIABLE
+from services.event_intake import OUTBOX_VARIABLE
 from services.online_url import SqliteUrl
 
 
@@ -68,9 +70,13 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, capsys: pytest.C
     assert "not JSON" in capsys.readouterr().err
 
 
-def test_no_address_that_others_reach_without_keys(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variables", [None, {OUTBOX_VARIABLE: "sqlite:///outbox.db"}, {FILE_VARIABLE: ""}])
+def test_no_address_that_others_reach_without_keys(variables: dict[str, str] | None, tmp_path: Path) -> None:
     bento = Bento("none:none", tmp_path, SqliteUrl(tmp_path / "online.db", "none"))
-    with pytest.raises(Exception, match="without keys"), running(bento, 3000, host="0.0.0.0"):  # noqa: S104
+    with (
+        pytest.raises(SettingsError, match="without keys"),
+        running(bento, 3000, host="0.0.0.0", keys=variables),  # noqa: S104
+    ):
         pass
 
 
