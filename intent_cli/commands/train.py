@@ -42,7 +42,7 @@ def train(
 
     settings = Settings.load(config)
     if tuned is not None:
-        settings = with_tuned(settings, tuned)
+        settings = with_tuned(settings, tuned, out)
     with measured("train", out) as stage:
         trained, stage.rows = fit_run(settings, out, members, progress(as_json))
         repeat_run(settings, out, members, seeds, progress(as_json))

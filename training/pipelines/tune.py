@@ -1,12 +1,10 @@
 """The step `tune` on a run's folder: read the training period alone, search, and leave settings for `intent train`."""
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from feature_repo.errors import InputError, SettingsError
 from training.atomic import write_json
@@ -21,12 +19,13 @@ from training.settings import Settings
 from training.tasks import task_named
 from training.tuning.auto import AutoRecord, Contender, require_time, tune_together
 from training.tuning.forward_folds import FOLDS, forward_folds
+from training.tuning.queue import finished
 from training.tuning.record import StudyRecord, record_of
 from training.tuning.scores import require_score
 from training.tuning.search_space import fingerprint, searched
 from training.tuning.study import SAMPLERS, Identity, Sampler, open_study, storage_url
-from training.tuning.trials import Budget, Trials, finished
-from training.tuning.tuned_settings import TUNED, TunedSettings, read_tuned, write_tuned
+from training.tuning.trials import Budget, Trials
+from training.tuning.tuned_settings import TUNED, TunedSettings, data_of, read_tuned, write_tuned
 
 __all__ = ["TuneOptions", "parse_budget", "tune_auto", "tune_member"]
 
@@ -86,7 +85,7 @@ def tune_member(
         one.trials.run(one.study, options.budget, task)
     record = one.record()
     write_json(out / "tuning" / f"{name}.json", record.to_json())
-    return record, _keep(out, {name: record}, None)
+    return record, _keep(settings, out, {name: record}, None)
 
 
 def tune_auto(
@@ -108,7 +107,7 @@ def tune_auto(
     for name, study in record.studies.items():
         write_json(out / "tuning" / f"{name}.json", study.to_json())
     write_json(out / "tuning" / "auto.json", record.to_json())
-    return record, _keep(out, record.studies, record.chosen)
+    return record, _keep(settings, out, record.studies, record.chosen)
 
 
 def _training_period(settings: Settings, out: Path) -> tuple[Examples, FitSettings]:
@@ -133,7 +132,7 @@ def _contender(
     names = {one.name for one in space}
     shared: dict[str, Value] = {one.name: one.default for one in as_told if one.name not in names}
     space_id = fingerprint(space, shared | {"impute": told.impute})
-    identity = Identity(name, space_id, _data(out), require_score(options.metric), len(folds))
+    identity = Identity(name, space_id, data_of(out), require_score(options.metric), len(folds))
     study_name = options.name or name
     url = storage_url(out, options.study)
     folder = _predictions_folder(out, study_name, url)
@@ -151,14 +150,9 @@ def _predictions_folder(out: Path, study_name: str, url: str) -> Path:
     return folder
 
 
-def _data(out: Path) -> str:
-    manifest: dict[str, Any] = json.loads((out / "dataset" / "manifest.json").read_text())
-    return str(manifest["fingerprint"])[:16]
-
-
-def _keep(out: Path, records: dict[str, StudyRecord], chosen: tuple[str, ...] | None) -> Path:
+def _keep(settings: Settings, out: Path, records: dict[str, StudyRecord], chosen: tuple[str, ...] | None) -> Path:
     """Put what the records chose into `tuned.json`; what an earlier tuning of the same data left there stays."""
-    path, data = out / TUNED, _data(out)
+    path, data = out / TUNED, data_of(out)
     before = TunedSettings({}, (), data)
     if path.exists():
         try:
@@ -168,7 +162,8 @@ def _keep(out: Path, records: dict[str, StudyRecord], chosen: tuple[str, ...] | 
             pass  # of an older version, or edited: written anew
     told = {name: record.values if record.better else {} for name, record in records.items()}
     members = {name: values for name, values in (before.members | told).items() if values}
-    return write_tuned(out, TunedSettings(members, before.chosen if chosen is None else chosen, data))
+    question = task_named(settings.task.name).question(settings)
+    return write_tuned(out, TunedSettings(members, before.chosen if chosen is None else chosen, data, question))
 
 
 def _tunable(settings: Settings) -> str:

@@ -23,9 +23,10 @@ from training.ensemble.fit_weights import fit_weights
 from training.ensemble.forward_predictions import Forward
 from training.progress import Task
 from training.tuning.own_process import CutByBudget, TrialFailed
+from training.tuning.queue import default_trial
 from training.tuning.record import StudyRecord
 from training.tuning.scores import anchor_scores, compare
-from training.tuning.trials import Budget, Trials, default_trial, judged_rows
+from training.tuning.trials import Budget, Trials, judged_rows
 
 __all__ = ["AutoRecord", "Contender", "require_time", "spend", "tune_together"]
 

@@ -8,9 +8,10 @@ import numpy as np
 import optuna
 
 from training.models.contract import Value
+from training.tuning.queue import WHY, default_trial, finished, values_of
 from training.tuning.scores import compare
 from training.tuning.study import Identity
-from training.tuning.trials import WHY, Trials, default_trial, finished, judged_rows, values_of
+from training.tuning.trials import Trials, judged_rows
 
 __all__ = ["BEYOND", "StudyRecord", "record_of"]
 

@@ -11,13 +11,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from feature_repo.errors import DependencyDown, InputError
+from training.tuning import queue
 
 __all__ = ["SAMPLERS", "Identity", "Sampler", "open_study", "storage_url"]
 
 Sampler = Literal["grid", "random", "tpe"]
 SAMPLERS: tuple[Sampler, ...] = ("grid", "random", "tpe")
 
-_BEAT_SECONDS, _GRACE_SECONDS = 5, 30
 _BEFORE_PRUNING = 4
 
 
@@ -74,8 +74,8 @@ def _storage(url: str) -> Any:
         shown = make_url(url).render_as_string(hide_password=True)
         return optuna.storages.RDBStorage(
             url,
-            heartbeat_interval=_BEAT_SECONDS,
-            grace_period=_GRACE_SECONDS,
+            heartbeat_interval=queue.BEAT_SECONDS,
+            grace_period=queue.GRACE_SECONDS,
             heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
         )
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as problem:

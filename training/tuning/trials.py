@@ -4,7 +4,6 @@ import hashlib
 import io
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,30 @@ from training.models.contract import FitSettings, Member, Parameter, Value
 from training.progress import Task
 from training.tuning.forward_folds import Fold
 from training.tuning.own_process import CutByBudget, OutOfMemory, TrialFailed, each_in_own_process
+from training.tuning.queue import (
+    CUT,
+    DEFAULT,
+    FAILED,
+    MEMORY,
+    VALUES,
+    WHY,
+    begin,
+    default_trial,
+    finished,
+    give_up_lost,
+    queue_defaults,
+    queue_grid_point,
+    running,
+    wait_for_others,
+)
 from training.tuning.scores import anchor_scores
-from training.tuning.search_space import clamped, defaults, grid_points, suggest
+from training.tuning.search_space import defaults, suggest
 from training.tuning.study import Sampler
 
-__all__ = ["Budget", "Trials", "default_trial", "finished", "judged_rows", "values_of"]
+__all__ = ["Budget", "Trials", "judged_rows"]
 
 Floats = NDArray[np.float64]
-VALUES, WHY, DEFAULT, DIGEST = "values", "why", "default", "predictions"
-_MEMORY, _FAILED, _CUT = "out of memory", "failed", "cut by the budget"
+DIGEST = "predictions"
 
 
 @dataclass(frozen=True)
@@ -71,34 +85,30 @@ class Trials:
             CutByBudget: they could not be judged by `defaults_by`.
         """
         deadline = budget.deadline(time.monotonic())
-        points = grid_points(self.space, self.settings.seed) if self.sampler == "grid" else None
         while default_trial(study) is None:
-            self._one(study, defaults_by, default=True)
+            give_up_lost(study)
+            if queue_defaults(study, self.space):
+                self._one(study, defaults_by)
+                task.advance()
+            else:
+                wait_for_others(defaults_by)
             self._require_defaults(study)
             if default_trial(study) is None and time.monotonic() >= defaults_by:
                 raise CutByBudget
-            task.advance()
         while self.space and time.monotonic() < deadline and not self._enough(study, budget):
-            if points is not None and not self._queue(study, points):
+            give_up_lost(study)
+            if self.sampler != "grid" or queue_grid_point(study, self.space, self.settings.seed):
+                self._one(study, deadline)
+                task.advance()
+            elif running(study):  # its point is tried again if it comes to nothing
+                wait_for_others(deadline)
+            else:
                 return
-            self._one(study, deadline)
-            task.advance()
 
     def _enough(self, study: Any, budget: Budget) -> bool:
         return budget.trials is not None and len(finished(study)) >= budget.trials
 
-    def _queue(self, study: Any, points: Iterator[dict[str, Value]]) -> bool:
-        """Queue the next point of the grid that no finished trial has; False when there is none."""
-        tried = [trial.params for trial in finished(study)]
-        point = next((point for point in points if point not in tried), None)
-        if point is not None:
-            study.enqueue_trial(point)
-        return point is not None
-
-    def _one(self, study: Any, deadline: float, *, default: bool = False) -> None:
-        if default:
-            chosen = defaults(self.space)
-            study.enqueue_trial(clamped(self.space, chosen), user_attrs={DEFAULT: True})
+    def _one(self, study: Any, deadline: float) -> None:
         study.optimize(lambda trial: self._objective(trial, deadline), n_trials=1, catch=(TrialFailed, CutByBudget))
 
     def _require_defaults(self, study: Any) -> None:
@@ -110,6 +120,7 @@ class Trials:
             )
 
     def _objective(self, trial: Any, deadline: float) -> float:
+        begin(trial)
         asked = suggest(trial, self.space)
         values = defaults(self.space) if trial.user_attrs.get(DEFAULT) else asked
         trial.set_user_attr(VALUES, values)
@@ -117,7 +128,7 @@ class Trials:
         try:
             parts = self._parts(trial, values, deadline)
         except (OutOfMemory, TrialFailed, CutByBudget) as problem:
-            kinds = {OutOfMemory: _MEMORY, TrialFailed: _FAILED, CutByBudget: _CUT}
+            kinds = {OutOfMemory: MEMORY, TrialFailed: FAILED, CutByBudget: CUT}
             trial.set_user_attr(WHY, kinds[type(problem)])
             trial.set_user_attr("message", str(problem)[:500])
             raise
@@ -206,29 +217,6 @@ class _FoldPredictor:
         if stop is not None:
             fitted = fitted.refit(examples.take(fold.known), self.settings)
         return forward_predict(fitted, examples.take(fold.judged))
-
-
-def finished(study: Any) -> list[Any]:
-    """Return the trials that count against a budget of trials: complete, pruned, out of memory, or failed by itself."""
-    states = optuna.trial.TrialState
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state in (states.COMPLETE, states.PRUNED)
-        or (trial.state == states.FAIL and trial.user_attrs.get(WHY) in (_MEMORY, _FAILED))
-    ]
-
-
-def default_trial(study: Any) -> Any:
-    """Return the finished trial of the defaults; None if there is none yet."""
-    complete = optuna.trial.TrialState.COMPLETE
-    found = (one for one in study.get_trials(deepcopy=False) if one.user_attrs.get(DEFAULT) and one.state == complete)
-    return next(found, None)
-
-
-def values_of(trial: Any) -> dict[str, Value]:
-    """Return what the member was told in a trial."""
-    return dict(trial.user_attrs[VALUES])
 
 
 def judged_rows(folds: list[Fold]) -> NDArray[np.int64]:

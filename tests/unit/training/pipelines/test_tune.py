@@ -3,7 +3,7 @@ import tomllib
 
 import pytest
 
-from feature_repo.errors import InputError
+from feature_repo.errors import InputError, SettingsError
 from tests.unit.training.tuning.conftest import weekly_examples
 from training.pipelines import tune
 from training.pipelines.tune import TuneOptions, parse_budget, tune_auto, tune_member
@@ -33,11 +33,11 @@ def test_tuned_settings_take_the_place_of_those_of_the_file(tmp_path):
         json.dumps({"chosen": ["recency"], "members": {"recency": {"c": 3.0}, "boosted_trees": {"max_depth": 3}}})
     )
     told = settings("[members.boosted_trees]\nmax_depth = 5\neta = 0.1\n")
-    found = with_tuned(told, tmp_path / "tuned.json")
+    found = with_tuned(told, tmp_path / "tuned.json", tmp_path)
     assert found.members == {"boosted_trees": {"max_depth": 3, "eta": 0.1}, "recency": {"c": 3.0}}
     assert found.train.members == ("recency",)
     (tmp_path / "tuned.json").write_text('{"members": {}}')
-    assert with_tuned(told, tmp_path / "tuned.json").train.members is None
+    assert with_tuned(told, tmp_path / "tuned.json", tmp_path).train.members is None
 
 
 @pytest.fixture
@@ -66,6 +66,20 @@ def test_a_member_is_tuned_on_the_training_period_alone(run):
     assert found.members == ({"recency": record.values} if record.better else {})
     with pytest.raises(InputError, match="Study 'recency' is of another search space"):
         tune_member(settings(), run, "recency", TuneOptions(Budget(4, None)), Silent())
+
+
+def test_what_was_tuned_on_one_data_set_is_not_taken_for_another(run, tmp_path_factory):
+    _, path = tune_member(settings(), run, "recency", TuneOptions(Budget(1, None)), Silent())
+    other = tmp_path_factory.mktemp("other")
+    assert with_tuned(settings(), path, other)  # nothing was built there: training says so
+    (other / "dataset").mkdir()
+    (other / "dataset" / "manifest.json").write_text('{"fingerprint": "fedcba98765432100123"}')
+    later = settings().model_copy(update={"task": settings().task.model_copy(update={"horizon_days": 14})})
+    told = r"on 0123456789abcdef \(.* 7 days\?\), and that below .* is fedcba9876543210 \(.* 14 days\?\); expected the"
+    with pytest.raises(SettingsError, match=told):
+        with_tuned(later, path, other)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "data": "fedcba9876543210"}))
+    assert with_tuned(later, path, other)
 
 
 def test_trials_that_share_other_settings_are_of_another_study(run):

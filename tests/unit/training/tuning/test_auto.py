@@ -8,8 +8,9 @@ from tests.unit.training.tuning.conftest import Known
 from training.models.parameters import real
 from training.tuning.auto import Contender, tune_together
 from training.tuning.own_process import TrialFailed
+from training.tuning.queue import finished
 from training.tuning.record import record_of
-from training.tuning.trials import Budget, finished
+from training.tuning.trials import Budget
 
 
 def contender(make, member):

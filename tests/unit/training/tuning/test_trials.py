@@ -1,12 +1,6 @@
 import json
 import os
-import signal
-import sqlite3
-import subprocess
-import sys
 import time
-from contextlib import closing, contextmanager
-from pathlib import Path
 
 import numpy as np
 import optuna
@@ -16,10 +10,9 @@ from feature_repo.errors import DependencyDown, InputError
 from tests.unit.training.tuning.conftest import Deadly, Endless, Known, Trees
 from training.models.parameters import real
 from training.tuning.own_process import CutByBudget, OutOfMemory, TrialFailed, each_in_own_process
+from training.tuning.queue import default_trial, finished
 from training.tuning.record import record_of
-from training.tuning.trials import Budget, default_trial, finished
-
-ROOT = Path(__file__).resolve().parents[4]
+from training.tuning.trials import Budget
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
@@ -128,100 +121,6 @@ def test_a_study_lives_in_postgresql_as_well(nobody):
     again = open_study(url, f"known-{os.getpid()}", "tpe", identity, 1)
     assert len(again.trials) == 1
     optuna.delete_study(study_name=f"known-{os.getpid()}", storage=url)
-
-
-KILLED = """
-import sys
-from pathlib import Path
-import tests.unit.training.tuning.conftest as shared
-folder, sampler, trouble, beat, grace = Path(sys.argv[1]), *sys.argv[2:]
-import training.tuning.study
-training.tuning.study._BEAT_SECONDS, training.tuning.study._GRACE_SECONDS = int(beat), int(grace)
-from training.models.contract import FitSettings
-from training.progress import Silent
-from training.tuning.forward_folds import forward_folds
-from training.tuning.search_space import fingerprint, searched
-from training.tuning.study import Identity, open_study
-from training.tuning.trials import Budget, Trials
-examples, member = shared.weekly_examples(), shared.Known(trouble=trouble)
-space, folds = searched(member.name, member.parameters), forward_folds(examples, 7.0)
-identity = Identity(member.name, fingerprint(space), "data", "log_loss", len(folds))
-study = open_study(f"sqlite:///{folder / 'studies.db'}", member.name, sampler, identity, 1)
-(folder / member.name).mkdir()
-trials = Trials(member, space, examples, folds, FitSettings(7.0, 1), "log_loss", sampler, folder / member.name)
-trials.run(study, Budget(100, None), Silent().task("", 0, ""))
-"""
-
-
-@contextmanager
-def tuning_to_kill(folder: Path, sampler: str, trouble: str, beat: int = 5, grace: int = 30):
-    """Run a tuning in a session of its own, and leave nothing of it behind."""
-    command = [sys.executable, "-c", KILLED, str(folder), sampler, trouble, str(beat), str(grace)]
-    running = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
-    try:
-        yield running
-    finally:
-        if running.poll() is None:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait(10)
-
-
-def test_a_killed_tuning_goes_on_and_leaves_no_process(make, nobody, tmp_path):
-    with tuning_to_kill(tmp_path, "tpe", "slow") as killed:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and len(list(tmp_path.glob("known/*.npy"))) < 2:
-            time.sleep(0.05)
-        killed.send_signal(signal.SIGKILL)
-        killed.wait(10)
-        before = len(list(tmp_path.glob("known/*.npy"))) - 1  # of the last one the study may not know yet
-        while time.monotonic() < deadline and alive(killed.pid):
-            time.sleep(0.05)
-        assert not alive(killed.pid)  # the trial's own process dies with its parent
-    study, trials, identity = make()
-    assert len(finished(study)) >= before
-    trials.run(study, Budget(before + 3, None), nobody)
-    assert len(finished(study)) == before + 3
-    assert record_of(study, trials, identity).counts["complete"] >= 2
-
-
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_a_trial_that_was_running_is_tried_again_once_its_heartbeat_is_old(make, nobody, tmp_path, monkeypatch):
-    def hanging(study):
-        return [one for one in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)) if one.params.get("harm")]
-
-    monkeypatch.setattr("training.tuning.study._BEAT_SECONDS", 1)
-    monkeypatch.setattr("training.tuning.study._GRACE_SECONDS", 3)
-    study, trials, identity = make("random")
-    (tmp_path / "known").rmdir()
-    with tuning_to_kill(tmp_path, "random", "hang", 1, 3) as killed:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not (hanging(study) and beats(tmp_path) > hanging(study)[0].number):
-            time.sleep(0.1)
-        killed.send_signal(signal.SIGKILL)
-        killed.wait(10)
-    (lost,) = hanging(study)
-    before = len(finished(study))
-    time.sleep(4)
-    trials.run(study, Budget(before + 1, None), nobody)
-    assert study.trials[lost.number].state == optuna.trial.TrialState.FAIL
-    again = finished(study)[-1]
-    assert again.params == lost.params
-    assert optuna.storages.RetryHeartbeatStaleTrialCallback.retried_trial_number(again) == lost.number
-    assert sum(record_of(study, trials, identity).counts.values()) == before + 1  # the killed one is not counted
-
-
-def beats(folder: Path) -> int:
-    """Return how many trials have sent a heartbeat."""
-    with closing(sqlite3.connect(folder / "studies.db")) as database:
-        return int(database.execute("SELECT count(*) FROM trial_heartbeats").fetchone()[0])
-
-
-def alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_deadline_ends_the_process():

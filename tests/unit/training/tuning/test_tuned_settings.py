@@ -6,7 +6,8 @@ from feature_repo.errors import InputError, SettingsError
 from training.tuning.scores import require_score
 from training.tuning.tuned_settings import TunedSettings, as_toml, read_tuned, write_tuned
 
-SETTINGS = TunedSettings({"boosted_trees": {"max_depth": 3, "eta": 0.1}}, ("boosted_trees", "recency"), "abc")
+TOLD = {"boosted_trees": {"max_depth": 3, "eta": 0.1}}
+SETTINGS = TunedSettings(TOLD, ("boosted_trees", "recency"), "abc", "Will they?")
 
 
 def test_is_read_as_written(tmp_path):
