@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import stat
@@ -91,7 +92,7 @@ def json_object(raw: bytes, name: str) -> dict[str, Any]:
         BundleError: it is none.
     """
     try:
-        value = json.loads(raw, object_pairs_hook=_unique, parse_constant=_finite)
+        value = json.loads(raw, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"Bundle file {name!r} is not JSON, or not the JSON of a bundle. {AGAIN}") from error
     if not isinstance(value, dict):
@@ -115,4 +116,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _finite(text: str) -> float:
-    raise ValueError(text)
+    value = float(text)
+    if not math.isfinite(value):  # NaN and Infinity, and a number beyond a double such as 1e999
+        raise ValueError(text)
+    return value

@@ -116,6 +116,15 @@ def test_a_manifest_that_is_not_json_is_refused(bundle: Path, raw: bytes) -> Non
         Bundle.load(bundle)
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "-1e400"])
+def test_a_number_that_is_none_is_refused_wherever_it_stands(bundle: Path, number: str) -> None:
+    told = json.loads((bundle / "manifest.json").read_text())
+    raw = json.dumps(told | {"metrics": {"roc_auc": 0.5}}).replace("0.5}", f"{number}}}")
+    (bundle / "manifest.json").write_text(raw)
+    with pytest.raises(BundleError, match="is not JSON"):
+        Bundle.load(bundle)
+
+
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="Run `intent train` first"):
         Bundle.load(tmp_path / "nothing")
