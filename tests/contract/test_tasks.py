@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_repo.errors import FeatureError, InputError, SettingsError, SplitError
+from feature_repo.errors import FeatureError, InputError, SettingsError, SourceDataError, SplitError
 from tests import clickstream_shop as shop
+from training.evaluation.predictions import Predictions
 from training.pipelines.build_dataset import BuildOptions, build_dataset, read_split, read_test_labels
 from training.pipelines.evaluate import evaluate_run
 from training.pipelines.feature_store import open_store
@@ -146,6 +147,26 @@ def test_both_members_beat_the_base_rate_and_the_figures_are_told(run) -> None:
     assert max(told[name]["roc_auc"] for name in ("boosted_trees", "recency")) > 0.52
     assert all(np.isfinite(value) for name in told for value in told[name].values())
     assert table.rows == read_split(out, "test").num_rows
+
+
+def test_what_was_judged_names_every_anchor_with_its_item(run, tmp_path) -> None:
+    """Two runs about items are the same test only if the items are; a test of other items is not that of the scores."""
+    settings, out = run
+    judged = Predictions.read(out / "test_predictions.parquet")
+    rows = anchors_of(out, "test")
+    assert judged.user_id.tolist() == [row["user_id"] for row in rows]
+    if "item_id" not in rows[0]:
+        assert judged.item_id is None
+        return
+    assert judged.item_id.tolist() == [row["item_id"] for row in rows]
+    other = tmp_path / "other"
+    shutil.copytree(out, other)
+    part = next((other / "dataset" / "test").glob("*.parquet"))
+    table = pq.read_table(part)
+    items = pa.array(["another", *table["item_id"].to_pylist()[1:]])
+    pq.write_table(table.set_column(table.schema.get_field_index("item_id"), "item_id", items), part)
+    with pytest.raises(SourceDataError, match="do not fit the data set's"):
+        evaluate_run(settings, other, Silent())
 
 
 def test_the_manifest_says_the_task_and_what_was_cut_off(run) -> None:

@@ -6,6 +6,7 @@ its interval says how sure it is for other customers, the spread how much of it 
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,8 +92,13 @@ class Comparison:
 
 
 def same_anchors(predictions: Predictions) -> str:
-    """Return a fingerprint of the anchors and labels: runs with the same one were judged on the same test."""
-    total = hashlib.sha256("\n".join(predictions.user_id.astype(str)).encode())
+    """Return a fingerprint of customers, items if they are asked about, times and labels, row by row.
+
+    Runs with the same one were judged on the same test. One of an earlier version, which kept no items, is of another
+    test than one that did.
+    """
+    items = None if predictions.item_id is None else predictions.item_id.astype(str).tolist()
+    total = hashlib.sha256(json.dumps([predictions.user_id.astype(str).tolist(), items]).encode())
     total.update(np.ascontiguousarray(predictions.anchor_us).tobytes() + predictions.label.tobytes())
     return total.hexdigest()
 

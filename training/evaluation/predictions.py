@@ -26,7 +26,8 @@ class Predictions:
 
     `user_id` [n] is text; `anchor_us` int64 [n] is the anchor in microseconds since the epoch, UTC; `label` int8 [n]
     is 0 or 1; `probability` holds float64 [n] in [0, 1] for each member and for `ensemble`. `slices` holds the
-    slice of each row, text [n], None where not known; the file does not have them.
+    slice of each row, text [n], None where not known; the file does not have them. `item_id`, text [n], is the item
+    that is asked about, None where anchors are of customers alone.
     """
 
     user_id: NDArray[np.object_]
@@ -34,6 +35,7 @@ class Predictions:
     label: NDArray[np.int8]
     probability: Mapping[str, FloatArray]
     slices: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
+    item_id: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         _check_lengths(self)
@@ -59,12 +61,14 @@ class Predictions:
             label=self.label[rows],
             probability={name: values[rows] for name, values in self.probability.items()},
             slices={name: values[rows] for name, values in self.slices.items()},
+            item_id=None if self.item_id is None else self.item_id[rows],
         )
 
     def to_table(self) -> pa.Table:
         """Return the table of `test_predictions.parquet`, without the slices."""
         columns = {
             "user_id": pa.array(self.user_id, pa.string()),
+            **({} if self.item_id is None else {"item_id": pa.array(self.item_id, pa.string())}),
             "anchor_timestamp": pa.array(self.anchor_us, pa.int64()).cast(TIMESTAMP),
             "label": pa.array(self.label, pa.int8()),
         }
@@ -87,10 +91,11 @@ class Predictions:
                 "Run `intent evaluate` to write the file anew."
             )
         return cls(
-            user_id=table["user_id"].to_numpy(zero_copy_only=False).astype(object),
+            user_id=_texts(table, "user_id"),
             anchor_us=table["anchor_timestamp"].cast(TIMESTAMP).cast(pa.int64()).to_numpy(),
             label=_label_of(table),
             probability={name.removeprefix(PREFIX): table[name].cast(pa.float64()).to_numpy() for name in members},
+            item_id=_texts(table, "item_id") if "item_id" in table.column_names else None,
         )
 
     @classmethod
@@ -113,6 +118,10 @@ class Predictions:
         return cls.from_table(table)
 
 
+def _texts(table: pa.Table, name: str) -> NDArray[np.object_]:
+    return table[name].to_numpy(zero_copy_only=False).astype(object)
+
+
 def _label_of(table: pa.Table) -> NDArray[np.int8]:
     column = table["label"]
     if column.null_count:
@@ -132,7 +141,7 @@ def _check_lengths(predictions: Predictions) -> None:
         )
     columns = {"user_id": predictions.user_id, "anchor": predictions.anchor_us}
     columns |= {f"{PREFIX}{name}": values for name, values in predictions.probability.items()}
-    columns |= dict(predictions.slices)
+    columns |= dict(predictions.slices) | ({} if predictions.item_id is None else {"item_id": predictions.item_id})
     wrong = {name: len(values) for name, values in columns.items() if len(values) != rows}
     if wrong:
         raise InputError(f"Predictions differ in length: got {wrong}; expected {rows} rows in each, as in label.")

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,7 +91,7 @@ def _side_by_side(runs: dict[str, JudgedRun], who: str) -> JudgedRun:
     probability = {name: run.predictions.probability[who] for name, run in runs.items()}
     thresholds = {name: run.thresholds[who] for name, run in runs.items() if who in run.thresholds}
     ends = [run.reachable for run in runs.values()]
-    predictions = Predictions(first.user_id, first.anchor_us, first.label, probability)
+    predictions = replace(first, probability=probability, slices={})
     return JudgedRun(predictions, thresholds, ends[0] if all(ends) else None)
 
 

@@ -17,7 +17,7 @@ from training.dataset.anchor_file import WHOLE
 from training.dataset.time_splits import SPLITS
 from training.folder_lock import folder_lock
 
-__all__ = ["DatasetFolder", "read_split", "read_test_labels"]
+__all__ = ["DatasetFolder", "item_ids", "read_split", "read_test_labels"]
 
 MARK = "building.json"
 MANIFEST = "manifest.json"
@@ -150,8 +150,16 @@ def read_split(out: Path, split: str) -> pa.Table:
     return _all_parts(folder / split)
 
 
+def item_ids(out: Path, split: str) -> pa.ChunkedArray | None:
+    """Return each anchor's item, text, in the order of the split; None where the anchors are of customers alone."""
+    parts = sorted((out / "dataset" / split).glob("*.parquet"))
+    if not parts or "item_id" not in pq.read_schema(parts[0]).names:
+        return None
+    return pa.concat_tables([pq.read_table(part, columns=["item_id"]) for part in parts])["item_id"].cast(pa.string())
+
+
 def read_test_labels(out: Path) -> pa.Table:
-    """Open the labels of the test period: `user_id`, `event_timestamp`, `label`, in the order of the test split.
+    """Open the labels of the test period, in the order of its split: the keys, `event_timestamp`, `label`.
 
     Raises:
         SourceDataError: there are none.

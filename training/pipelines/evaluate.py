@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -38,6 +37,7 @@ from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
 from training.pipelines.interval_coverage import coverage_on_test
 from training.pipelines.robustness import robustness_of
 from training.pipelines.same_question import require_same_question
+from training.pipelines.same_rows import same_rows
 from training.pipelines.seeds import over_seeds
 from training.pipelines.stages import read_stages
 from training.pipelines.task_features import examples_of
@@ -159,12 +159,13 @@ def _predictions(settings: Settings, test: pa.Table, labels: pa.Table, out: Path
         )
     scores = pq.read_table(path)
     for other in (labels, test):
-        if scores.num_rows != other.num_rows or not pc.all(pc.equal(scores["user_id"], other["user_id"])).as_py():
+        if not same_rows(scores, other):
             raise SourceDataError(
                 f"Scores of {scores.num_rows} anchors do not fit the data set's {other.num_rows}; expected the same "
                 "anchors in the same order. Run `intent train` again."
             )
     anchor_us = columns_of(scores.select(["anchor_timestamp"]))["anchor_timestamp"]
+    of_items = "item_id" in scores.column_names
     return Predictions(
         user_id=scores["user_id"].to_numpy(zero_copy_only=False).astype(object),
         anchor_us=anchor_us,
@@ -175,6 +176,7 @@ def _predictions(settings: Settings, test: pa.Table, labels: pa.Table, out: Path
             if name.startswith(PREFIX)
         },
         slices=_slices(settings, test, anchor_us),
+        item_id=scores["item_id"].to_numpy(zero_copy_only=False).astype(object) if of_items else None,
     )
 
 

@@ -17,6 +17,7 @@ from training.dataset.examples import Examples
 from training.ensemble.combine import combine, interval
 from training.evaluation.predictions import ENSEMBLE, PREFIX, Predictions
 from training.models import members_for, require_members_for
+from training.pipelines.dataset_folder import item_ids
 from training.pipelines.folds import cross_validate
 from training.pipelines.same_question import require_same_question
 from training.pipelines.seeds import fit_more_seeds, forget_seeds
@@ -69,7 +70,8 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
         whole = read_table(task.rule, out, with_month=True)
         cross_validate(Examples.from_table(whole, table_features), chosen, told, out, settings.members)
     # All that may yet fail comes before anything takes the last training's place.
-    scores, forward, record = _scores(trained, test), _forward(trained).to_table(), _record(trained)
+    scores = _scores(trained, test, item_ids(out, "test"))
+    forward, record = _forward(trained).to_table(), _record(trained)
     export_members(trained, out / "members")
     write_json(out / ENSEMBLE_FILE, trained.ensemble.to_json())
     write_parquet(out / TEST_SCORES, scores)
@@ -94,7 +96,7 @@ def repeat_run(settings: Settings, out: Path, members: list[str] | None, count: 
     def repeat(seed: int) -> dict[str, pa.Table]:
         told = fit_settings(settings, out, seed, progress)
         again = train(train_set, validation, chosen, told, settings.members, settings.train.origins)
-        scores = _scores(again, examples_of_split(settings, out, "test"))
+        scores = _scores(again, examples_of_split(settings, out, "test"), item_ids(out, "test"))
         return {TEST_SCORES: scores, VALIDATION_PREDICTIONS: _forward(again).to_table()}
 
     fit_more_seeds(out, settings.seed, count, require_whole_training(out), repeat)
@@ -144,9 +146,10 @@ def _digest(out: Path) -> str:
     return total.hexdigest()
 
 
-def _scores(trained: Trained, test: Examples) -> pa.Table:
+def _scores(trained: Trained, test: Examples, items: pa.ChunkedArray | None) -> pa.Table:
     columns: dict[str, Any] = {
         "user_id": pa.array(test.user_id, pa.string()),
+        **({} if items is None else {"item_id": items}),
         "anchor_timestamp": pa.array(test.anchor_us, pa.int64()).cast(TIMESTAMP),
     }
     found = trained.predict(test)

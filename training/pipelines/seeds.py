@@ -5,6 +5,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from training.evaluation.ceiling import Reachable
 from training.evaluation.compare import Spread, compare_runs
 from training.evaluation.judged_run import JudgedRun
 from training.evaluation.predictions import PREFIX, Predictions
+from training.pipelines.same_rows import same_rows
 from training.pipelines.validation_thresholds import validation_thresholds
 
 __all__ = ["SEEDS", "fit_more_seeds", "forget_seeds", "over_seeds", "seed_runs"]
@@ -83,14 +85,14 @@ def over_seeds(out: Path, own: JudgedRun, seed: int, training: str) -> Mapping[s
 
 def _labelled(folder: Path, own: Predictions) -> Predictions:
     scores = pq.read_table(folder / _SCORES)
-    if scores["user_id"].to_pylist() != own.user_id.tolist():
+    if not same_rows(scores, own.to_table()):
         raise SourceDataError(
             f"Scores of {scores.num_rows} anchors in {folder} do not fit the run's {len(own.label)}; expected the same "
             "anchors in the same order. Run `intent train --seeds` again."
         )
     names = [name for name in scores.column_names if name.startswith(PREFIX)]
     probability = {name.removeprefix(PREFIX): scores[name].to_numpy() for name in names}
-    return Predictions(own.user_id, own.anchor_us, own.label, probability)
+    return replace(own, probability=probability, slices={})
 
 
 def _as_json(spread: Spread) -> dict[str, float | int | None]:

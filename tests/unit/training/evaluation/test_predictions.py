@@ -95,3 +95,15 @@ def test_columns_of_other_length_are_named(predictions):
 def test_an_empty_test_split_is_an_error(predictions):
     with pytest.raises(SplitError, match="got 0 anchors"):
         predictions.take(np.zeros(len(predictions.label), bool))
+
+
+def test_the_item_that_is_asked_about_is_kept(predictions, tmp_path):
+    items = np.array([f"item {number % 7}" for number in range(len(predictions.label))], object)
+    asked = changed(predictions, item_id=items)
+    write_parquet(tmp_path / "p.parquet", asked.to_table())
+    again = Predictions.read(tmp_path / "p.parquet")
+    assert again.item_id.tolist() == items.tolist()
+    assert again.take(np.array([3, 1])).item_id.tolist() == ["item 3", "item 1"]
+    assert predictions.take(np.array([3])).item_id is None
+    with pytest.raises(InputError, match="'item_id': 3"):
+        changed(predictions, item_id=items[:3])
