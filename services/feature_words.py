@@ -24,6 +24,10 @@ _KINDS = {
     "click": "clicks",
 }
 _SPANS = {"1h": "hour", "1d": "day", "7d": "7 days", "30d": "30 days"}
+_BY_CODE = {
+    "code of event_item": "which item it is",
+    "code of event_category": "which category the item is of",
+}
 _SAID = EVENT_WORDS | {
     "recency_days": "days since the last basket",
     "tenure_days": "days since the first basket",
@@ -107,7 +111,11 @@ def feature_words(name: str, value: Value) -> str:
     'baskets in the last 28 days: not known'
     >>> feature_words("seconds_since_event", 5400.0)
     'time since the last event: 90 minutes'
+    >>> feature_words("code of event_item", None)
+    'which item it is'
     """
+    if name in _BY_CODE:
+        return _BY_CODE[name]  # its value is a number that stands for a word, and says nothing
     known = (said(found) for shape, said in _PATTERNS if (found := shape.fullmatch(name)))
     label = _SAID.get(name) or next(known, name.replace("_", " "))
     return f"{label}: {'not known' if value is None else _said(name, value)}"

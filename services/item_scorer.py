@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from feature_repo.errors import BundleError
 from feature_repo.transforms.calendar import Calendar
-from feature_repo.transforms.crossed_items import crossed_item_features, paired
+from feature_repo.transforms.crossed_items import crossed_item_codes, crossed_item_features, paired
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.feature_sets import OF_CUSTOMER, feature_function
 from services.scoring import Scorer, Scores
@@ -28,7 +28,8 @@ class ItemScores:
     """Of one customer and m items the calibrated probability and each member's, float64 of shape (m,).
 
     `candidate` (bool, shape (m,)) says of which items the model was taught: those that the customer had to do with
-    lately. `base` is the customer's features, `pairs` those of each pair.
+    lately. `base` is the customer's features, `pairs` those of each pair; `codes` are the items', where a model embeds
+    them.
     """
 
     probability: NDArray[np.float64]
@@ -36,12 +37,13 @@ class ItemScores:
     candidate: NDArray[np.bool_]
     base: CustomerFeatures
     pairs: dict[str, NDArray[np.float64]]
+    codes: dict[str, NDArray[np.int64]]
 
     def of(self, row: int) -> Scores:
         """Return the scores of one of the items, with its features."""
         rows = slice(row, row + 1)
         members = {name: values[rows] for name, values in self.members.items()}
-        return Scores(self.probability[rows], members, paired(self.base, self.pairs, row))
+        return Scores(self.probability[rows], members, paired(self.base, self.pairs, self.codes, row))
 
 
 class ItemScorer(Scorer):
@@ -83,12 +85,18 @@ class ItemScorer(Scorer):
             FeatureError: the columns do not fit each other or the model.
         """
         base, pairs = crossed_item_features(customer, items, at_us, self._calendar, self.takes_lists, self._of_customer)
-        scores = self.judged(_spread(base, pairs, len(items["item_id"])))
+        codes = crossed_item_codes(items) if self.takes_codes else {}
+        scores = self.judged(_spread(base, pairs, codes, len(items["item_id"])))
         candidate = pairs[_DAYS_SINCE] <= self._lookback_days  # NaN, of an item never met, is not
-        return ItemScores(scores.probability, scores.members, candidate, base, pairs)
+        return ItemScores(scores.probability, scores.members, candidate, base, pairs, codes)
 
 
-def _spread(base: CustomerFeatures, pairs: Mapping[str, NDArray[np.float64]], count: int) -> CustomerFeatures:
+def _spread(
+    base: CustomerFeatures,
+    pairs: Mapping[str, NDArray[np.float64]],
+    codes: dict[str, NDArray[np.int64]],
+    count: int,
+) -> CustomerFeatures:
     """Repeat the customer's lists for each item; numbers and words hold for all items as they are."""
     rows = np.zeros(count, np.int64)
     return CustomerFeatures(
@@ -97,4 +105,5 @@ def _spread(base: CustomerFeatures, pairs: Mapping[str, NDArray[np.float64]], co
         {name: values.take(rows) for name, values in base.sequences.items()},
         count,
         {name: values.take(rows) for name, values in base.codes.items()},
+        codes,
     )

@@ -24,10 +24,12 @@ _ROWS_AT_ONCE = 4096  # bounds the memory of a large batch: 4096 x 50 steps x 8 
 class Member(Protocol):
     """A member ready to be run; may be called from several threads.
 
-    `takes_lists`: whether it takes the sequences of the features, and not only the numbers and words.
+    `takes_lists`: whether it takes the sequences of the features, and not only the numbers and words. `takes_codes`:
+    whether it takes the codes of the item that is asked about.
     """
 
     takes_lists: bool
+    takes_codes: bool
 
     def predict(self, features: CustomerFeatures) -> NDArray[np.float64]:
         """Return the probability of each customer, float64 of shape (n,)."""
@@ -67,7 +69,7 @@ class _Trees:
         self._booster = xgboost.Booster(params={"nthread": threads})
         self._booster.load_model(bytearray(artefact))
         self._predict = TreePrediction(self._booster)
-        self.takes_lists = False
+        self.takes_lists = self.takes_codes = False
 
     def predict(self, features: CustomerFeatures) -> NDArray[np.float64]:
         return self._predict(self._encoding.apply(features))
@@ -83,6 +85,7 @@ class _Graph:
         self._tabular = TabularEncoding.from_json(description["tabular"]) if description["tabular"] else None
         self._sequence = SequenceEncoding.from_json(description["sequence"]) if description["sequence"] else None
         self.takes_lists = self._sequence is not None
+        self.takes_codes = self._tabular is not None and bool(self._tabular.codes)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

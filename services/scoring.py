@@ -45,6 +45,7 @@ class Scorer:
         self._seed = int(bundle.manifest.get("seed", 0))
         self._members = {name: load_member(*bundle.member(name), threads) for name in self._ensemble.used}
         self._takes_lists = any(member.takes_lists for member in self._members.values())
+        self._takes_codes = any(member.takes_codes for member in self._members.values())
         named = zip(self._ensemble.members, self._ensemble.weights, strict=True)
         self._weights = {name: weight for name, weight in named if name in self._members}
 
@@ -57,6 +58,11 @@ class Scorer:
     def takes_lists(self) -> bool:
         """Whether a member that counts takes lists of baskets or events."""
         return self._takes_lists
+
+    @property
+    def takes_codes(self) -> bool:
+        """Whether a member that counts looks up the item that is asked about in a table of its own."""
+        return self._takes_codes
 
     def score(self, columns: Mapping[str, Any], at_us: NDArray[np.int64]) -> Scores:
         """Return the probabilities of n customers.

@@ -1,5 +1,6 @@
 """The tiny shop's items: what the store holds of them and of customers' events, and a model of them in the bundle."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,12 @@ ITEM_FEATURES = {
     },
     "defaults": {},
 }
-_HOW = {
+HOW = {
     "service": "item_ranking",
     "calendar": {"zone": "UTC", "holidays": [], "seasons": False},
     "lookback_days": 7,
 }
+MakePart = Callable[[Path, dict], BundlePart]
 _KINDS = ("view", "add_to_cart", "purchase")
 
 
@@ -83,19 +85,22 @@ def write_item_store(path: Path, customers: int = 12) -> None:
     store.close()
 
 
-def write_item_bundle(customers: Path, target: Path, work: Path) -> Path:
-    """Write the bundle in `customers` with a model of items beside it to `target`; `work` is for the exports."""
+def write_item_bundle(customers: Path, target: Path, work: Path, make_part: MakePart | None = None) -> Path:
+    """Write the bundle in `customers` with a model of items beside it to `target`; `work` is for the exports.
+
+    `make_part` takes `work` and the facts, and returns the model: two members of this shop unless given.
+    """
     tiny = Bundle.load(customers)
     names = ("seed", "horizon_days", "versions", "data_fingerprint", "metrics", "data_window")
     facts = {name: tiny.manifest[name] for name in names}
     content = {name: tiny.json(f"{name}.json") for name in ("ensemble", "features", "golden")}
-    part = _item_part(work, facts | {"horizon_days": ITEM_HORIZON_DAYS, "features": _HOW})
+    part = (make_part or _item_part)(work, facts | {"horizon_days": ITEM_HORIZON_DAYS, "features": HOW})
     write_bundle(target, members=customers / "members", **content, facts=BundleFacts(**facts), item=part)
     return target
 
 
 def _item_part(work: Path, facts: dict) -> BundlePart:
-    columns, at_us = _pairs()
+    columns, at_us = pair_columns([events_of(number) for number in range(1, 5)])
     features = item_ranking_features(columns, at_us)
     members = {"popularity": _export_popularity(work, features), "boosted_trees": _export_trees(work, features)}
     ensemble = Ensemble("log_odds", ITEM_MEMBERS, (0.5, 0.5), calibration=Calibration("platt", slope=0.9))
@@ -103,9 +108,9 @@ def _item_part(work: Path, facts: dict) -> BundlePart:
     return BundlePart(work, ensemble.to_json(), ITEM_FEATURES, golden, facts)
 
 
-def _pairs() -> tuple[dict, np.ndarray]:
-    """Return the columns of every customer of the first four with every item, and AT for each pair."""
-    customers = [lists for number in range(1, 5) for _, lists in events_of(number).values() for _ in ITEMS]
+def pair_columns(shop: Sequence[Rows]) -> tuple[dict, np.ndarray]:
+    """Return the columns of every customer, of `user_events`, with every item, and AT for each pair."""
+    customers = [lists for rows in shop for _, lists in rows.values() for _ in ITEMS]
     columns: dict = {}
     for name, kind in USER_EVENTS.fields.items():
         cells = [lists[name] for lists in customers]

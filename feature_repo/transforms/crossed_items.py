@@ -15,10 +15,11 @@ from feature_repo.transforms.affinity import crossed_affinity, matches_of_one
 from feature_repo.transforms.calendar import Calendar
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.event_lists import event_lists
+from feature_repo.transforms.event_sequence import candidate_codes
 from feature_repo.transforms.feature_sets import EVENT_FIELDS, CustomerPart, features_of_lists, item_numbers
 from feature_repo.transforms.item_counts import item_counts
 
-__all__ = ["crossed_item_features", "paired"]
+__all__ = ["crossed_item_codes", "crossed_item_features", "paired"]
 
 
 def crossed_item_features(
@@ -44,8 +45,7 @@ def crossed_item_features(
     """
     moment = np.array([at_us], np.int64)
     wanted = np.asarray(items["item_id"], object)
-    category = np.asarray(items.get("item_category", np.full(len(wanted), None, object)), object)
-    beside = {"event_item": wanted, "event_category": category}
+    beside = {"event_item": wanted, "event_category": _categories(items)}
     lists, codes = event_lists(customer, moment, EVENT_FIELDS, beside)
     base = of_customer(customer, lists, moment, calendar, steps)
     both = matches_of_one(*[(lists[field], codes[field]) for field in ("event_category", "event_item")])
@@ -53,6 +53,25 @@ def crossed_item_features(
     return base, item_numbers(items) | crossed_affinity(lists, at_us, both) | counts
 
 
-def paired(base: CustomerFeatures, pairs: Mapping[str, NDArray[np.float64]], row: int) -> CustomerFeatures:
+def crossed_item_codes(items: Mapping[str, Any]) -> dict[str, NDArray[np.int64]]:
+    """Return what models that embed the item look it up by: the codes of m items, int64 of shape (m,)."""
+    return candidate_codes(np.asarray(items["item_id"], object), _categories(items))
+
+
+def paired(
+    base: CustomerFeatures,
+    pairs: Mapping[str, NDArray[np.float64]],
+    codes: Mapping[str, NDArray[np.int64]],
+    row: int,
+) -> CustomerFeatures:
     """Return the features of the customer and one of the items, as the service's function gives them."""
-    return replace(base, numeric=base.numeric | {name: values[row : row + 1] for name, values in pairs.items()})
+    one = slice(row, row + 1)
+    return replace(
+        base,
+        numeric=base.numeric | {name: values[one] for name, values in pairs.items()},
+        candidate={name: values[one] for name, values in codes.items()},
+    )
+
+
+def _categories(items: Mapping[str, Any]) -> NDArray[np.object_]:
+    return np.asarray(items.get("item_category", np.full(len(items["item_id"]), None, object)), object)

@@ -5,7 +5,7 @@ import pytest
 
 from feature_repo.events import EVENT_TYPES
 from feature_repo.transforms.calendar import Calendar
-from feature_repo.transforms.crossed_items import crossed_item_features, paired
+from feature_repo.transforms.crossed_items import crossed_item_codes, crossed_item_features, paired
 from feature_repo.transforms.feature_sets import OF_CUSTOMER, feature_function
 from feature_repo.transforms.ragged import Ragged
 
@@ -55,10 +55,16 @@ def test_pairs_are_the_same_bits(count: int, ahead: int, service: str) -> None:
     for row in range(len(ITEMS)):
         one = {name: column[row : row + 1] for name, column in item_columns().items()}
         expected = feature_function(service, calendar)({**customer, **one}, np.array([AT], np.int64))
-        got = paired(base, pairs, row)
+        got = paired(base, pairs, crossed_item_codes(item_columns()), row)
         assert got.numeric.keys() == expected.numeric.keys()
         for name, values in expected.numeric.items():
             np.testing.assert_array_equal(got.numeric[name], values, err_msg=name)
         assert got.categorical.keys() == expected.categorical.keys()
         for name, lists in expected.sequences.items():
             np.testing.assert_array_equal(got.sequences[name].values, lists.values)
+        for name, lists in expected.codes.items():
+            np.testing.assert_array_equal(got.codes[name].values, lists.values)
+        assert {name: codes.tolist() for name, codes in got.candidate.items()} == {
+            name: codes.tolist() for name, codes in expected.candidate.items()
+        }
+        assert set(got.candidate) == {"event_item", "event_category"}
