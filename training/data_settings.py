@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 __all__ = ["Attributes", "Data", "Sql"]
 
@@ -68,3 +68,15 @@ class Data(_Section):
     """The database of the adapter `sql`."""
     delay_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """How long after an event the shop knew of it."""
+    _file: Path = PrivateAttr(default=Path("intent.toml"))
+
+    @property
+    def file(self) -> Path:
+        """The file of these settings, to name it in messages; `intent.toml` where they came from none."""
+        return self._file
+
+    def of_file(self, file: Path) -> "Data":
+        """Return the same settings, which name `file` as theirs."""
+        copied = self.model_copy()
+        copied._file = file
+        return copied

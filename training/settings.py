@@ -151,7 +151,7 @@ class Settings(_Section):
         except ValidationError as problem:
             raise SettingsError(f"{path} cannot be used:\n{_explain(problem)}") from None
         settings._check_task()
-        return settings._with_path_from(path.parent)
+        return settings._of_file(path)
 
     def _check_task(self) -> None:
         from training.tasks import task_named  # tasks know the settings
@@ -172,13 +172,13 @@ class Settings(_Section):
         """The first moment that the log no longer covers, in UTC."""
         return self.borders[2]
 
-    def _with_path_from(self, folder: Path) -> "Settings":
+    def _of_file(self, file: Path) -> "Settings":
         def beside(part: Any) -> Any:
             if part is None or part.path is None or part.path.is_absolute():
                 return part
-            return part.model_copy(update={"path": folder / part.path})
+            return part.model_copy(update={"path": file.parent / part.path})
 
-        data = beside(self.data)
+        data = beside(self.data).of_file(file)
         data = data.model_copy(update={"items": beside(data.items), "users": beside(data.users)})
         return self.model_copy(update={"data": data})
 

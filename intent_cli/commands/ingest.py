@@ -37,6 +37,13 @@ def ingest(
         result = run(settings, out, adapter=adapter, path=path, sample=sample, progress=progress(as_json))
         stage.rows = result.rows_in
     report(as_json, result.to_json(), stage)
+    if result.replaced:
+        adapter_before, source_before = result.replaced
+        typer.echo(
+            f"Replaced in {out}: the log that the adapter {adapter_before} had made of {source_before}. To keep a log, "
+            "name another folder with --out.",
+            err=True,
+        )
     if as_json:
         return
     if result.table_rows:

@@ -185,7 +185,8 @@ class IngestReport:
     `users` and `items` count the rows of those tables (one a change), `customers` and `distinct_items` what they
     are about. `attribute_rows` counts the rows of files about items and users (`items`, `items_quarantined`, ...),
     which are not in `rows_in`. `delay_hours` is the one applied. `first` and `last` are ISO 8601 in UTC. Of a
-    benchmark table `table_rows` are written instead of events.
+    benchmark table `table_rows` are written instead of events. `replaced` names adapter and source of the log that was
+    there before, if one of them was another.
     """
 
     adapter: str
@@ -204,6 +205,7 @@ class IngestReport:
     odd: tuple[str, ...] = ()
     attribute_rows: dict[str, int] = field(default_factory=dict)
     table_rows: int = 0
+    replaced: tuple[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a dictionary that JSON can hold."""

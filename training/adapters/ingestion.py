@@ -3,6 +3,7 @@
 import math
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -28,7 +29,7 @@ from training.adapters.registry import adapter_named
 from training.adapters.staging import Staging, staging
 from training.adapters.tabular import ingest_table
 from training.adapters.validation import verdicts
-from training.dataset.log_manifest import hash_log, write_log_manifest
+from training.dataset.log_manifest import hash_log, read_log_manifest, write_log_manifest
 from training.progress import Progress, Silent
 
 __all__ = ["ingest"]
@@ -51,7 +52,8 @@ def ingest(
 
     `adapter` and `path` take the place of what the settings say; a path in the settings counts only for the adapter
     in the settings. `sample` in (0, 1] keeps that share of the customers, always the same ones. Ingesting the same
-    file again gives the same bytes. Nothing under `out` changes unless all of it could be written.
+    file again gives the same bytes. Nothing under `out` changes unless all of it could be written; the log of another
+    adapter or source that was there is replaced, and the report says so.
 
     Raises:
         SettingsError: unknown adapter, a bad sample, delay or mapping.
@@ -70,6 +72,7 @@ def ingest(
     if not source.files:
         source = replace(source, spool=out / SPOOL)
     with staging(out, fingerprinted=not source.files) as staged:
+        before = _maker(out)
         rows_in = _stage(chosen, source, data, staged, sample, progress or Silent())
         staged.settle()
         _require_events(staged, source, rows_in)
@@ -80,10 +83,19 @@ def ingest(
         write_log_manifest(out, files, _told(card, data))  # last: from here on the log is whole
         if source.spool:
             shutil.rmtree(source.spool, ignore_errors=True)
-    return _report(card, counts, time.perf_counter() - began)
+    replaced = before if before not in (None, (card.adapter, card.source)) else None
+    return _report(card, counts, replaced, time.perf_counter() - began)
 
 
-def _report(card: DataCard, counts: dict[str, int], seconds: float) -> IngestReport:
+def _maker(out: Path) -> tuple[str, str] | None:
+    """The adapter and the source of the log under `out`, if one is there."""
+    with suppress(SourceDataError):
+        told = read_log_manifest(out)[1]
+        return (str(told["adapter"]), str(told["source"])) if {"adapter", "source"} <= told.keys() else None
+    return None
+
+
+def _report(card: DataCard, counts: dict[str, int], replaced: tuple[str, str] | None, seconds: float) -> IngestReport:
     return IngestReport(
         adapter=card.adapter,
         source=card.source,
@@ -100,6 +112,7 @@ def _report(card: DataCard, counts: dict[str, int], seconds: float) -> IngestRep
         quarantined=card.quarantined,
         odd=tuple(card.odd),
         attribute_rows=card.attribute_rows,
+        replaced=replaced,
     )
 
 
@@ -185,7 +198,9 @@ def _require_events(staged: Staging, source: Source, rows_in: int) -> None:
         GROUP BY ALL ORDER BY n DESC, reason, detail LIMIT 5"""
     found = staged.connection.execute(query).fetchall()
     reasons = "; ".join(f"{reason} ({detail}) in {n:,} rows" for reason, detail, n in found)
+    unread = any(reason == "unreadable_timestamp" for reason, _, _ in found)
+    written = ", and how times are written ([data] time_format)" if unread else ""
     raise SourceDataError(
         f"None of the {rows_in:,} rows of {source.name} can be used: {reasons}. "
-        "Check the adapter and which columns are named in [data.columns]; nothing was written."
+        f"Check the adapter and which columns are named in [data.columns]{written}; nothing was written."
     )

@@ -1,4 +1,4 @@
-"""What `intent.toml` says about columns: checked before anything is read."""
+"""What the settings say about columns: checked before anything is read."""
 
 from collections.abc import Mapping
 
@@ -32,12 +32,13 @@ def check_mapping(
     Raises:
         SettingsError: with the names.
     """
-    columns, constants = settings.columns, settings.constants
-    _check_columns("[data.columns]", columns, CANONICAL, REQUIRED)
-    _check_columns("[data.constants]", dict.fromkeys(constants, ""), CANONICAL, (), shared=True)
+    columns, constants, file = settings.columns, settings.constants, settings.file
+    _check_columns(f"[data.columns] in {file}", columns, CANONICAL, REQUIRED)
+    _check_columns(f"[data.constants] in {file}", dict.fromkeys(constants, ""), CANONICAL, (), shared=True)
     both = sorted({*columns} & {*constants})
     if both:
-        _refuse(f"gives {', '.join(both)} twice, as a column and as a constant", "one of the two")
+        given = f"gives {', '.join(both)} twice, as a column and as a constant"
+        _refuse(given, "one of the two", f"[data.columns] or [data.constants] in {file}")
     _check_constants(settings)
     _check_event_types(settings)
     for about, told in (
@@ -46,7 +47,7 @@ def check_mapping(
     ):
         if told is not None:
             key, fields = BESIDE[about]
-            _check_columns(f"[data.{about}]", told, fields, (key,))
+            _check_columns(f"[data.{about}] in {file}", told, fields, (key,))
     zone_named(settings.timezone)
     time_format(settings.time_format)
 
@@ -106,28 +107,30 @@ def _check_columns(
 
 
 def _check_constants(settings: DataSettings) -> None:
+    where = f"[data.constants] in {settings.file}"
     kind = settings.constants.get("event_type", "purchase")
     if kind not in EVENT_TYPES:
-        _refuse(f"has the constant event_type = {kind!r}", f"one of {', '.join(EVENT_TYPES)}")
+        _refuse(f"has the constant event_type = {kind!r}", f"one of {', '.join(EVENT_TYPES)}", where)
     for name in NUMBER_COLUMNS:
         try:
             number = float(settings.constants.get(name, "0"))
         except ValueError:
             number = float("nan")
         if not np.isfinite(number):
-            _refuse(f"has the constant {name} = {settings.constants[name]!r}", "a number")
+            _refuse(f"has the constant {name} = {settings.constants[name]!r}", "a number", where)
 
 
 def _check_event_types(settings: DataSettings) -> None:
+    where = f"[data.event_types] in {settings.file}"
     unknown = sorted({ours for ours in settings.event_types.values() if ours not in EVENT_TYPES})
     if unknown:
         _refuse(
             f"translates to types of events that do not exist: got {', '.join(unknown)}",
             f"any of {', '.join(EVENT_TYPES)}",
-            "[data.event_types]",
+            where,
         )
     if settings.event_types and "event_type" not in settings.columns:
-        _refuse("translates types of events, but no column holds them", "event_type", "[data.event_types]")
+        _refuse("translates types of events, but no column holds them", "event_type", where)
     spelt: dict[str, str] = {}
     for word, ours in settings.event_types.items():
         other = spelt.setdefault(word.strip().casefold(), ours)
@@ -135,9 +138,9 @@ def _check_event_types(settings: DataSettings) -> None:
             _refuse(
                 f"translates {word!r} twice, where only capitals differ: got {other} and {ours}",
                 "one type for a word however it is spelt",
-                "[data.event_types]",
+                where,
             )
 
 
-def _refuse(problem: str, expected: str, where: str = "[data.columns] or [data.constants]") -> None:
-    raise SettingsError(f"The column mapping {problem}; expected {expected}. Change {where} in intent.toml.")
+def _refuse(problem: str, expected: str, where: str) -> None:
+    raise SettingsError(f"The column mapping {problem}; expected {expected}. Change {where}.")

@@ -109,6 +109,10 @@ class DataSettings(Protocol):
     def delay_hours(self) -> float:
         """Hours from an event to when it is known."""
 
+    @property
+    def file(self) -> Path:
+        """The file of the settings, to name it in messages."""
+
 
 class IngestSettings(Protocol):
     """The settings that `ingest` needs."""

@@ -93,7 +93,7 @@ def _section(settings: DataSettings) -> SqlSettings:
     if settings.sql is None:
         raise SettingsError(
             "There is no [data.sql]; expected the database's url, the events query and its keys. Add them to "
-            "intent.toml; docs/adapters.md has an example."
+            f"{settings.file}; docs/adapters.md has an example."
         )
     return settings.sql
 

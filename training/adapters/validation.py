@@ -29,7 +29,8 @@ REASONS = {
     "missing_user_id": "nobody is named",
     "missing_item_id": "a row about an item does not say which",
     "id_not_servable": f"the customer's id is longer than {ID_CHARACTERS} characters, or holds control characters",
-    "unreadable_timestamp": "the time is not one that the adapter can read",
+    "unreadable_timestamp": "the time is not one that the adapter can read; where columns are mapped, `time_format` in "
+    "[data] says how times are written",
     "missing_timestamp": "no time is given",
     "timestamp_out_of_range": "the time is before 1990 or after 2099",
     "outside_period": "the time is outside the period that the published data set covers",

@@ -77,6 +77,16 @@ def test_ingest_reports_json(shop, capsys) -> None:
     assert report["stage"]["seconds"] >= 0
 
 
+def test_an_ingest_names_the_log_that_it_replaces(shop, capsys) -> None:
+    later = shop / "later.csv"
+    later.write_text((shop / "purchases.csv").read_text())
+    for path in ([], [str(later)]):
+        assert intent(shop, "ingest", *path, "--config", str(shop / "intent.toml"), "--json") == 0
+    printed = capsys.readouterr()
+    assert [json.loads(line)["replaced"] for line in printed.out.splitlines()] == [None, ["table", "purchases.csv"]]
+    assert printed.err.count("the log that the adapter table had made of purchases.csv") == 1
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import training.adapters
 from feature_repo.errors import SettingsError
-from tests.sources import log_of, settings_of, write_rows
+from tests.sources import log_of, settings_of, write_rows, write_source
 from training.adapters import adapters, ingest
 from training.adapters.row_text import row_texts, rows_as_json, texts_as_json
 
@@ -76,6 +76,15 @@ def test_the_path_in_the_settings_belongs_to_the_adapter_in_the_settings(tmp_pat
     settings = settings_of("ta_feng", path=tmp_path / "elsewhere.csv")
     with pytest.raises(SettingsError, match="lacks user_id, event_timestamp"):
         ingest(settings, tmp_path / "out", adapter="table")
+
+
+def test_the_log_that_is_replaced_is_told(tmp_path):
+    out, row = tmp_path / "out", {"who": "a", "when": "2024-05-01T00:00:00"}
+    one, other = (write_rows(tmp_path / name, [row]) for name in ("one.parquet", "other.parquet"))
+    told = [ingest(settings_of("table", columns=WHO_AND_WHEN), out, path=file).replaced for file in (one, one, other)]
+    assert told == [None, None, ("table", "one.parquet")]
+    taobao = write_source("taobao_userbehavior", tmp_path)
+    assert ingest(settings_of("taobao_userbehavior"), out, path=taobao).replaced == ("table", "other.parquet")
 
 
 @pytest.mark.parametrize("sample", [0.0, -1.0, 1.5, float("nan")])

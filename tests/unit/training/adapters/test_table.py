@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from services.contracts import ScoreRequest
 from tests.sources import TABLE_COLUMNS, TABLE_HEADER, log_of, quarantined, settings_of, write_csv, write_rows
 from training.adapters import ingest
 from training.adapters.validation import EARLIEST, LATEST, REASONS, is_servable
-from training.settings import Settings
+from training.settings import Settings, template
 
 SETTINGS = settings_of("table", columns=TABLE_COLUMNS)
 ROW = {
@@ -296,7 +297,8 @@ def test_a_column_that_is_unreadable_throughout_is_named_with_its_count(tmp_path
     refused(
         tmp_path,
         SourceDataError,
-        r"None of the 30 rows of x\.parquet can be used: unreadable_timestamp \(column when\) in 30 rows\. Check",
+        r"None of the 30 rows of x\.parquet can be used: unreadable_timestamp \(column when\) in 30 rows\. Check.* "
+        r"and how times are written \(\[data\] time_format\); nothing was written",
         path=parquet(tmp_path, *rows),
     )
 
@@ -448,6 +450,15 @@ def test_text_that_is_not_utf8_in_the_header(tmp_path):
 )
 def test_a_mapping_that_makes_no_sense(tmp_path, data, match):
     refused(tmp_path, SettingsError, match, settings_of("table", **data), parquet(tmp_path))
+
+
+def test_a_mapping_that_makes_no_sense_is_named_with_its_file(tmp_path):
+    text = template("table").replace("quantity = ", "colour = ")
+    (tmp_path / "shop.toml").write_text(text)
+    told = Settings.load(tmp_path / "shop.toml")
+    match = rf"got colour; .*Change \[data\.columns\] in {re.escape(str(tmp_path))}/shop\.toml\."
+    refused(tmp_path, SettingsError, match, told, parquet(tmp_path))
+    refused(tmp_path, SettingsError, r"lacks user_id.* in intent\.toml", settings_of("table"), parquet(tmp_path))
 
 
 def test_no_file_named(tmp_path):
