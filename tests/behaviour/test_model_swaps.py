@@ -27,7 +27,7 @@ from tests.tiny_shop import write_tiny_bundle
 from tests.waiting import until
 from training.packaging.publish import publish
 
-WORKERS = 2
+WORKERS, CONNECTIONS = 2, 4
 
 
 @dataclass
@@ -76,13 +76,14 @@ def shop(tiny_bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def swap(shop: Shop, times: int) -> None:
-    with under_load(shop.address) as answers:
+    with under_load(shop.address, CONNECTIONS) as answers:
         for number in range(times):
             tag = (shop.other, shop.own)[number % 2]
             shop.follow(champion=tag)
             seen = answers.count
-            until(lambda: answers.count >= seen + 20)  # noqa: B023  it is waited for at once
-            assert {body["model"] for body in answers.bodies[seen + 8 :]} == {tag}
+            until(lambda: answers.count >= seen + 10 * CONNECTIONS)  # noqa: B023  it is waited for at once
+            others = [body for body in answers.bodies[seen:] if body["model"] != tag]
+            assert len(others) <= CONNECTIONS  # one a connection was under way, and may come late among the others
     assert answers.load is not None
     assert answers.load.outcomes.counts().keys() == {200}, answers.problems[:3]
     assert {body["model"] for body in answers.bodies} == {shop.own, shop.other}
