@@ -17,6 +17,7 @@ from intent_cli.bento_server import Bento, free_port, running
 from intent_stores.packed_redis import PackedRedisServer
 from services.online_url import RedisUrl, SqliteUrl
 from services.readiness import KEPT_SECONDS
+from services.worker_reports import RENEW_SECONDS
 from tests.online_store import PROJECT, VIEWS, write_online_store, write_rows
 from tests.servers import PrivateRedis
 from tests.service_load import Answers, under_load
@@ -27,6 +28,8 @@ from training.packaging.publish import Published, publish
 pytestmark = pytest.mark.faults
 CONNECTIONS = 4
 BACK_SECONDS = 5
+FIGURES_SECONDS = 2 * RENEW_SECONDS + 1.0
+"""Within which the figures tell of the store what the answers do."""
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,13 @@ def ready(address: str) -> tuple[int, str]:
     return answer.status_code, answer.json()["status"]
 
 
+def circuit_is_open(address: str) -> bool:
+    """What /metrics says: whether the store is asked by nobody."""
+    lines = httpx.get(f"{address}/metrics", trust_env=False, timeout=10).text.splitlines()
+    (said,) = [line.split()[1] for line in lines if line.startswith("intent_store_circuit_open ")]
+    return float(said) == 1.0
+
+
 def write_shop(redis: PrivateRedis) -> None:
     store = PackedRedisServer(redis.url, PROJECT)
     for view in VIEWS:
@@ -91,9 +101,11 @@ def test_redis_frozen_and_killed_under_load(
             after_thaw = whole_again(answers)
             private_redis.kill()
             killed = answered(answers, 200)[CONNECTIONS:]
+            until(lambda: circuit_is_open(address), FIGURES_SECONDS)
             private_redis.start()
             write_shop(private_redis)
             after_start = whole_again(answers)
+            until(lambda: not circuit_is_open(address), FIGURES_SECONDS)
         assert answers.load is not None
         outcomes = answers.load.outcomes
         assert outcomes.counts().keys() == {200}, answers.problems[:3]
