@@ -20,6 +20,8 @@ __all__ = ["DataCard", "describe", "write_card"]
 
 # From this share on refused rows are an oddity of the log; of a handful of rows a share says nothing.
 MUCH, MUCH_OF = 0.05, 100
+# What an adapter for any data says as its licence; its title is of no data set, so the source is named instead.
+OWN_DATA = "your own data"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def describe(
         odd = [*_other_counts(about, rows_in, customers, items), *odd]
     return DataCard(
         adapter=about.name,
-        title=about.title,
+        title=source.name if about.licence == OWN_DATA else about.title,
         licence=about.licence,
         page=about.page,
         source=source.name,

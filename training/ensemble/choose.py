@@ -21,6 +21,8 @@ __all__ = ["Candidate", "Choice", "choose", "fit_ensemble", "log_losses"]
 Floats = NDArray[np.float64]
 # A combination is scored where at least this many earlier dates could be fitted on, if the data have as many.
 DATES_TO_FIT_ON = 2
+# Of one member the best, the mean and a weighted mean are the member itself.
+OF_ONE_MEMBER: tuple[CombinationMethod, ...] = ("mean", "stacker")
 PREFERRED: tuple[CombinationMethod, CalibrationMethod] = ("mean", "none")
 
 
@@ -114,10 +116,11 @@ def _score_all(
     forward: Forward, splits: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]
 ) -> dict[tuple[CombinationMethod, CalibrationMethod], Floats]:
     """Return each candidate's losses on the scored anchors, in the order of the anchors."""
-    losses = {(how, then): np.full(len(forward), np.nan) for how in COMBINATIONS for then in CALIBRATIONS}
+    ways = COMBINATIONS if len(forward.probabilities) > 1 else OF_ONE_MEMBER
+    losses = {(how, then): np.full(len(forward), np.nan) for how in ways for then in CALIBRATIONS}
     for earlier, later in splits:
         past, date = forward.take(earlier), forward.take(later)
-        for how in COMBINATIONS:
+        for how in ways:
             combined = fit_weights(how, past)
             for then in CALIBRATIONS:
                 ensemble = _recalibrate(combined, then, past)

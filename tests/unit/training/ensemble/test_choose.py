@@ -94,6 +94,14 @@ def test_candidates_are_scored_on_dates_after_those_they_were_fitted_on():
         assert np.mean(candidate.by_date) == pytest.approx(candidate.log_loss)  # the dates have equally many rows
 
 
+def test_of_one_member_nothing_is_listed_twice():
+    choice = choose(forward({"a": 0.5}), 7)
+    assert {candidate.combination for candidate in choice.candidates} == {"mean", "stacker"}
+    assert len(choice.candidates) == 2 * 5
+    assert len({candidate.by_date for candidate in choice.candidates if candidate.combination == "mean"}) == 5
+    assert choice.way == ("mean", "none")
+
+
 def test_labels_of_a_date_do_not_enter_its_own_score():
     """Turning all labels of the last date round changes its losses, but not what was fitted to predict it."""
     data = forward({"a": 0.3, "b": 0.3})
