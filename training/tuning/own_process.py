@@ -5,13 +5,14 @@ waits for them without end, or crashes. It is forked from a server that has impo
 work is sent to it, examples and all. What it sends back are numbers, as bytes.
 """
 
-import ctypes
 import json
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
+from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,6 @@ from feature_repo.errors import InputError
 
 __all__ = ["CutByBudget", "OutOfMemory", "TrialFailed", "each_in_own_process"]
 
-_PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux's prctl.h
 _LONGEST_WAIT = 1e6  # seconds; poll takes no infinity
 _NUMBERS, _ERROR = b"n", b"e"
 
@@ -92,7 +92,7 @@ def _killed(child: multiprocessing.process.BaseProcess) -> OutOfMemory:
 
 
 def _serve(there: Connection, work: Callable[[int], Floats], count: int) -> None:
-    ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
+    Thread(target=_end_with_caller, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the child
     try:
         for number in range(count):
@@ -103,6 +103,17 @@ def _serve(there: Connection, work: Callable[[int], Floats], count: int) -> None
     except Exception as error:
         told = {"memory": _of_memory(error), "message": f"{type(error).__name__}: {error}"}
         there.send_bytes(_ERROR + json.dumps(told).encode())
+
+
+def _end_with_caller() -> None:
+    """Wait until the caller ends, however it does, and end at once: a fit may go on for minutes for nobody.
+
+    The server that this process was forked from says nothing of it: it lives as long as this one does.
+    """
+    caller = multiprocessing.parent_process()
+    if caller is not None:
+        caller.join()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _of_memory(error: Exception) -> bool:

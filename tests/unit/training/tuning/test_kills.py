@@ -138,6 +138,9 @@ def test_after_a_kill_every_point_of_a_grid_is_tried_once(trouble, make, nobody,
             time.sleep(0.1)
         killed.send_signal(signal.SIGKILL)
         killed.wait(10)
+        while time.monotonic() < deadline and alive(killed.pid):
+            time.sleep(0.05)
+        assert not alive(killed.pid)  # nor does the fit go on, which would have taken minutes
     (lost,) = at_work
     trials.run(study, Budget(None, None), nobody)  # at once: the heartbeat of the lost one is not old yet
     assert study.trials[lost.number].state == optuna.trial.TrialState.FAIL
