@@ -95,6 +95,6 @@ At = Annotated[
     AwareDatetime | None,
     Field(
         description="ISO 8601 time with a zone, at most a day ahead; now unless given. Ages are measured at it.",
-        examples=["2001-02-19T00:00:00Z"],
+        examples=["2001-03-01T00:00:00Z"],
     ),
 ]

@@ -58,7 +58,7 @@ class ScoreRequest(_Asked):
     `at` is the moment at which to score: features newer than it count as missing.
     """
 
-    model_config = example({"user_id": "01104905", "at": "2001-02-19T00:00:00Z"})
+    model_config = example({"user_id": "01104905", "at": "2001-03-01T00:00:00Z"})
 
     reasons: bool = Field(
         default=False, description="Whether the answer says which features moved it most; takes longer."
@@ -68,7 +68,7 @@ class ScoreRequest(_Asked):
 class ExplainRequest(_Asked):
     """One customer, or one customer and an item, whose score is to be explained."""
 
-    model_config = example({"user_id": "01104905", "at": "2001-02-19T00:00:00Z"})
+    model_config = example({"user_id": "01104905", "at": "2001-03-01T00:00:00Z"})
 
 
 class MemberShare(BaseModel):

@@ -40,6 +40,10 @@ _SAYS = {
     "/events": "Take events as they happen",
     "/feedback": "Take what became of answers",
 }
+_NEEDS = {
+    "/events": " Where the service has no outbox: 503 `no_outbox`.",
+    "/feedback": " Where the service logs no answers: 503 `no_served_log`.",
+}
 
 
 def _later(**about: str) -> dict[str, Any]:
@@ -118,7 +122,8 @@ def _post(route: Route) -> dict[str, Any]:
     return {
         "operationId": name,
         "summary": _SAYS[route.path],
-        "description": f"At most {route.body_bytes:,} bytes. Where keys are configured: scope `{route.scope}`.",
+        "description": f"At most {route.body_bytes:,} bytes. Where keys are configured: scope `{route.scope}`."
+        + _NEEDS.get(route.path, ""),
         "requestBody": {"required": True, "content": {"application/json": body}},
         "responses": {
             "200": {

@@ -10,7 +10,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from services.openapi import document
 from services.request_reading import read_request
 from services.route_rules import SYSTEM_RULES
-from services.routes import ROUTES
+from services.routes import EVENTS, FEEDBACK, ROUTES
 
 
 def references(value: Any) -> set[str]:
@@ -39,6 +39,11 @@ def test_an_example_is_read_as_it_is(route: Any) -> None:
     request = read_request(json.dumps(example).encode(), route.request, datetime.now(UTC), route.body_bytes)
     assert set(example) <= set(type(request).model_fields)
     assert operation["responses"].keys() >= {"200", "400", "413", "415", "422", "429", "503"}
+
+
+@pytest.mark.parametrize(("route", "code"), [(EVENTS, "no_outbox"), (FEEDBACK, "no_served_log")])
+def test_what_a_route_needs_of_the_operator_is_told(route: Any, code: str) -> None:
+    assert f"503 `{code}`" in document()["paths"][route.path]["post"]["description"]
 
 
 def test_unknown_fields_are_told_to_be_refused() -> None:
