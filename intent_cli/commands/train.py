@@ -48,7 +48,9 @@ def train(
         repeat_run(settings, out, members, seeds, progress(as_json))
     figures = {name: asdict(found) for name, found in trained.validation.items()}
     cut = {name: lists.to_json() for name, lists in trained.cut_lists.items()}
-    report(as_json, {"validation": figures, "ensemble": trained.ensemble.to_json(), "cut_lists": cut}, stage)
+    too_soon = [name for name, history in trained.histories.items() if history.stopped_too_soon]
+    told = {"validation": figures, "ensemble": trained.ensemble.to_json(), "cut_lists": cut}
+    report(as_json, told | {"stopped_too_soon": too_soon}, stage)
     if as_json:
         return
     typer.echo("  on the validation period, by models fitted before it (how the ensemble combines them saw it):")
@@ -61,4 +63,6 @@ def train(
     for name, lists in trained.cut_lists.items():
         if lists.longer:
             typer.echo(f"  {lists.told(name)}")
+    for name in too_soon:
+        typer.echo(f"  {name} was still getting better when its epochs were over: see whether more `epochs` help")
     typer.echo(f"  members fitted {'on train and validation' if trained.refitted else 'on train alone'}")

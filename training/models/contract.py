@@ -18,6 +18,7 @@ from training.progress import Progress, Silent
 
 __all__ = [
     "CORE_FEATURES",
+    "NO_WORSE",
     "CutLists",
     "FitSettings",
     "Fitted",
@@ -38,6 +39,10 @@ Impute = Literal["median", "mean", "indicator", "delete", "refuse"]
 CORE_FEATURES = ("recency_days", "lifetime_baskets", "revenue_per_basket", "tenure_days")
 """Recency, frequency, monetary value, tenure: what a baseline of a customer's purchases rests on."""
 
+NO_WORSE = 3e-4
+"""Losses of epochs this close are the same: the noise of a few thousand buyers is no reason to stop sooner."""
+_STILL_FROM = 4
+
 
 @dataclass(frozen=True)
 class History:
@@ -54,6 +59,14 @@ class History:
     validation: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
     best: int = 0
+
+    @property
+    def stopped_too_soon(self) -> bool:
+        """Whether the last epoch is the best one, and better than that of a quarter before: more might be better."""
+        if self.step != "epoch" or self.best < len(self.validation) or len(self.validation) < _STILL_FROM:
+            return False
+        earlier = self.validation[len(self.validation) * 3 // 4 - 1]
+        return earlier - self.validation[-1] > NO_WORSE
 
     def to_json(self) -> dict[str, Any]:
         """Return the history as JSON-able data."""

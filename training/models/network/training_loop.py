@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from training.date_levels import date_levels, levelled_log_loss, pooled_level
 from training.models.class_weights import EQUAL, class_weights, correct_prior_shift, prior_shift
-from training.models.contract import History
+from training.models.contract import NO_WORSE, History
 from training.models.network.export import signature_of
 from training.models.network.inputs import shuffled_batches
 from training.models.network.rows import Rows
@@ -21,8 +21,6 @@ __all__ = ["Judge", "Labels", "Training", "train_network"]
 
 LAST_RATE = 0.02  # share of the step size that is left after the last epoch
 AVERAGED_OVER = 0.99
-# Losses of epochs this close are the same: the noise of a few thousand buyers is no reason to stop sooner.
-NO_WORSE = 3e-4
 # An epoch of a few thousand rows is not over after three steps: batches get smaller first, down to a few rows.
 LEAST_STEPS, LEAST_BATCH = 50, 32
 Build = Callable[[bool], Any]
