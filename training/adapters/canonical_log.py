@@ -6,6 +6,7 @@ The files depend on the source and the adapter alone: the same source gives the 
 from binascii import hexlify
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_repo.events import EVENT_SCHEMA, ITEM_SCHEMA, QUARANTINE_SCHEMA, TIMESTAMP, USER_SCHEMA
+from training.adapters.coded_text import TEXT
 from training.adapters.item_prices import derived_prices, with_prices
 from training.adapters.row_order import in_order, spelt_out
 from training.adapters.snapshots import item_query, user_query
@@ -60,12 +62,10 @@ def _events(staged: Staging) -> Iterator[pa.Table]:
     # Of the others nothing is to be read, or always the same.
     given = [name for name in EVENT_SCHEMA.names if staged.given.get(name) and name not in staged.constants]
     names = (*ROW_COLUMNS, *given)
-    tables = _as_staged(staged, names) if staged.ordered else _sorted(staged, names)
+    tables = _groups(_as_staged(staged, names), ROW_GROUP) if staged.ordered else _sorted(staged, names)
     derived = derived_prices(staged.said)
     kind = staged.constants.get("event_type")
-    return (
-        with_prices(staged.connection, staged.folder, _groups(tables, ROW_GROUP), derived, kind) if derived else tables
-    )
+    return with_prices(staged.connection, staged.folder, tables, derived, kind) if derived else tables
 
 
 def _as_staged(staged: Staging, names: Sequence[str]) -> Iterator[pa.Table]:
@@ -77,9 +77,10 @@ def _sorted(staged: Staging, names: Sequence[str]) -> Iterator[pa.Table]:
     def beforehand() -> Iterator[npt.NDArray[np.int64]]:
         return (piece["moment"].to_numpy() for piece in staged.events.pieces(("moment",), DEALT_BATCH))
 
-    pieces = staged.events.pieces(names, DEALT_BATCH)
+    pieces = map(staged.shared.numbered, staged.events.pieces(names, DEALT_BATCH))
     sample, rows = staged.some_moments(), staged.given["user_id"]
-    return in_order(pieces, ("moment", "source_row"), sample, rows, staged.folder, beforehand=beforehand)
+    ordered = in_order(pieces, ("moment", "source_row"), sample, rows, staged.folder, beforehand=beforehand)
+    return map(staged.shared.spelt, _groups(ordered, ROW_GROUP))
 
 
 def _users(staged: Staging) -> Iterator[pa.Table]:
@@ -124,13 +125,25 @@ def _write(
     repeating = [name for name in schema.names if name not in DIFFERENT]
     size = REFUSED_ROW_GROUP if schema is QUARANTINE_SCHEMA else ROW_GROUP
     ordered = [field.name for field in schema if not pa.types.is_string(field.type)]  # of texts no range says much
+    groups = _groups(tables, size)
+    first = next(groups, schema.empty_table())
+    schema = _as_written(schema, first)
     with pq.ParquetWriter(
-        path, schema, compression="zstd", use_dictionary=repeating, write_statistics=ordered
+        path, schema, compression="zstd", use_dictionary=repeating, write_statistics=ordered, store_schema=False
     ) as writer:
-        for table in _groups(tables, size):
+        for table in chain([first] if first.num_rows else [], groups):
             writer.write_table(_canonical(table, schema, delay_us, constants), row_group_size=size)
             count += table.num_rows
     return count
+
+
+def _as_written(schema: pa.Schema, table: pa.Table) -> pa.Schema:
+    """Text that has dictionaries is written with them, if it repeats; when it is read that does not show."""
+    for place, field in enumerate(schema):
+        cells = table[field.name].combine_chunks() if field.name in table.column_names else None
+        if cells is not None and cells.type == TEXT and 2 * len(cells.dictionary) <= len(cells):
+            schema = schema.set(place, field.with_type(TEXT))
+    return schema
 
 
 def _groups(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:

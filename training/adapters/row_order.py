@@ -108,19 +108,15 @@ def _deal(piece: pa.Table, key: str, cuts: Keys, parts: Sequence[OrderPart]) -> 
 def _parted(batch: pa.RecordBatch, key: str, cuts: Keys) -> Iterator[tuple[int, pa.RecordBatch]]:
     if not batch.num_rows:
         return
-    place = np.searchsorted(cuts, batch.column(key).to_numpy(), side="right")
-    if place[0] == place[-1] and (place == place[0]).all():
-        yield int(place[0]), spelt_out(batch)
-        return
-    if (place[1:] >= place[:-1]).all():
-        dealt = spelt_out(batch)
-    else:
-        dealt = spelt_out(batch.take(pa.array(stable_order(place))))
-    rows = np.bincount(place, minlength=cuts.size + 1)
-    ends = np.cumsum(rows)
+    keys = batch.column(key).to_numpy()
+    if (keys[1:] < keys[:-1]).any():  # sorted by itself first, a part's rows are gathered from few places at once
+        order = stable_order(keys)
+        batch, keys = batch.take(pa.array(order)), keys[order]
+    dealt = spelt_out(batch)
+    ends = np.append(np.searchsorted(keys, cuts), keys.size)
+    rows = np.diff(ends, prepend=0)
     for part in np.flatnonzero(rows).tolist():
-        begin = int(ends[part - 1]) if part else 0
-        yield part, dealt.slice(begin, int(ends[part]) - begin)
+        yield part, dealt.slice(int(ends[part] - rows[part]), int(rows[part]))
 
 
 def spelt_out(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 __all__ = ["order_of_rows", "stable_order"]
 
 DIGIT_BITS = 16
+RUN = 500
 Numbers = npt.NDArray[np.int64]
 
 
@@ -30,6 +31,23 @@ def stable_order(numbers: Numbers) -> Numbers:
 
 def order_of_rows(columns: Sequence[Numbers]) -> Numbers:
     """Return int64[n], the places of the rows by the first column (int64[n]), then by the second, and so on."""
+    first, *others = columns
+    order = _in_runs(first)
+    tied = first[order][1:] == first[order][:-1]
+    for column in others:  # mostly they came in the order of the others
+        if (tied & (column[order][1:] < column[order][:-1])).any():
+            return _by_each(columns)
+        tied &= column[order][1:] == column[order][:-1]
+    return order
+
+
+def _in_runs(numbers: Numbers) -> Numbers:
+    """What `stable_order` gives; a few ascending runs one after another are merged, which costs half."""
+    runs = np.count_nonzero(numbers[1:] < numbers[:-1])
+    return np.argsort(numbers, kind="stable") if runs * RUN <= numbers.size else stable_order(numbers)
+
+
+def _by_each(columns: Sequence[Numbers]) -> Numbers:
     order: Numbers = np.arange(len(columns[0]), dtype=np.int64)
     for column in reversed(columns):
         values = column[order]

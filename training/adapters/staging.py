@@ -25,6 +25,7 @@ from training.adapters.refused_rows import RefusedRows
 from training.adapters.repetitions import MaybeSeen, RowSet, find_repetitions
 from training.adapters.row_identity import row_identities
 from training.adapters.row_text import row_texts, rows_as_json, texts_as_json
+from training.adapters.shared_texts import SharedTexts
 from training.adapters.sole_texts import SoleTexts
 from training.adapters.sole_writer import sole_writer
 from training.adapters.staged_events import StagedEvents
@@ -53,6 +54,7 @@ class Staging:
         self.folder = folder
         self.given = dict.fromkeys(VALUES, 0)
         self._sole = SoleTexts(("event_type", "currency"))
+        self.shared = SharedTexts(("user_id", "item_id", "session_id", "event_type", "currency", "category"))
         self._said_beside = dict.fromkeys(VALUES, 0)
         self._attribute_rows: dict[str, int] = {}
         self.ordered = True
@@ -164,6 +166,7 @@ class Staging:
         for name in VALUES:
             self.given[name] += staged.num_rows - staged[name].null_count
         self._sole.add(staged)
+        self.shared.add(staged)
         self._rows.write_table(staged, row_group_size=ROW_GROUP)
         identities = staged["id_low"].to_numpy()
         self._ids_file.write(identities.tobytes())

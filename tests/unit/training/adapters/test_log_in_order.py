@@ -3,7 +3,9 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from feature_repo.events import EVENT_SCHEMA
 from tests.sources import settings_of
 from training.adapters import ingest
 from training.adapters.parquet_rows import BATCH_ROWS
@@ -29,3 +31,26 @@ def test_a_log_is_in_the_order_of_time_whatever_was_left_out_of_the_source(tmp_p
     log = pq.read_table(tmp_path / "out" / "events" / "part-0.parquet", columns=["event_timestamp"])
     assert log.num_rows == told.events == rows - VECTOR + LEFT_OVER - 1
     assert (np.diff(log["event_timestamp"].cast(pa.int64()).to_numpy()) > 0).all()
+
+
+@pytest.mark.parametrize("step", [1, -1], ids=["in order", "out of order"])
+def test_the_log_holds_no_text_that_only_a_refused_row_had(tmp_path, step):
+    """Its files have dictionaries of texts, and those of the source have more."""
+    rows = [(f"u{n % 50}", n, f"i{n % 7}", "view") for n in range(3_000)][::step]
+    rows[1_000] = ("nobody", None, "nothing", "view")
+    at = pa.array([None if n is None else 1_704_067_200_000_000 + n for _, n, *_ in rows], pa.timestamp("us", "UTC"))
+    who, item, kind = (pa.array([row[place] for row in rows]) for place in (0, 2, 3))
+    pq.write_table(pa.table({"who": who, "at": at, "item": item, "kind": kind}), tmp_path / "source.parquet")
+
+    columns = {**COLUMNS, "event_type": "kind"}
+    told = ingest(settings_of("table", columns=columns), tmp_path / "out", path=tmp_path / "source.parquet")
+
+    assert told.quarantined == {"missing_timestamp": 1}
+    log = tmp_path / "out" / "events" / "part-0.parquet"
+    names = ["user_id", "item_id", "event_type"]
+    events = pq.read_table(log, read_dictionary=names)
+    for name in names:
+        column = events[name].combine_chunks()
+        assert sorted(column.dictionary.to_pylist()) == sorted(column.unique().to_pylist()), name
+    assert (np.diff(events["event_timestamp"].cast(pa.int64()).to_numpy()) > 0).all()
+    assert pq.read_schema(log).equals(EVENT_SCHEMA)
