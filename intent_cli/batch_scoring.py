@@ -12,7 +12,7 @@ from services.scoring import Scorer
 from training.dataset.anchors import customers_at, open_log
 from training.dataset.point_in_time import join_features
 from training.packaging.bundle import Bundle
-from training.pipelines.feature_store import SERVICE, open_store, require_current_features
+from training.pipelines.feature_store import open_store, require_current_features
 from training.pipelines.publish import bundle_path
 from training.progress import Progress
 from training.settings import Settings
@@ -41,7 +41,7 @@ def score_everyone(settings: Settings, run: Path, at: datetime, progress: Progre
     with progress.task("scoring", anchors.num_rows, "customers") as task:
         for first in range(0, anchors.num_rows, _CUSTOMERS_AT_ONCE):
             part = anchors.slice(first, _CUSTOMERS_AT_ONCE)
-            parts.append(_scored(scorer, join_features(store, SERVICE, part)))
+            parts.append(_scored(scorer, join_features(store, scorer.making.service, part)))
             task.advance(part.num_rows)
     return pa.concat_tables(parts)
 

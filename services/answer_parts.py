@@ -13,6 +13,7 @@ from services.feature_lookup import NOT_KNOWN, ViewRows
 from services.request_reading import microseconds
 from services.scoring import Scores
 from services.served_lines import MODEL_INPUTS, ServedBatch, model_input_columns
+from training.packaging.feature_making import FeatureMaking
 
 __all__ = [
     "Note",
@@ -21,6 +22,7 @@ __all__ = [
     "is_answered",
     "is_cold",
     "is_degraded",
+    "logs_inputs",
     "note_nothing",
     "served_batch",
     "shares",
@@ -89,16 +91,28 @@ def shares(scores: Scores, weights: Mapping[str, float], row: int) -> dict[str, 
     }
 
 
-def served_batch(scored: Scored, request_id: str, model: str, of: int | None = None) -> ServedBatch:
-    """Return what the served log keeps of answers; `of` is how many the request had, None: these are all."""
+def logs_inputs(making: FeatureMaking) -> bool:
+    """Whether the served log keeps what models were given, too: not where events alone make hundreds of numbers."""
+    return not making.reads_events
+
+
+def served_batch(
+    scored: Scored, request_id: str, model: str, of: int | None = None, *, inputs: bool = True
+) -> ServedBatch:
+    """Return what the served log keeps of answers; `of` is how many the request had, None: these are all.
+
+    With `inputs` what the models were given stands beside the views' columns.
+    """
     views = scored.views
     columns: dict[str, Any] = {name: rows.columns for name, rows in views.items()}
+    if inputs:
+        columns[MODEL_INPUTS] = model_input_columns(scored.scores.features)
     return ServedBatch(
         request_id=request_id,
         at_us=microseconds(scored.at),
         keys={"user_id": scored.user_ids},
         model=model,
-        columns=columns | {MODEL_INPUTS: model_input_columns(scored.scores.features)},
+        columns=columns,
         status={name: rows.status for name, rows in views.items()},
         age_seconds={name: rows.age_seconds for name, rows in views.items()},
         probability=scored.scores.probability,

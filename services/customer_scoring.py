@@ -13,6 +13,7 @@ from services.answer_parts import (
     Views,
     is_cold,
     is_degraded,
+    logs_inputs,
     note_nothing,
     served_batch,
     shares,
@@ -173,7 +174,8 @@ class CustomerScoring:
 
     def _log(self, scored: Scored, request_id: str, of: int | None = None) -> None:
         if self._served_log is not None:
-            self._served_log.offer(served_batch(scored, request_id, self._tag, of))
+            inputs = logs_inputs(self._scorer.making)
+            self._served_log.offer(served_batch(scored, request_id, self._tag, of, inputs=inputs))
 
 
 def joined(parts: Sequence[ScoreBatchResponse], user_ids: Sequence[str]) -> ScoreBatchResponse:

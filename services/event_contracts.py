@@ -74,8 +74,8 @@ class EventsResponse(BaseModel):
     """One receipt an event, in their order. What has a receipt is durable.
 
     `online` is true if whatever reads customers' events sees them from the next request on: /rank, /score with an item,
-    and /score where its model reads them; features that change once a day follow with the next materialisation. false
-    means that the events are kept and will be seen later.
+    and /score of a model whose features are of events; features that change once a day follow with the next
+    materialisation. false means that the events are kept and will be seen later.
     """
 
     receipts: list[EventReceipt]

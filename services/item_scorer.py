@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.errors import BundleError
-from feature_repo.transforms.calendar import Calendar
 from feature_repo.transforms.crossed_items import crossed_item_codes, crossed_item_features, paired
 from feature_repo.transforms.customer import CustomerFeatures
-from feature_repo.transforms.feature_sets import OF_CUSTOMER, feature_function
+from feature_repo.transforms.feature_sets import OF_CUSTOMER
 from services.scoring import Scorer, Scores
 from training.packaging.bundle import Bundle
 
@@ -49,6 +48,8 @@ class ItemScores:
 class ItemScorer(Scorer):
     """The item part of a bundle, ready to score; may be called from several threads."""
 
+    services = tuple(OF_CUSTOMER)
+
     def __init__(self, part: Bundle, threads: int = 1) -> None:
         """Load the members.
 
@@ -56,22 +57,14 @@ class ItemScorer(Scorer):
             BundleError: a member or the ensemble cannot be loaded, or the part is of another kind of features.
         """
         super().__init__(part, threads)
+        self._of_customer, self._calendar = OF_CUSTOMER[self.making.service], self.making.calendar
         try:
-            how = part.manifest["features"]
-            self._service = str(how["service"])
-            self._of_customer = OF_CUSTOMER[self._service]
-            given = how["calendar"]
-            self._calendar = Calendar(given["zone"], tuple(given["holidays"]), given["seasons"])
-            self._lookback_days = float(how["lookback_days"])
+            self._lookback_days = float(part.manifest["features"]["lookback_days"])
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(
-                "The bundle's model of items does not say how its features are made; expected those of "
-                f"{sorted(OF_CUSTOMER)}. Publish the bundle again."
+                "The bundle's model of items does not say for how many days an item is a candidate; expected a number. "
+                "Publish the bundle again."
             ) from error
-
-    def features(self, columns: Mapping[str, Any], at_us: NDArray[np.int64]) -> CustomerFeatures:
-        """Return what the members are given of n pairs, each with its own customer."""
-        return feature_function(self._service, self._calendar)(columns, at_us)
 
     def cross(self, customer: Mapping[str, Any], items: Mapping[str, Any], at_us: int) -> ItemScores:
         """Return the scores of one customer and m items.

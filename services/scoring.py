@@ -1,6 +1,6 @@
 """Features → calibrated probability, with each member's own. No web, no store, no Feast, no BentoML, no TensorFlow."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.errors import BundleError
-from feature_repo.transforms.customer import CustomerFeatures, customer_features
+from feature_repo.transforms.customer import CustomerFeatures
 from services.explanation import Explanation, Method, explain
 from services.runtimes import load_member
 from training.ensemble.combine import Ensemble, combine
 from training.packaging.bundle import Bundle
+from training.packaging.feature_making import OF_CUSTOMERS, FeatureMaking
 
 __all__ = ["Scorer", "Scores"]
 
@@ -32,12 +33,17 @@ class Scores:
 class Scorer:
     """A bundle ready to score; may be called from several threads."""
 
+    services: Collection[str] = OF_CUSTOMERS
+    """The feature services whose columns it can take."""
+
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         """Load the members, each run on `threads` threads (1 for a service: its requests are the parallelism).
 
         Raises:
-            BundleError: a member or the ensemble cannot be loaded.
+            BundleError: a member or the ensemble cannot be loaded, or the features are of another kind.
         """
+        self.making = FeatureMaking.told(bundle.manifest, self.services)
+        self._features = self.making.function()
         try:
             self._ensemble = Ensemble.from_json(bundle.json("ensemble.json"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -78,7 +84,7 @@ class Scorer:
 
     def features(self, columns: Mapping[str, Any], at_us: NDArray[np.int64]) -> CustomerFeatures:
         """Return what the members are given."""
-        return customer_features(columns, at_us)
+        return self._features(columns, at_us)
 
     def judged(self, features: CustomerFeatures) -> Scores:
         """Return the probabilities that the members and the ensemble give."""

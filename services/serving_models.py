@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.errors import BundleError
+from services.answer_parts import logs_inputs
 from services.answer_sinks import AnswerSink, both
 from services.batch_contracts import RankRequest
 from services.checked_model import CheckedModel, checked_model
@@ -97,7 +98,8 @@ class ServingModels:
         features = checked.bundle.json("features.json")
         lookup = self._lookup(features, "user_id")
         _require_same_schema(tag, lookup)
-        log = self._log(checked.bundle, {MODEL_INPUTS: model_inputs()}, "user_id")
+        also = {MODEL_INPUTS: model_inputs()} if logs_inputs(checked.scorer.making) else {}
+        log = self._log(checked.bundle, also, "user_id")
         items, item_lookup = self._items(checked) or (None, None)
         return ServingModel(checked, lookup, log, self._scoring(checked, lookup, log, items), items, item_lookup)
 

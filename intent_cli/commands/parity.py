@@ -33,7 +33,7 @@ def parity(
     from intent_cli.progress import progress
     from intent_cli.reports import report
     from services.client import IntentClient
-    from training.pipelines.feature_store import SERVICE_VIEWS, materialise
+    from training.pipelines.feature_store import materialise, views_read
     from training.pipelines.profiles import store_settings
     from training.pipelines.stages import measured
     from training.settings import Settings
@@ -44,7 +44,7 @@ def parity(
     online = out / "feast" / f"{project}.db"
     with measured("parity", out) as stage:
         expected = _predictions(out, at, customers, settings.seed)
-        materialise(out, at, progress(as_json), online=online, project=project, views=list(SERVICE_VIEWS))
+        materialise(out, at, progress(as_json), online=online, project=project, views=views_read(out))
         bento = bento_server.published_bento(out, profile_address(out, online, project))
         serving = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
         with serving as server, IntentClient(server.address) as client:

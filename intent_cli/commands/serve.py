@@ -95,4 +95,5 @@ def _check(bento: "Bento", settings: "Settings", out: Path, as_json: bool) -> No
 def _line(answer: dict[str, Any]) -> str:
     views = ", ".join(f"{name} {view['status']}" for name, view in answer["views"].items())
     cold = ", cold start" if answer["cold_start"] else ""
-    return f"probability {answer['probability']:.4f} in {answer['horizon_days']} days ({views}{cold})"
+    within = answer["horizon_days"]
+    return f"probability {answer['probability']:.4f} in {within} day{'s' * (within != 1)} ({views}{cold})"

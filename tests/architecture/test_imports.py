@@ -47,11 +47,17 @@ def test_importing_writes_and_prints_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["serve", "--help"]])
 def test_help_costs_little(arguments: list[str]) -> None:
-    """Half a second is the promise. Processor time is counted, not the clock: other work on the machine is not ours."""
-    took = []
-    for _ in range(3):
-        before = os.times()
-        subprocess.run([sys.executable, "-m", "intent_cli.main", *arguments], cwd=ROOT, check=True, capture_output=True)
-        after = os.times()
-        took.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert min(took) < 0.5, f"{arguments} took {took} seconds of processor time"
+    """Half a second is the promise, and on a slow machine four times what the command line's libraries take to load.
+
+    Processor time is counted, not the clock: other work on the machine is not ours.
+    """
+    took = [processor_seconds(["-m", "intent_cli.main", *arguments]) for _ in range(3)]
+    floor = min(processor_seconds(["-c", "import rich.console, typer"]) for _ in range(3))
+    assert min(took) < max(0.5, 4 * floor), f"{arguments} took {took}, the libraries {floor} seconds of processor time"
+
+
+def processor_seconds(arguments: list[str]) -> float:
+    before = os.times()
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system

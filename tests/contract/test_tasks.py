@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.errors import FeatureError, InputError, SettingsError, SourceDataError, SplitError
+from services.golden_check import check_golden
+from services.scoring import Scorer
 from tests import clickstream_shop as shop
 from training.evaluation.predictions import Predictions
 from training.pipelines.build_dataset import BuildOptions, build_dataset, read_split, read_test_labels
@@ -183,6 +185,12 @@ def test_the_manifest_says_the_task_and_what_was_cut_off(run) -> None:
 
 def test_only_what_the_service_can_look_up_is_packed(run) -> None:
     settings, out = run
+    if settings.task.name == "purchase_within_horizon":
+        bundle = make_bundle(settings, out)
+        assert bundle.manifest["features"]["service"] == "customer_events"
+        assert bundle.manifest["features"]["calendar"]["zone"] == shop.ZONE
+        assert check_golden(bundle, Scorer(bundle)) <= 1e-5
+        return
     with pytest.raises(InputError, match="cannot be served yet; expected a task on customers"):
         make_bundle(settings, out)
 

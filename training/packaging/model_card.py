@@ -17,7 +17,7 @@ def model_card(bundle: Bundle) -> dict[str, Any]:
     manifest, ensemble = bundle.manifest, bundle.json("ensemble.json")
     return {
         "model": bundle.tag,
-        "answers": f"Will this customer buy within {bundle.horizon_days} days?",
+        "answers": f"Will this customer buy within {bundle.horizon_days} day{'s' * (bundle.horizon_days != 1)}?",
         "not_for": NOT_FOR,
         "members": ensemble["members"],
         "combined_by": ensemble.get("method"),

@@ -21,6 +21,7 @@ class BundleFacts:
 
     `versions` maps a library to its version; `data_fingerprint` is the SHA-256 of the training data; `metrics` maps
     a measure to what the ensemble reached in the test period; `data_window` has `from` and `to` as ISO dates in UTC.
+    `features` has `service` and `calendar`, where the features are of more than profile, history and baskets.
     """
 
     seed: int
@@ -29,6 +30,7 @@ class BundleFacts:
     data_fingerprint: str
     metrics: Mapping[str, Any]
     data_window: Mapping[str, str]
+    features: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def write_bundle(
     Raises:
         BundleError: a member's export is missing or is of a kind that the service does not run.
     """
-    told = asdict(facts)
+    told = {name: value for name, value in asdict(facts).items() if value is not None}
     with atomic.replace_folder(target) as folder:
         _write_part(folder, BundlePart(members, ensemble, features, golden, told))
         if item is not None:

@@ -21,7 +21,6 @@ from training.progress import Progress
 __all__ = [
     "PROJECT",
     "SERVICE",
-    "SERVICE_VIEWS",
     "apply",
     "derive_features",
     "derive_from_log",
@@ -31,11 +30,11 @@ __all__ = [
     "require_current_features",
     "service_schema",
     "superfluous",
+    "views_read",
 ]
 
 PROJECT = "purchase_intent"
 SERVICE = "purchase_within_horizon"
-SERVICE_VIEWS = ("user_profile", "user_history", "user_baskets")
 _MADE_FROM = Path("features") / "made_from.json"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _SQLITE = "sqlite:///"
@@ -288,3 +287,8 @@ def _dependencies() -> Iterator[None]:
         if type(error).__name__ in ("OnlineStoreUnavailableError", "LedgerError"):
             raise DependencyDown(str(error)) from error
         raise
+
+
+def views_read(out: Path) -> list[str]:
+    """Return the names of the views that the models of the run in `out` read, by its data set."""
+    return list(json.loads((out / "dataset" / "features.json").read_text())["views"])

@@ -15,6 +15,7 @@ from feature_repo.transforms.feature_sets import OF_CUSTOMER
 from feature_repo.transforms.ragged import Ragged
 from training.evaluation.predictions import ENSEMBLE, PREFIX
 from training.packaging.bundle import Bundle
+from training.packaging.feature_making import OF_CUSTOMERS
 from training.packaging.golden import golden_vectors
 from training.packaging.publish import Published, publish
 from training.packaging.write_bundle import BundleFacts, BundlePart, write_bundle
@@ -62,7 +63,10 @@ def make_bundle(settings: Settings, out: Path, ranking: Settings | None = None) 
         InputError: the scoring service cannot answer a run's task.
     """
     _require_servable(settings)
-    part = _part(out, _facts(settings, out))
+    facts = _facts(settings, out)
+    if service_of(settings) != SERVICE:
+        facts |= {"features": _making(settings)}
+    part = _part(out, facts)
     return write_bundle(
         bundle_path(out),
         members=part.members,
@@ -82,12 +86,12 @@ def _item_part(settings: Settings, out: Path) -> BundlePart:
             f"items; expected one with the features of {sorted(OF_CUSTOMER)} and a horizon of whole days, as "
             "purchase_of_item has."
         )
-    how = {
-        "service": service,
-        "calendar": calendar_of(settings).to_json(),
-        "lookback_days": settings.task.lookback_days,
-    }
+    how = _making(settings) | {"lookback_days": settings.task.lookback_days}
     return _part(out, _facts(settings, out) | {"task": settings.task.name, "features": how})
+
+
+def _making(settings: Settings) -> dict[str, Any]:
+    return {"service": service_of(settings), "calendar": calendar_of(settings).to_json()}
 
 
 def _part(out: Path, facts: dict[str, Any]) -> BundlePart:
@@ -116,12 +120,12 @@ def _facts(settings: Settings, out: Path) -> dict[str, Any]:
 def _require_servable(settings: Settings) -> None:
     task, service = task_named(settings.task.name), service_of(settings)
     whole_days = settings.task.days == int(settings.task.days)
-    if task.servable and service == SERVICE and whole_days:
+    if task.servable and service in OF_CUSTOMERS and whole_days:
         return
     raise InputError(
         f"Task {task.name!r} ({task.question(settings)}) with the features {service!r} cannot be served yet; expected "
-        f"a task on customers with the features {SERVICE!r} and a horizon of whole days: the scoring service looks up "
-        "a customer's profile, history and baskets, no events and no items. Evaluate it offline instead."
+        f"a task on customers with the features of {' or '.join(OF_CUSTOMERS)} and a horizon of whole days: "
+        "the scoring service answers whether a customer will buy within some days. Evaluate it offline instead."
     )
 
 

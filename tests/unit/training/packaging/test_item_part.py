@@ -53,5 +53,5 @@ def test_a_part_that_does_not_say_how_it_is_made_is_refused(
 ) -> None:
     part = item_part(with_items(tiny_bundle_folder, tmp_path / "bundle", how))
     assert part is not None
-    with pytest.raises(BundleError, match="how its features are made"):
+    with pytest.raises(BundleError, match="how the features of its models are made"):
         ItemScorer(part)
