@@ -1,6 +1,7 @@
 """A study in SQL: opened or gone on with, never mixed with one of another space, data or metric."""
 
 import logging
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,14 @@ from typing import Any, Literal
 
 import optuna
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from feature_repo.errors import DependencyDown, InputError
 from training.tuning import queue
@@ -19,6 +27,7 @@ Sampler = Literal["grid", "random", "tpe"]
 SAMPLERS: tuple[Sampler, ...] = ("grid", "random", "tpe")
 
 _BEFORE_PRUNING = 4
+_AGAIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,12 +81,7 @@ def _storage(url: str) -> Any:
     shown = url
     try:
         shown = make_url(url).render_as_string(hide_password=True)
-        return optuna.storages.RDBStorage(
-            url,
-            heartbeat_interval=queue.BEAT_SECONDS,
-            grace_period=queue.GRACE_SECONDS,
-            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
-        )
+        return _opened(url)
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as problem:
         raise InputError(
             f"Studies cannot be kept at {shown if '://' in shown else 'the given address'}: {_first_line(problem)} "
@@ -88,6 +92,23 @@ def _storage(url: str) -> Any:
             f"The database of the studies, {shown}, does not answer: {_first_line(problem)} Start it, or name another "
             "with --study."
         ) from None
+
+
+def _opened(url: str) -> Any:
+    """Open the database, and once more if it failed: tunings that begin at once all make its tables, and one wins."""
+    for is_last in (False, True):
+        try:
+            return optuna.storages.RDBStorage(
+                url,
+                heartbeat_interval=queue.BEAT_SECONDS,
+                grace_period=queue.GRACE_SECONDS,
+                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
+            )
+        except (IntegrityError, OperationalError, ProgrammingError):
+            if is_last:
+                raise
+            time.sleep(_AGAIN_SECONDS)
+    raise AssertionError  # for the type checker
 
 
 def _sampler(name: Sampler, seed: int) -> Any:
