@@ -60,8 +60,8 @@ class Bento:
         }
 
 
-def published_bento(out: Path, online: SqliteUrl | RedisUrl) -> Bento:
-    """Return the bento that the run in `out` published, with its model verified.
+def published_bento(out: Path, online: SqliteUrl | RedisUrl, *, logs: bool = False) -> Bento:
+    """Return the bento that the run in `out` published, with its model verified; `logs`: it will log what it serves.
 
     Raises:
         SourceDataError: the run has published nothing, or the online store is a file that was not materialised.
@@ -75,7 +75,7 @@ def published_bento(out: Path, online: SqliteUrl | RedisUrl) -> Bento:
     if isinstance(online, SqliteUrl) and not online.path.exists():
         raise SourceDataError(f"No online store at {online.path}; expected one. Run `intent materialize` first.")
     tags = json.loads(published.read_text())
-    bento = Bento(tags["bento"], published_home(out), online, id_key=id_key(out))
+    bento = Bento(tags["bento"], published_home(out), online, id_key=id_key(out, logs=logs))
     model, digest = tags["model"].split(":")
     Bundle.load(bento.home / "models" / model / digest / "bundle")
     name, version = bento.tag.split(":")

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["id_key", "known_customers"]
 
 
-def id_key(out: Path) -> Path | None:
+def id_key(out: Path, *, logs: bool = False) -> Path | None:
     """Return the key file of the run in `out`, made if there is none, for a service that logs what it serves.
 
-    None where a key is configured, or nothing is logged.
+    None where a key is configured, or nothing is logged: neither by this process's environment nor by `logs`.
     """
     configured = os.environ.get(KEY_VARIABLE) or os.environ.get(KEY_FILE_VARIABLE)
-    if configured or not os.environ.get(FOLDER_VARIABLE):
+    if configured or not (logs or os.environ.get(FOLDER_VARIABLE)):
         return None
     file = _file(out)
     if not file.exists():

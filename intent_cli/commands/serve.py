@@ -36,26 +36,30 @@ def serve(
 ) -> None:
     """Serve the built bento until Ctrl-C: over the store that INTENT_ONLINE_URL names, or the profile's.
 
-    API keys: see `intent keys create`, or INTENT_KEYS for their JSON itself.
+    API keys: see `intent keys create`, or INTENT_KEYS for their JSON itself. Answers about a tenth of the customers are
+    logged, under pseudonyms, to `answers` in the run's folder, or where INTENT_SERVED_LOG says; empty: none are.
 
     Example: intent serve --port 3000 --workers 1
     """
+    import os
     from dataclasses import replace
 
     from intent_cli import bento_server
     from intent_cli.online_address import serving_address
     from intent_cli.promotion import slots_folder
     from services.event_intake import OUTBOX_VARIABLE
+    from services.served_log import FOLDER_VARIABLE
     from training.pipelines.stream_log import outbox_url
     from training.settings import Settings
 
     settings = Settings.load(config)
-    bento = bento_server.published_bento(out, serving_address(out))
     if check:  # of what was published, whatever was promoted
-        _check(bento, settings, out, as_json)
+        _check(bento_server.published_bento(out, serving_address(out)), settings, out, as_json)
         return
+    answers = os.environ.get(FOLDER_VARIABLE, str(out.resolve() / "answers"))
+    bento = bento_server.published_bento(out, serving_address(out), logs=bool(answers))
     bento = replace(bento, slots=slots_folder(out))
-    more = _keys(keys) | {OUTBOX_VARIABLE: outbox or outbox_url(out.resolve())}
+    more = _keys(keys) | {OUTBOX_VARIABLE: outbox or outbox_url(out.resolve()), FOLDER_VARIABLE: answers}
     with bento_server.running(bento, port, workers, out / "serve.log", host, more) as server:
         typer.echo(f"{bento.tag} is ready on {server.address}; its log is {out / 'serve.log'}. Ctrl-C stops it.")
         server.wait_for_interrupt()
