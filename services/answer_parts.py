@@ -96,9 +96,7 @@ def logs_inputs(making: FeatureMaking) -> bool:
     return not making.reads_events
 
 
-def served_batch(
-    scored: Scored, request_id: str, model: str, of: int | None = None, *, inputs: bool = True
-) -> ServedBatch:
+def served_batch(scored: Scored, request_id: str, model: str, of: int | None = None, *, inputs: bool) -> ServedBatch:
     """Return what the served log keeps of answers; `of` is how many the request had, None: these are all.
 
     With `inputs` what the models were given stands beside the views' columns.

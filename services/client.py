@@ -25,7 +25,7 @@ __all__ = ["IntentClient"]
 
 M = TypeVar("M", bound=BaseModel)
 _IDLE_SECONDS = 2.0
-"""The service closes a connection after 5 s of silence."""
+"""A bento that is served by hand closes a connection after 5 s of silence, which is the soonest."""
 
 
 class IntentClient:

@@ -28,7 +28,6 @@ from services.packed_lookup import PackedLookup, open_lookup
 from services.served_lines import MODEL_INPUTS, model_inputs
 from services.served_log import ServedLog, open_served_log
 from services.shadow import Shadow, ShadowLog
-from training.packaging.bundle import Bundle
 
 __all__ = ["PUBLIC_KEYS_VARIABLE", "ServingModel", "ServingModels"]
 
@@ -99,7 +98,7 @@ class ServingModels:
         lookup = self._lookup(features, "user_id")
         _require_same_schema(tag, lookup)
         also = {MODEL_INPUTS: model_inputs()} if logs_inputs(checked.scorer.making) else {}
-        log = self._log(checked.bundle, also, "user_id")
+        log = self._log(features, checked.scorer.making.service, also, "user_id")
         items, item_lookup = self._items(checked) or (None, None)
         return ServingModel(checked, lookup, log, self._scoring(checked, lookup, log, items), items, item_lookup)
 
@@ -154,7 +153,8 @@ class ServingModels:
         features, keys = part.json("features.json"), ("user_id", "item_id")
         lookup = self._lookup(features, *keys)
         _require_same_schema(part.tag, lookup)
-        log, note = self._log(part, {}, *keys), noted(f"{part.tag} items", self._metrics)
+        log = self._log(features, scorer.making.service, {}, *keys)
+        note = noted(f"{part.tag} items", self._metrics)
         asked = MeteredLookup(lookup, self._metrics)
         return ItemScoring(part, metered(scorer, self._metrics), asked, log, note), lookup
 
@@ -177,10 +177,8 @@ class ServingModels:
             self._lookups[name] = open_lookup(read_online_url(self._environment.get(VARIABLE)), views)
         return self._lookups[name]
 
-    def _log(self, bundle: Bundle, also: Mapping[str, Any], *keys: str) -> ServedLog | None:
+    def _log(self, features: Mapping[str, Any], service: str, also: Mapping[str, Any], *keys: str) -> ServedLog | None:
         """Return the log of the views that these keys suffice for, and of what else is said of an answer."""
-        features = bundle.json("features.json")
-        service = str(bundle.manifest.get("features", {}).get("service", "purchase_within_horizon"))
         views = views_of(read_views(features), *keys)
         logged = {view.name: features["views"][view.name] for view in views} | dict(also)
         name = json.dumps([service, logged], sort_keys=True)

@@ -96,19 +96,20 @@ def _storage(url: str) -> Any:
 
 def _opened(url: str) -> Any:
     """Open the database, and once more if it failed: tunings that begin at once all make its tables, and one wins."""
-    for is_last in (False, True):
-        try:
-            return optuna.storages.RDBStorage(
-                url,
-                heartbeat_interval=queue.BEAT_SECONDS,
-                grace_period=queue.GRACE_SECONDS,
-                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
-            )
-        except (IntegrityError, OperationalError, ProgrammingError):
-            if is_last:
-                raise
-            time.sleep(_AGAIN_SECONDS)
-    raise AssertionError  # for the type checker
+    try:
+        return _database(url)
+    except (IntegrityError, OperationalError, ProgrammingError):
+        time.sleep(_AGAIN_SECONDS)
+        return _database(url)
+
+
+def _database(url: str) -> Any:
+    return optuna.storages.RDBStorage(
+        url,
+        heartbeat_interval=queue.BEAT_SECONDS,
+        grace_period=queue.GRACE_SECONDS,
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
+    )
 
 
 def _sampler(name: Sampler, seed: int) -> Any:
