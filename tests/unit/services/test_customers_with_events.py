@@ -28,8 +28,8 @@ from tests.online_store import lookup_over, write_online_store
 from tests.served_here import publish_here, served
 from tests.tiny_events import EVENT_FEATURES, HORIZON_DAYS, HOW, customer_columns, write_event_bundle, write_members
 from tests.tiny_items import write_item_store
+from tests.tiny_networks import CUSTOMERS, NETWORKS, SHOP, SMALL
 from tests.tiny_shop import AT
-from tests.unit.services.test_networks_of_items import CUSTOMERS, NETWORKS, SHOP, SMALL
 from training.dataset.examples import Examples
 from training.models import member
 from training.models.contract import FitSettings

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feature_repo.events import event_key
 from feature_repo.transforms.calendar import Calendar
 from feature_repo.transforms.feature_sets import OF_CUSTOMER, feature_function
 from feature_repo.transforms.ragged import Ragged
@@ -16,46 +15,20 @@ from services.feature_lookup import read_views, views_of
 from services.golden_check import check_golden
 from services.item_scorer import ItemScorer
 from services.item_scoring import ItemScoring
-from tests.online_store import Rows, lookup_over
+from tests.online_store import lookup_over
 from tests.tiny_items import HOW, ITEM_FEATURES, ITEM_HORIZON_DAYS, ITEMS, item_rows, pair_columns, write_item_bundle
-from tests.tiny_shop import AT, AT_US, DAY_US
+from tests.tiny_networks import CUSTOMERS, NETWORKS, SHOP, SMALL
+from tests.tiny_shop import AT, AT_US
 from training.dataset.examples import Examples
 from training.ensemble.combine import Ensemble, combine
-from training.models import member, member_names
+from training.models import member
 from training.models.contract import FitSettings, Fitted
-from training.models.network.member import NetworkMember
 from training.packaging.bundle import Bundle
 from training.packaging.golden import golden_vectors
 from training.packaging.item_part import item_part
 from training.packaging.write_bundle import BundlePart
 
-NETWORKS = tuple(name for name in member_names() if isinstance(member(name), NetworkMember))
 OF_SERVICE = {"item_ranking": NETWORKS, "customer_item_events": ("sequence_lstm",)}
-SMALL = {"epochs": 2, "units": 8, "hidden": 8, "batch": 64, "learning_rate": 0.02}
-CUSTOMERS = 40
-KINDS = ("view", "favourite", "add_to_cart", "purchase")
-
-
-def events_of(number: int) -> Rows:
-    """Up to twelve events of all kinds of customer `number` in the 20 days before AT; some have none."""
-    random, count = np.random.default_rng(number), number % 13
-    before = np.sort(random.integers(1, 20 * 1440, count))[::-1]
-    moments = (AT_US - before * (DAY_US // 1440)).tolist()
-    items, kinds = random.choice(ITEMS, count).tolist(), random.choice(KINDS, count).tolist()
-    paid = [float(random.integers(1, 90)) if kind == "purchase" else np.nan for kind in kinds]
-    lists = {
-        "event_at": moments,
-        "event_known_at": moments,
-        "event_key": [event_key(f"{number}-{place}") for place in range(count)],
-        "event_type": kinds,
-        "event_item": items,
-        "event_category": ["even" if int(item) % 2 == 0 else "odd" for item in items],
-        **dict.fromkeys(("event_quantity", "event_revenue", "event_cost"), paid),
-    }
-    return {f"{number:08d}": (AT_US - DAY_US // 1440, lists)}
-
-
-SHOP = [events_of(number) for number in range(1, CUSTOMERS + 1)]
 
 
 @dataclass(frozen=True)
