@@ -4,13 +4,14 @@ import os
 import re
 import sqlite3
 import uuid
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
 from feature_repo.errors import DependencyDown, SettingsError, SourceDataError
-from tests.sources import log_of, quarantined, settings_of
+from tests.sources import SettingsOf, log_of, quarantined, settings_of
 from training.adapters import ingest
 from training.adapters.database import pages
 
@@ -23,7 +24,7 @@ TABLES = (
 )
 
 
-def settings(address, **sql):
+def settings(address, file="intent.toml", **sql):
     asked = {
         "url": address,
         "events": "SELECT * FROM lines;",
@@ -33,7 +34,8 @@ def settings(address, **sql):
         "page_rows": 8,
         "attempts": 3,
     }
-    return settings_of("sql", columns=COLUMNS, event_types={"ordered": "purchase"}, sql=asked | sql)
+    made = settings_of("sql", columns=COLUMNS, event_types={"ordered": "purchase"}, sql=asked | sql)
+    return SettingsOf(made.data.of_file(Path(file)))
 
 
 def fill(engine, lines=LINES):
@@ -186,14 +188,76 @@ def test_pages_of_another_query_are_not_used(sqlite, tmp_path, monkeypatch):
         ({"url": "sqlite:///${NO_SUCH_VARIABLE}"}, SettingsError, "needs NO_SUCH_VARIABLE, which the environment"),
         ({"url": "no address"}, SettingsError, "is not an address that SQLAlchemy knows"),
         ({"url": "nosql://x"}, SettingsError, "cannot be used: NoSuchModuleError"),
-        ({"item_columns": {"item_id": "code"}}, SourceDataError, "items query lacks 1 column.*code .for item_id"),
         ({"item_columns": {"user_id": "sku"}}, SettingsError, "names fields that do not exist: got user_id"),
     ],
 )
-def test_what_cannot_be_asked_is_told(sqlite, tmp_path, change, error, match):
-    with pytest.raises(error, match=match):
-        ingest(settings(sqlite, **change), tmp_path / "out")
+def test_what_cannot_be_asked_is_told_with_the_file_of_the_settings(sqlite, tmp_path, change, error, match):
+    with pytest.raises(error, match=rf"{match}.*in shop\.toml"):
+        ingest(settings(sqlite, "shop.toml", **change), tmp_path / "out")
     assert not (tmp_path / "out" / "events").exists()
+
+
+def test_a_column_that_a_query_lacks_is_named(sqlite, tmp_path):
+    with pytest.raises(SourceDataError, match=r"items query lacks 1 column.*code .for item_id"):
+        ingest(settings(sqlite, item_columns={"item_id": "code"}), tmp_path / "out")
+
+
+def test_keys_that_only_the_database_holds_to_be_equal_lose_no_row_in_silence(tmp_path):
+    """Where capitals do not count, the next page begins behind both of two keys, and one of them is in none."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE lines (id TEXT COLLATE NOCASE, who TEXT, at TEXT, sku TEXT, kind TEXT)"))
+        for key in ("a1", "b1", "B1", "c1"):
+            connection.execute(text(f"INSERT INTO lines VALUES ('{key}', 'u', '2024-05-01', '{key}', 'view')"))
+    asked = {"items": None, "keys": {"events": ["id"]}, "page_rows": 2}
+    with pytest.raises(
+        SourceDataError, match=r"had 4 rows when the reading began, and 3 came in its pages; .*of id are"
+    ):
+        ingest(settings(url, **asked), tmp_path / "out")
+    assert list((tmp_path / "out" / ".source").iterdir()) == []  # pages that lack a row are not taken up again
+    assert ingest(settings(url, **asked | {"keys": {"events": ["id", "sku"]}}), tmp_path / "out").events == 4
+
+
+def test_rows_that_arrive_while_it_reads_are_no_trouble(sqlite, tmp_path, monkeypatch):
+    asked = failing(monkeypatch, set())
+    answer = pages._answer
+
+    def arriving(engine, question, *told):
+        if len(asked) == 4:
+            with create_engine(sqlite).begin() as connection:
+                connection.execute(text("INSERT INTO lines VALUES (99, 'late', '2024-05-01 11:00:00', 1, 'view')"))
+        return answer(engine, question, *told)
+
+    monkeypatch.setattr(pages, "_answer", arriving)
+    assert ingest(settings(sqlite), tmp_path / "out").events == 51
+
+
+def test_words_behind_a_colon_are_part_of_the_query(database, tmp_path):
+    query = "SELECT * FROM lines WHERE kind <> ':sold' AND who <> 'a%b' AND CAST(id AS TEXT) <> 'x:y' -- 50 % :all\n"
+    report = ingest(settings(database, events=query), tmp_path / "out")
+    assert report.events == 50
+    whole(tmp_path / "out")
+
+
+def test_who_is_not_let_in_is_told_why_and_never_with_the_password(sqlite, tmp_path, monkeypatch):
+    def refused(_):
+        made = create_engine(sqlite)
+
+        def fail(*_):
+            said = 'connection failed: no password "open-sesame" for user "shop"\nmore'
+            raise OperationalError("SELECT", None, ConnectionError(said))
+
+        event.listen(made, "before_cursor_execute", fail)
+        return made
+
+    monkeypatch.setattr(pages, "create_engine", refused)
+    address = "postgresql+psycopg://shop:open-sesame@nowhere/shop"
+    with pytest.raises(
+        DependencyDown, match=r'at last because: connection failed: no password "\*\*\*" for .*; e'
+    ) as told:
+        ingest(settings(address), tmp_path / "out")
+    assert "sesame" not in str(told.value)
 
 
 def test_rows_without_a_key_are_refused_before_they_could_be_lost(sqlite, tmp_path):

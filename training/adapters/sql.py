@@ -37,14 +37,14 @@ def locate(settings: DataSettings, path: Path | None) -> Source:
         if query and not sql.keys.get(about):
             raise SettingsError(
                 f"[data.sql] keys says nothing about {about}; expected the columns that tell its rows apart, such as "
-                f'keys = {{ {about} = ["id"] }}. Add them.'
+                f'keys = {{ {about} = ["id"] }}. Add them in {settings.file}.'
             )
     if path is not None and not path.is_file():
         raise SourceDataError(
-            f"There is no file {path}; expected a SQLite file. Name another database by [data.sql] url."
+            f"There is no file {path}; expected a SQLite file. Or name a database by url in {_where(settings)}."
         )
-    address = f"sqlite:///{path}" if path else _filled(sql.url)
-    return Source(_shown(address), address=address)
+    address = f"sqlite:///{path}" if path else _filled(sql.url, settings)
+    return Source(_shown(address, settings), address=address)
 
 
 def read(source: Source, settings: DataSettings) -> Iterator[CanonicalChunk]:
@@ -59,7 +59,7 @@ def read(source: Source, settings: DataSettings) -> Iterator[CanonicalChunk]:
     for about, (query, columns) in _queries(settings).items():
         if not query:
             continue
-        for rows in _rows(source, _section(settings), about, query, columns):
+        for rows in _rows(source, settings, about, query, columns):
             if about == "events":
                 yield canonical_chunk(rows, columns, constants, moments, types)
             else:
@@ -76,12 +76,13 @@ def _queries(settings: DataSettings) -> dict[About, tuple[str | None, Mapping[st
 
 
 def _rows(
-    source: Source, sql: SqlSettings, about: About, query: str, columns: Mapping[str, str]
+    source: Source, settings: DataSettings, about: About, query: str, columns: Mapping[str, str]
 ) -> Iterator[SourceRows]:
     from training.adapters.database.pages import Query, pages  # SQLAlchemy is imported by those who use it
 
-    name = f"the {about} query"
-    asked = Query(about, query.strip().rstrip(";"), sql.keys[about], sql.page_rows, sql.attempts)
+    name, sql = f"the {about} query", _section(settings)
+    text = query.strip().rstrip(";")
+    asked = Query(about, text, sql.keys[about], sql.page_rows, sql.attempts, _where(settings))
     for rows in pages(source, asked):
         require_columns(name, rows.table.column_names, columns)
         for field, column in columns.items():
@@ -98,21 +99,26 @@ def _section(settings: DataSettings) -> SqlSettings:
     return settings.sql
 
 
-def _filled(url: str | None) -> str:
+def _where(settings: DataSettings) -> str:
+    return f"[data.sql] in {settings.file}"
+
+
+def _filled(url: str | None, settings: DataSettings) -> str:
     if not url:
         raise SettingsError(
-            "[data.sql] names no database: got no url; expected one such as postgresql+psycopg://${SHOP_DB}. Set it, "
-            "or name a SQLite file: `intent ingest --adapter sql PATH`."
+            "[data.sql] names no database: got no url; expected one such as postgresql+psycopg://${SHOP_DB}. Set it "
+            f"in {settings.file}, or name a SQLite file: `intent ingest --adapter sql PATH`."
         )
     missing = [name for name in VARIABLE.findall(url) if name not in os.environ]
     if missing:
         raise SettingsError(
-            f"[data.sql] url needs {', '.join(missing)}, which the environment does not have. Set it and run again."
+            f"[data.sql] url needs {', '.join(missing)}, which the environment does not have. Set it and run again, "
+            f"or change the url in {settings.file}."
         )
     return VARIABLE.sub(lambda found: os.environ[found[1]], url)
 
 
-def _shown(address: str) -> str:
+def _shown(address: str, settings: DataSettings) -> str:
     """What may be told of an address: the kind of database and its name."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -122,7 +128,7 @@ def _shown(address: str) -> str:
     except ArgumentError:
         raise SettingsError(
             "[data.sql] url is not an address that SQLAlchemy knows; expected dialect://user@host/name, such as "
-            "sqlite:///shop.db. Correct it."
+            f"sqlite:///shop.db. Correct it in {settings.file}."
         ) from None
     return f"{url.get_backend_name()} {Path(url.database or '').name}".strip()
 
@@ -132,7 +138,7 @@ ADAPTER = Adapter(
         name="sql",
         title="Any database that SQLAlchemy reaches, by query",
         licence="your own data",
-        page="the queries and the column mapping in intent.toml",
+        page="your own settings: the queries of [data.sql], and [data.columns]",
         delay_hours=None,
     ),
     locate,

@@ -1,5 +1,7 @@
 """The rows of a query in pages by key; each page is kept as a file until the log is whole."""
 
+import re
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import Engine, and_, column, create_engine, func, or_, select, text
+from sqlalchemy import Engine, TextClause, and_, case, column, create_engine, func, or_, select, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import ColumnElement, Executable, Select
 
 from feature_repo.errors import DependencyDown, SettingsError, SourceDataError
 from training.adapters.contract import Source
@@ -25,17 +28,24 @@ __all__ = ["Query", "pages"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 NEVER_BETTER = ("no such", "syntax error", "ambiguous")  # SQLite calls a wrong query an operational error
+END, ROWS = "end", "rows"  # beside the pages: that they are all, and how many rows there were when the first was asked
+COLON = re.compile(r"(?<![:\w\\]):(?=\w)")  # SQLAlchemy takes a word behind it for a parameter, in quotation marks too
+ESCAPED = r"\\:"
 
 
 @dataclass(frozen=True)
 class Query:
-    """What to ask: `text` with one row for each combination of `keys`, `page_rows` at once, each up to `attempts`."""
+    """What to ask: `text` with one row for each combination of `keys`, `page_rows` at once, each up to `attempts`.
+
+    `where` names the settings that say so, for messages.
+    """
 
     about: str
     text: str
     keys: tuple[str, ...]
     page_rows: int
     attempts: int
+    where: str
 
 
 def pages(source: Source, query: Query) -> Iterator[SourceRows]:
@@ -53,12 +63,12 @@ def pages(source: Source, query: Query) -> Iterator[SourceRows]:
         last, number = _last_key(table, query), number + 1
         yield _numbered(table, seen)
         seen += table.num_rows
-    if (folder / "end").is_file():
+    if (folder / END).is_file():
         return
-    engine = _engine(source.address)
+    engine = _engine(source.address, query)
     try:
         if last is None:
-            _refuse_null_keys(engine, query, source)
+            write_bytes(folder / ROWS, str(_rows_with_keys(engine, query, source)).encode())
         while table := _page(engine, query, last, source):
             write_parquet(folder / f"{number:08d}.parquet", table)
             last, number = _last_key(table, query), number + 1
@@ -66,7 +76,8 @@ def pages(source: Source, query: Query) -> Iterator[SourceRows]:
             seen += table.num_rows
             if table.num_rows < query.page_rows:
                 break
-        write_bytes(folder / "end", b"")
+        _refuse_lost(folder, query, seen)
+        write_bytes(folder / END, b"")
     finally:
         engine.dispose()
 
@@ -80,20 +91,20 @@ def _folder(source: Source, query: Query) -> Path:
     return folder
 
 
-def _engine(address: str) -> Engine:
+def _engine(address: str, query: Query) -> Engine:
     try:
         return create_engine(address)
     except (ArgumentError, NoSuchModuleError, ImportError) as problem:
         raise SettingsError(
-            f"[data.sql] url cannot be used: {type(problem).__name__}; expected a dialect whose driver is installed. "
-            "Install the driver, or name another one in the url."
+            f"The url cannot be used: {type(problem).__name__}; expected a dialect whose driver is installed. "
+            f"Install the driver, or name another one in {query.where}."
         ) from None
 
 
 def _page(engine: Engine, query: Query, last: tuple[Any, ...] | None, source: Source) -> pa.Table | None:
     """The next page, or None; one row more is asked for, to see that its key differs from the last one's."""
     keys: list[ColumnElement[Any]] = [column(name) for name in query.keys]
-    asked: Select[Any] = select(text("*")).select_from(text(f"({query.text}) source"))
+    asked: Select[Any] = select(text("*")).select_from(_as_table(query))
     if last is not None:
         asked = asked.where(_behind(keys, last))
     names, rows = _answer(engine, asked.order_by(*keys).limit(query.page_rows + 1), query, source)
@@ -114,44 +125,72 @@ def _behind(keys: Sequence[ColumnElement[Any]], last: tuple[Any, ...]) -> Column
     return or_(*ways)
 
 
-def _refuse_null_keys(engine: Engine, query: Query, source: Source) -> None:
+def _as_table(query: Query) -> TextClause:
+    return text(f"({COLON.sub(ESCAPED, query.text)}\n) source")  # behind a last line that is a comment
+
+
+def _rows_with_keys(engine: Engine, query: Query, source: Source) -> int:
+    """Count the rows; one whose key is null would lie in no page."""
     anyone_null = or_(*(column(name).is_(None) for name in query.keys))
-    asked = select(func.count()).select_from(text(f"({query.text}) source")).where(anyone_null)
-    _, rows = _answer(engine, asked, query, source)
-    if rows[0][0]:
+    asked = select(func.count(), func.count(case((anyone_null, 1)))).select_from(_as_table(query))
+    _, ((rows, without),) = _answer(engine, asked, query, source)
+    if without:
         raise SourceDataError(
-            f"The {query.about} query has {rows[0][0]:,} rows without {' or '.join(query.keys)}; expected keys that "
-            "are never null, or those rows would be lost. Choose other keys in [data.sql]."
+            f"The {query.about} query has {without:,} rows without {' or '.join(query.keys)}; expected keys that "
+            f"are never null, or those rows would be lost. Choose other keys in {query.where}."
+        )
+    return int(rows)
+
+
+def _refuse_lost(folder: Path, query: Query, seen: int) -> None:
+    """A page begins behind the last key: rows whose keys only the database holds to be equal to it are in none."""
+    told = folder / ROWS
+    rows = int(told.read_text()) if told.is_file() else 0
+    if seen < rows:
+        shutil.rmtree(folder)
+        raise SourceDataError(
+            f"The {query.about} query had {rows:,} rows when the reading began, and {seen:,} came in its pages; "
+            f"expected all of them. To the database some values of {', '.join(query.keys)} are equal that are spelt "
+            "differently, as where capitals do not count, or rows were deleted meanwhile. Add a column to keys in "
+            f"{query.where}, or run again; the pages were thrown away."
         )
 
 
-def _answer(engine: Engine, asked: Select[Any], query: Query, source: Source) -> tuple[list[str], list[Any]]:
+def _answer(engine: Engine, asked: Executable, query: Query, source: Source) -> tuple[list[str], list[Any]]:
     """Ask, again after growing pauses where the connection failed; a query that is wrong is not asked again."""
-    pause = FIRST_PAUSE
+    pause, cause = FIRST_PAUSE, ""
     for attempt in range(1, query.attempts + 1):
         try:
             with engine.connect() as connection:
                 result = connection.execute(asked)
                 return list(result.keys()), list(result.fetchall())
         except DBAPIError as problem:
-            _refuse_wrong(problem, query)
+            cause = _cause(problem, source)
+            _refuse_wrong(problem, cause, query)
             engine.dispose()  # the next attempt gets a connection of its own
             if attempt < query.attempts:
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
     raise DependencyDown(
-        f"The database ({source.name}) did not answer the {query.about} query in {query.attempts} attempts; expected "
-        "it to be up. The pages that were read are kept: run the same command again to go on from them."
+        f"The database ({source.name}) did not answer the {query.about} query in {query.attempts} attempts, at last "
+        f"because: {cause}; expected it to be up, and to let the url's user in. The pages that were read are kept: run "
+        "the same command again to go on from them."
     )
 
 
-def _refuse_wrong(problem: DBAPIError, query: Query) -> None:
-    cause = str(problem.orig).splitlines()[0] if str(problem.orig) else type(problem).__name__
+def _cause(problem: DBAPIError, source: Source) -> str:
+    """The first line of what the driver says, without the password, should it repeat it."""
+    said, password = str(problem.orig).strip(), make_url(source.address).password
+    cause = said.splitlines()[0] if said else type(problem).__name__
+    return cause.replace(str(password), "***") if password else cause
+
+
+def _refuse_wrong(problem: DBAPIError, cause: str, query: Query) -> None:
     failed = problem.connection_invalidated or isinstance(problem, OperationalError | InterfaceError)
     if not failed or any(sign in cause for sign in NEVER_BETTER):
         raise SourceDataError(
             f"The {query.about} query failed: {cause}; expected a SELECT that the database takes, with the columns "
-            f"{', '.join(query.keys)}. Correct it in [data.sql]."
+            f"{', '.join(query.keys)}. Correct it in {query.where}."
         ) from None
 
 
@@ -160,13 +199,13 @@ def _check_keys(names: list[str], rows: list[Any], query: Query) -> None:
     if len(places) < len(query.keys):
         raise SourceDataError(
             f"The {query.about} query lacks a key: got {', '.join(names)}; expected {', '.join(query.keys)} among its "
-            "columns. Name the right ones in [data.sql] keys."
+            f"columns. Name the right ones as keys in {query.where}."
         )
     told = [tuple(row[place] for place in places) for row in rows]
     if any(one == other for one, other in pairwise(told)):
         raise SourceDataError(
             f"{', '.join(query.keys)} do not tell the rows of the {query.about} query apart: the same key came twice; "
-            "expected keys that are unique, or rows would be lost between two pages. Add a column to [data.sql] keys."
+            f"expected keys that are unique, or rows would be lost between two pages. Add one to keys in {query.where}."
         )
 
 
