@@ -45,7 +45,7 @@ COLUMNS = {"user_id": "session", "item_id": "aid", "event_timestamp": "ts", "eve
 READ_TYPE = TypeReader({"clicks": "view", "carts": "add_to_cart", "orders": "purchase"})
 SUFFIXES = (".jsonl", ".gz", ".parquet", ".pq")
 BLOCK_BYTES = 4 << 20
-SHOWN = 1_000
+SHOWN = 1 << 20  # characters of a line that is set apart: a whole session, but not a file without line breaks
 
 
 def locate(settings: DataSettings, path: Path | None) -> Source:

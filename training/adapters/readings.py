@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from feature_repo.events import EVENT_TYPES, TIMESTAMP
 
-__all__ = ["Reading", "TypeReader", "read_by_value", "read_id", "read_number", "read_text", "unread"]
+__all__ = ["WHOLE", "Reading", "TypeReader", "read_by_value", "read_id", "read_number", "read_text", "unread"]
 
 Reading = tuple[pa.Array, npt.NDArray[np.bool_]]
 """Values (null where there are none, or none readable), and bool[n]: there was something, but not readable."""

@@ -113,6 +113,12 @@ def _paths(tree: Path) -> dict[str, str]:
     """Each category's path from the root; a circle of parents ends where it closes."""
     parents: dict[str, str | None] = {}
     for rows in source_rows(tree):
+        if rows.unreadable:
+            row = rows.unreadable[0]
+            raise SourceDataError(
+                f"{tree.name} has rows that do not say a category's parent, first row {row.source_row}: {row.detail}; "
+                "expected categoryid and parentid in each. Without them items' paths would be cut off: correct it."
+            )
         names = (by_text(read_text, rows.table[column]).to_pylist() for column in TREE.values())
         parents |= {category: parent for category, parent in zip(*names, strict=True) if category}
     return {category: ".".join(reversed(_up(category, parents))) for category in parents}

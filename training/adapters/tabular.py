@@ -3,6 +3,7 @@
 No events are made up of it: it names no customers, no items and no times.
 """
 
+import json
 import time
 from collections import Counter
 from dataclasses import replace
@@ -21,7 +22,7 @@ from training.adapters.canonical_rows import require_columns
 from training.adapters.coded_text import plain
 from training.adapters.contract import IngestReport, Source, TabularAdapter
 from training.adapters.csv_rows import SourceRows
-from training.adapters.readings import read_number, read_text
+from training.adapters.readings import WHOLE, read_number, read_text
 from training.adapters.row_text import row_texts, rows_as_json
 from training.adapters.sole_writer import sole_writer
 from training.adapters.source_rows import source_columns, source_rows
@@ -73,10 +74,13 @@ def ingest_table(adapter: TabularAdapter, source: Source, out: Path, sample: flo
 def _typed(rows: SourceRows, adapter: TabularAdapter) -> tuple[pa.Table, pa.Table]:
     wrong = pa.nulls(rows.table.num_rows, pa.string())
     values: list[pa.Array] = []
+    found = [(problem.detail, problem.rows) for problem in rows.problems]  # bytes that are not UTF-8
     for name, kind in adapter.columns.items():
         cells, bad = _read(plain(rows.table[name]), kind)
-        wrong = pc.if_else(pc.and_(pa.array(bad), pc.is_null(wrong)), pa.scalar(f"column {name}"), wrong)
+        found.append((f"column {name}", bad))
         values.append(cells)
+    for detail, bad in found:
+        wrong = pc.if_else(pc.and_(pa.array(bad), pc.is_null(wrong)), pa.scalar(detail), wrong)
     numbers = pa.array(rows.source_row)
     table = pa.table([numbers, *values], names=["source_row", *adapter.columns])
     bad_rows = pc.is_valid(wrong)
@@ -87,7 +91,7 @@ def _typed(rows: SourceRows, adapter: TabularAdapter) -> tuple[pa.Table, pa.Tabl
             "source_row": row.source_row,
             "reason": row.reason,
             "detail": row.detail,
-            "source_values": str(row.source_values),
+            "source_values": json.dumps(dict(row.source_values), ensure_ascii=False),
         }
         for row in rows.unreadable
     ]
@@ -105,7 +109,8 @@ def _read(cells: pa.Array, kind: pa.DataType) -> tuple[pa.Array, Mask]:
         values = pc.if_else(known, pc.equal(text, TRUE), pa.scalar(None, pa.bool_()))
     else:
         numbers, _ = read_number(cells)
-        fits = pc.equal(pc.trunc(numbers), numbers) if pa.types.is_integer(kind) else pc.is_valid(numbers)
+        whole = pc.and_(pc.equal(pc.trunc(numbers), numbers), pc.less(pc.abs(numbers), WHOLE))
+        fits = whole if pa.types.is_integer(kind) else pc.is_valid(numbers)
         values = pc.if_else(fits, numbers, pa.scalar(None, pa.float64())).cast(kind)
     return values, pc.is_null(values).to_numpy(zero_copy_only=False)
 
@@ -119,14 +124,18 @@ def _report(
 ) -> IngestReport:
     rows, counts = table.num_rows + quarantine.num_rows, adapter.description.counts
     repeated = len(texts) - pc.count_distinct(texts).as_py()
-    odd = [f"{repeated:,} rows repeat an earlier one; they are kept, for nothing tells one session from another."]
+    odd = []
     if counts and rows != counts.lines:
-        odd.insert(0, f"The published data set has {counts.lines:,} lines; this one has {rows:,}.")
+        odd.append(f"The published data set has {counts.lines:,} lines; this one has {rows:,}.")
+    if repeated:
+        odd.append(
+            f"{repeated:,} rows repeat an earlier one; they are kept, for nothing tells one session from another."
+        )
     odd.append("This is a benchmark table, not a log: no events were written, and only tabular tasks can use it.")
     return IngestReport(
         adapter=adapter.description.name, source=source.name, rows_in=rows, events=0, users=0, items=0, customers=0,
         distinct_items=0, first=None, last=None, delay_hours=0.0, seconds=0.0,
-        quarantined=dict(Counter(quarantine["reason"].to_pylist())), odd=tuple(odd if repeated else odd[-1:]),
+        quarantined=dict(Counter(quarantine["reason"].to_pylist())), odd=tuple(odd),
         table_rows=table.num_rows,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.errors import SettingsError, SourceDataError
@@ -111,6 +112,12 @@ def test_retailrocket_needs_all_of_its_files(tmp_path):
         ingest(settings_of("retailrocket"), tmp_path / "out", path=folder / "events.csv")
 
 
+def test_a_broken_row_of_the_tree_is_told_and_not_left_out(tmp_path):
+    folder = retailrocket(tmp_path / "data", [(DAY - 5, 10, "categoryid", 3)], [(1, ""), (2, 1), (3,)])
+    with pytest.raises(SourceDataError, match=r"category_tree\.csv has rows .* first row 3: 1 cells instead of 2; exp"):
+        ingest(settings_of("retailrocket"), tmp_path / "out", path=folder)
+
+
 def test_yoochoose_reads_clicks_and_then_buys(tmp_path):
     clicks = [
         ("1", "2014-04-07T10:51:09.277Z", "21", "0"),
@@ -156,6 +163,18 @@ def test_otto_lines_that_are_no_sessions_are_set_apart(tmp_path):
     assert log_of(tmp_path / "out")[0]["event_timestamp"] == utc("2022-07-31 22:00:00.025")
 
 
+def test_a_long_line_of_otto_that_is_set_apart_is_kept_whole(tmp_path):
+    events = [{"aid": n, "ts": 1_659_304_800_025 + n, "type": "clicks"} for n in range(400)]
+    lines = [
+        json.dumps({"session": 1, "events": events}),
+        json.dumps({"session": 2, "events": [*events, {"aid": "x"}]}),
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    report = ingest(settings_of("otto"), tmp_path / "out", path=tmp_path / "x.jsonl")
+    assert (report.events, report.quarantined) == (400, {"unreadable_row": 1})
+    assert quarantined(tmp_path / "out")[0][2] == {"line": lines[1]}
+
+
 SESSION = {
     "Administrative": 0, "Administrative_Duration": 0, "Informational": 0, "Informational_Duration": 0,
     "ProductRelated": 2, "ProductRelated_Duration": 64, "BounceRates": 0, "ExitRates": 0.1, "PageValues": 0,
@@ -179,3 +198,20 @@ def test_online_shoppers_is_a_table_and_no_events_are_made_of_it(tmp_path):
         ingest(
             settings_of("online_shoppers"), tmp_path / "o", path=write_csv(tmp_path / "y.csv", list(SESSION)[:-1], [])
         )
+
+
+def test_a_part_of_online_shoppers_says_so_and_its_broken_rows_are_kept_as_they_were(tmp_path):
+    rows = [SESSION, SESSION | {"Region": 2}, SESSION | {"Region": "1e30"}, SESSION | {"Month": "M\xe4r"}]
+    lines = [",".join(str(cell) for cell in session.values()) for session in rows]
+    content = "\n".join([",".join(SESSION), *lines, "1,2,3", ""])
+    (tmp_path / "x.csv").write_bytes(content.encode("latin-1"))
+    report = ingest(settings_of("online_shoppers"), tmp_path / "out", path=tmp_path / "x.csv")
+    assert (report.rows_in, report.table_rows) == (5, 2)
+    assert report.quarantined == {"unreadable_value": 2, "wrong_column_count": 1}
+    assert report.odd[0] == "The published data set has 12,330 lines; this one has 5."
+    refused = pq.read_table(tmp_path / "out" / "sessions" / "quarantine.parquet").to_pylist()
+    told = {row["source_row"]: (row["detail"], json.loads(row["source_values"])) for row in refused}
+    assert sorted(told) == [3, 4, 5]
+    assert told[3][1]["Region"] == "1e30"
+    assert (told[4][0], told[4][1]["Month"]) == ("column Month", "M\ufffdr")
+    assert told[5] == ("3 cells instead of 18", {"line": "1,2,3"})
