@@ -3,6 +3,7 @@
 Frozen and strict: an unknown key is refused, for a misspelt key that is ignored changes a result in silence.
 """
 
+import re
 import tomllib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -144,7 +145,8 @@ class Settings(_Section):
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
             raise SettingsError(
-                f"{path} is not TOML: {problem}. Correct that place, or begin again with `intent init`."
+                f"{path} is not TOML: {problem}{_given_twice(path, problem)}. Correct that place, or begin again with "
+                "`intent init`."
             ) from None
         try:
             settings = cls.model_validate(raw)
@@ -204,6 +206,15 @@ def midnight(day: date | datetime, zone: str = "UTC") -> datetime:
     if isinstance(day, datetime):
         return (day if day.tzinfo else day.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+def _given_twice(path: Path, problem: Exception) -> str:
+    """Say which key stands a second time, as of a field with two columns; the parser only says where."""
+    found = re.search(r"overwrite a value \(at line (\d+)", str(problem))
+    if found is None:
+        return ""
+    key = path.read_text(encoding="utf-8").splitlines()[int(found[1]) - 1].split("=")[0].strip()
+    return f"; got {key} a second time; expected each key once in its section"
 
 
 def _explain(problem: ValidationError) -> str:

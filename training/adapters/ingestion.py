@@ -75,7 +75,7 @@ def ingest(
         before = _maker(out)
         rows_in = _stage(chosen, source, data, staged, sample, progress or Silent())
         staged.settle()
-        _require_events(staged, source, rows_in)
+        _require_events(staged, source, rows_in, data)
         card = describe(staged, chosen.description, source, rows_in, delay, sample)
         counts = write_log(staged, out, round(delay * HOUR_US))
         files = hash_log(out)
@@ -189,7 +189,7 @@ def _delay_hours(adapter: Adapter | TabularAdapter, data: DataSettings) -> float
     return delay
 
 
-def _require_events(staged: Staging, source: Source, rows_in: int) -> None:
+def _require_events(staged: Staging, source: Source, rows_in: int, data: DataSettings) -> None:
     if staged.given["user_id"]:
         return
     if not rows_in:
@@ -201,6 +201,6 @@ def _require_events(staged: Staging, source: Source, rows_in: int) -> None:
     unread = any(reason == "unreadable_timestamp" for reason, _, _ in found)
     written = ", and how times are written ([data] time_format)" if unread else ""
     raise SourceDataError(
-        f"None of the {rows_in:,} rows of {source.name} can be used: {reasons}. "
-        f"Check the adapter and which columns are named in [data.columns]{written}; nothing was written."
+        f"None of the {rows_in:,} rows of {source.name} can be used: {reasons}. Check the adapter and, in {data.file}, "
+        f"which columns [data.columns] names{written}; nothing was written."
     )

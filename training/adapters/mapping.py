@@ -48,8 +48,8 @@ def check_mapping(
         if told is not None:
             key, fields = BESIDE[about]
             _check_columns(f"[data.{about}] in {file}", told, fields, (key,))
-    zone_named(settings.timezone)
-    time_format(settings.time_format)
+    zone_named(settings.timezone, file)
+    time_format(settings.time_format, file)
 
 
 def check_type(source: str, name: str, column: str, kind: pa.DataType) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from functools import partial
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -34,8 +35,8 @@ FEW = 64
 NO_TEXT = None  # a typed null of pyarrow would import pandas
 
 
-def zone_named(name: str) -> str:
-    """Return `name` if it is a time zone.
+def zone_named(name: str, file: Path) -> str:
+    """Return `name` if it is a time zone; `file` is that of the settings, for the message.
 
     Raises:
         SettingsError: it is not known.
@@ -44,13 +45,14 @@ def zone_named(name: str) -> str:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as problem:
         raise SettingsError(
-            f"[data] timezone is not known: got {name!r}; expected a name such as UTC or Europe/Berlin."
+            f"[data] timezone is not known: got {name!r}; expected a name such as UTC or Europe/Berlin. "
+            f"Change it in {file}."
         ) from problem
     return name
 
 
-def time_format(pattern: str | None) -> str | None:
-    """Return `pattern` if it tells a day, as for strptime: `%d/%m/%Y %H:%M`.
+def time_format(pattern: str | None, file: Path) -> str | None:
+    """Return `pattern` if it tells a day, as for strptime: `%d/%m/%Y %H:%M`; `file` is that of the settings.
 
     Raises:
         SettingsError: it tells none, or not one that can be read back.
@@ -65,7 +67,7 @@ def time_format(pattern: str | None) -> str | None:
     if told is None or told.date() != moment.date():
         raise SettingsError(
             f"[data] time_format does not tell the day: got {pattern!r}; expected directives of strptime such as "
-            "%d/%m/%Y %H:%M. Leave it out for ISO 8601 and Unix time."
+            f"%d/%m/%Y %H:%M. Change it in {file}, or leave it out for ISO 8601 and Unix time."
         )
     return pattern
 

@@ -1,4 +1,4 @@
-"""Any CSV or Parquet file with one row an event, through the column mapping in `intent.toml`.
+"""Any CSV or Parquet file with one row an event, through the column mapping in the settings.
 
 Two more files may say what is known about the items and the customers.
 """
@@ -74,7 +74,7 @@ ADAPTER = Adapter(
         name="table",
         title="Any CSV or Parquet file, one row an event",
         licence="your own data",
-        page="the column mapping in intent.toml",
+        page="your own settings: the column mapping of [data.columns]",
         delay_hours=None,
     ),
     locate,

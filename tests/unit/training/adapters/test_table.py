@@ -11,7 +11,16 @@ from pydantic import ValidationError
 
 from feature_repo.errors import SettingsError, SourceDataError
 from services.contracts import ScoreRequest
-from tests.sources import TABLE_COLUMNS, TABLE_HEADER, log_of, quarantined, settings_of, write_csv, write_rows
+from tests.sources import (
+    TABLE_COLUMNS,
+    TABLE_HEADER,
+    SettingsOf,
+    log_of,
+    quarantined,
+    settings_of,
+    write_csv,
+    write_rows,
+)
 from training.adapters import ingest
 from training.adapters.validation import EARLIEST, LATEST, REASONS, is_servable
 from training.settings import Settings, template
@@ -444,7 +453,11 @@ def test_text_that_is_not_utf8_in_the_header(tmp_path):
         ),
         (
             {"columns": TABLE_COLUMNS, "timezone": "Mars/Base"},
-            "timezone is not known: got 'Mars/Base'; expected",
+            r"timezone is not known: got 'Mars/Base'; expected .* Change it in intent\.toml",
+        ),
+        (
+            {"columns": TABLE_COLUMNS, "time_format": "%H:%M"},
+            r"time_format does not tell the day: got '%H:%M'; expected .* Change it in intent\.toml",
         ),
     ],
 )
@@ -458,6 +471,9 @@ def test_a_mapping_that_makes_no_sense_is_named_with_its_file(tmp_path):
     told = Settings.load(tmp_path / "shop.toml")
     match = rf"got colour; .*Change \[data\.columns\] in {re.escape(str(tmp_path))}/shop\.toml\."
     refused(tmp_path, SettingsError, match, told, parquet(tmp_path))
+    whole = SettingsOf(of(time_format="%d/%m/%Y").data.of_file(tmp_path / "shop.toml"))
+    match = rf"Check the adapter and, in {re.escape(str(tmp_path))}/shop\.toml, which"
+    refused(tmp_path, SourceDataError, match, whole, parquet(tmp_path, {"when": "soon"}))
     refused(tmp_path, SettingsError, r"lacks user_id.* in intent\.toml", settings_of("table"), parquet(tmp_path))
 
 
@@ -503,5 +519,7 @@ def test_whatever_the_cells_hold_every_row_is_an_event_or_in_quarantine(tmp_path
 def test_a_field_that_is_mapped_twice_is_refused(tmp_path):
     text = '[data]\nadapter = "table"\n[data.columns]\nuser_id = "who"\nuser_id = "customer"\n'
     (tmp_path / "intent.toml").write_text(text)
-    with pytest.raises(SettingsError, match=r"is not TOML: .*[Oo]verwrite"):
+    with pytest.raises(
+        SettingsError, match=r"is not TOML: .*line 5.*; got user_id a second time; expected each key once"
+    ):
         Settings.load(tmp_path / "intent.toml")
