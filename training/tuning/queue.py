@@ -1,4 +1,4 @@
-"""What a study holds, and what to run next: a point that waits, runs, or is finished is never queued a second time."""
+"""What a study holds, and what to run next: a point that waits, runs, or is finished is not run a second time."""
 
 import time
 import warnings
@@ -20,19 +20,21 @@ __all__ = [
     "MEMORY",
     "VALUES",
     "WHY",
+    "NotToRun",
     "begin",
     "default_trial",
     "finished",
     "give_up_lost",
     "queue_defaults",
     "queue_grid_point",
+    "require_needed",
     "running",
     "values_of",
     "wait_for_others",
 ]
 
 VALUES, WHY, DEFAULT, _BEGUN = "values", "why", "default", "begun"
-MEMORY, FAILED, CUT = "out of memory", "failed", "cut by the budget"
+MEMORY, FAILED, CUT, NEEDLESS = "out of memory", "failed", "cut by the budget", "another tuning has its point"
 
 BEAT_SECONDS, GRACE_SECONDS = 5, 30
 """How often a trial that runs says so, and after how long without it is lost."""
@@ -40,14 +42,13 @@ _LOOK_AGAIN_SECONDS = 1.0
 _States = optuna.trial.TrialState
 
 
+class NotToRun(Exception):
+    """A trial that another tuning of the study made needless."""
+
+
 def finished(study: Any) -> list[Any]:
     """Return the trials that count against a budget of trials: complete, pruned, out of memory, or failed by itself."""
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state in (_States.COMPLETE, _States.PRUNED)
-        or (trial.state == _States.FAIL and trial.user_attrs.get(WHY) in (MEMORY, FAILED))
-    ]
+    return [trial for trial in study.get_trials(deepcopy=False) if _counts(trial)]
 
 
 def default_trial(study: Any) -> Any:
@@ -94,6 +95,26 @@ def begin(trial: Any) -> None:
     trial.set_user_attr(_BEGUN, trial.number)
 
 
+def require_needed(study: Any, trial: Any, queued: bool) -> None:
+    """Refuse a trial that has begun, if an earlier one has its point: waiting, running, or finished.
+
+    Tunings that look at the same moment all queue what each of them finds missing. The database numbers trials one
+    after another, so that of two the later knows of the earlier. With `queued`, a trial of no point is refused as well:
+    another tuning took what this one saw in the queue, and the sampler drew something in its place.
+
+    Raises:
+        NotToRun: so it is.
+    """
+    *earlier, own = study.get_trials(deepcopy=False)[: trial.number + 1]
+    if not _has_point(own):
+        needless = queued
+    else:
+        needless = any(_has_point(other) and _held(other) and _point(other) == _point(own) for other in earlier)
+    if needless:
+        trial.set_user_attr(WHY, NEEDLESS)
+        raise NotToRun
+
+
 def give_up_lost(study: Any) -> None:
     """Fail the trials whose process is gone; those that had begun are queued again, with what they were told.
 
@@ -116,6 +137,20 @@ def wait_for_others(deadline: float) -> None:
 
 def _waiting(study: Any) -> list[Any]:
     return list(study.get_trials(deepcopy=False, states=(_States.WAITING,)))
+
+
+def _counts(trial: Any) -> bool:
+    of_its_own = trial.state == _States.FAIL and trial.user_attrs.get(WHY) in (MEMORY, FAILED)
+    return of_its_own or trial.state in (_States.COMPLETE, _States.PRUNED)
+
+
+def _held(trial: Any) -> bool:
+    return trial.state in (_States.WAITING, _States.RUNNING) or _counts(trial)
+
+
+def _has_point(trial: Any) -> bool:
+    """Tell a trial that was queued, or is tried again, from one whose values a sampler has yet to draw."""
+    return "fixed_params" in trial.system_attrs or bool(trial.params)
 
 
 def _point(trial: Any) -> dict[str, Value]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -104,12 +105,32 @@ def _opened(url: str) -> Any:
 
 
 def _database(url: str) -> Any:
-    return optuna.storages.RDBStorage(
+    storage = optuna.storages.RDBStorage(
         url,
         heartbeat_interval=queue.BEAT_SECONDS,
         grace_period=queue.GRACE_SECONDS,
         heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3),
     )
+    if storage.engine.dialect.name == "sqlite" and storage.engine.url.database not in (None, "", ":memory:"):
+        _lock_from_the_first_read(storage.engine)
+    return storage
+
+
+def _lock_from_the_first_read(engine: Any) -> None:
+    """Have transactions hold SQLite's lock while they read what they then change.
+
+    Optuna locks the row of a trial before it takes it from the queue, which SQLite knows nothing of: two tunings that
+    read at the same moment that it waits would both take it.
+    """
+    engine.dispose()  # connections that are open already begin as they were told before
+
+    @event.listens_for(engine, "connect")
+    def let_begin(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _sampler(name: Sampler, seed: int) -> Any:

@@ -27,12 +27,14 @@ from training.tuning.queue import (
     MEMORY,
     VALUES,
     WHY,
+    NotToRun,
     begin,
     default_trial,
     finished,
     give_up_lost,
     queue_defaults,
     queue_grid_point,
+    require_needed,
     running,
     wait_for_others,
 )
@@ -88,7 +90,7 @@ class Trials:
         while default_trial(study) is None:
             give_up_lost(study)
             if queue_defaults(study, self.space):
-                self._one(study, defaults_by)
+                self._one(study, defaults_by, queued=True)
                 task.advance()
             else:
                 wait_for_others(defaults_by)
@@ -98,7 +100,7 @@ class Trials:
         while self.space and time.monotonic() < deadline and not self._enough(study, budget):
             give_up_lost(study)
             if self.sampler != "grid" or queue_grid_point(study, self.space, self.settings.seed):
-                self._one(study, deadline)
+                self._one(study, deadline, queued=self.sampler == "grid")
                 task.advance()
             elif running(study):  # its point is tried again if it comes to nothing
                 wait_for_others(deadline)
@@ -108,8 +110,13 @@ class Trials:
     def _enough(self, study: Any, budget: Budget) -> bool:
         return budget.trials is not None and len(finished(study)) >= budget.trials
 
-    def _one(self, study: Any, deadline: float) -> None:
-        study.optimize(lambda trial: self._objective(trial, deadline), n_trials=1, catch=(TrialFailed, CutByBudget))
+    def _one(self, study: Any, deadline: float, queued: bool) -> None:
+        def objective(trial: Any) -> float:
+            begin(trial)
+            require_needed(study, trial, queued)
+            return self._objective(trial, deadline)
+
+        study.optimize(objective, n_trials=1, catch=(TrialFailed, CutByBudget, NotToRun))
 
     def _require_defaults(self, study: Any) -> None:
         failed = [trial for trial in finished(study) if trial.user_attrs.get(DEFAULT) and WHY in trial.user_attrs]
@@ -120,7 +127,6 @@ class Trials:
             )
 
     def _objective(self, trial: Any, deadline: float) -> float:
-        begin(trial)
         asked = suggest(trial, self.space)
         values = defaults(self.space) if trial.user_attrs.get(DEFAULT) else asked
         trial.set_user_attr(VALUES, values)

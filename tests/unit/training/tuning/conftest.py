@@ -16,11 +16,14 @@ from training.models.contract import FitSettings
 from training.models.parameters import flag, one_of, real, whole
 from training.progress import Silent
 from training.tuning.forward_folds import forward_folds
-from training.tuning.search_space import fingerprint, searched
+from training.tuning.queue import DEFAULT, finished
+from training.tuning.search_space import fingerprint, grid_points, searched
 from training.tuning.study import Identity, open_study
 from training.tuning.trials import Trials
 
 WEEK_US = 7 * 86_400_000_000
+SMALL_GRID = ("noise", "harm")
+"""Parameters of `Known` whose grid has six points."""
 
 
 def weekly_examples(customers: int = 300, dates: int = 8, seed: int = 2) -> Examples:
@@ -94,20 +97,33 @@ def make(examples, tmp_path):
     """Return a function that opens a study of a `Known` member and its trials, below the test's folder."""
 
     def made(sampler="tpe", *, trouble="", only=(), seed=1, folder: Path = tmp_path, member=None):
-        known = member or Known(trouble=trouble)
-        space, folds = searched(known.name, known.parameters, only), forward_folds(examples, 7.0)
-        identity = Identity(known.name, fingerprint(space), "data", "log_loss", len(folds))
-        study = open_study(f"sqlite:///{folder / 'studies.db'}", known.name, sampler, identity, seed)
-        kept = folder / known.name
-        kept.mkdir(exist_ok=True)
-        return study, Trials(known, space, examples, folds, FitSettings(7.0, seed), "log_loss", sampler, kept), identity
+        return opened(member or Known(trouble=trouble), sampler, only, seed, folder, examples)
 
     return made
+
+
+def opened(known, sampler: str, only, seed: int, folder: Path, examples: Examples):
+    """Open the study of a member in a folder; return it, its trials and its identity."""
+    space, folds = searched(known.name, known.parameters, only), forward_folds(examples, 7.0)
+    identity = Identity(known.name, fingerprint(space), "data", "log_loss", len(folds))
+    study = open_study(f"sqlite:///{folder / 'studies.db'}", known.name, sampler, identity, seed)
+    kept = folder / known.name
+    kept.mkdir(exist_ok=True)
+    return study, Trials(known, space, examples, folds, FitSettings(7.0, seed), "log_loss", sampler, kept), identity
 
 
 @pytest.fixture
 def nobody():
     return Silent().task("", 0, "")
+
+
+def assert_every_point_once(study, trials) -> None:
+    """Assert of a grid over `SMALL_GRID` that each point was judged, the defaults among them, and none twice."""
+    points = list(grid_points(trials.space, 1))
+    tried = [trial.params for trial in finished(study)]
+    assert len(tried) == len(points) == 6
+    assert all(point in tried for point in points)
+    assert sum(bool(trial.user_attrs.get(DEFAULT)) for trial in finished(study)) == 1
 
 
 class Deadly:

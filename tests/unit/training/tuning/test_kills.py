@@ -12,22 +12,14 @@ from pathlib import Path
 import optuna
 import pytest
 
-from training.tuning.queue import (
-    DEFAULT,
-    VALUES,
-    begin,
-    finished,
-    queue_defaults,
-    queue_grid_point,
-    running,
-)
+from tests.unit.training.tuning.conftest import SMALL_GRID, assert_every_point_once
+from training.tuning.queue import VALUES, begin, finished, queue_defaults, queue_grid_point, running
 from training.tuning.record import record_of
-from training.tuning.search_space import grid_points, suggest
+from training.tuning.search_space import suggest
 from training.tuning.trials import Budget
 
 ROOT = Path(__file__).resolve().parents[4]
 RETRY = optuna.storages.RetryHeartbeatStaleTrialCallback
-SMALL_GRID = ("noise", "harm")
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
@@ -41,18 +33,9 @@ import tests.unit.training.tuning.conftest as shared
 folder, sampler, trouble, beat, grace, *only = Path(sys.argv[1]), *sys.argv[2:]
 import training.tuning.queue
 training.tuning.queue.BEAT_SECONDS, training.tuning.queue.GRACE_SECONDS = int(beat), int(grace)
-from training.models.contract import FitSettings
 from training.progress import Silent
-from training.tuning.forward_folds import forward_folds
-from training.tuning.search_space import fingerprint, searched
-from training.tuning.study import Identity, open_study
-from training.tuning.trials import Budget, Trials
-examples, member = shared.weekly_examples(), shared.Known(trouble=trouble)
-space, folds = searched(member.name, member.parameters, only), forward_folds(examples, 7.0)
-identity = Identity(member.name, fingerprint(space), "data", "log_loss", len(folds))
-study = open_study(f"sqlite:///{folder / 'studies.db'}", member.name, sampler, identity, 1)
-(folder / member.name).mkdir()
-trials = Trials(member, space, examples, folds, FitSettings(7.0, 1), "log_loss", sampler, folder / member.name)
+from training.tuning.trials import Budget
+study, trials, _ = shared.opened(shared.Known(trouble=trouble), sampler, only, 1, folder, shared.weekly_examples())
 trials.run(study, Budget(100, None), Silent().task("", 0, ""))
 """
 
@@ -102,7 +85,6 @@ def test_a_trial_that_was_running_is_tried_again_once_its_heartbeat_is_old(make,
         return [one for one in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)) if one.params.get("harm")]
 
     study, trials, identity = make("random")
-    (tmp_path / "known").rmdir()
     with tuning_to_kill(tmp_path, "random", "hang", 1, 3) as killed:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not (hanging(study) and beats(tmp_path) > hanging(study)[0].number):
@@ -120,18 +102,9 @@ def test_a_trial_that_was_running_is_tried_again_once_its_heartbeat_is_old(make,
     assert sum(record_of(study, trials, identity).counts.values()) == before + 1  # the killed one is not counted
 
 
-def assert_every_point_once(study, trials):
-    points = list(grid_points(trials.space, 1))
-    tried = [trial.params for trial in finished(study)]
-    assert len(tried) == len(points) == 6
-    assert all(point in tried for point in points)
-    assert sum(bool(trial.user_attrs.get(DEFAULT)) for trial in finished(study)) == 1
-
-
 @pytest.mark.parametrize("trouble", ["endless", "hang"], ids=["in the defaults", "in a point"])
 def test_after_a_kill_every_point_of_a_grid_is_tried_once(trouble, make, nobody, tmp_path, quick_beats):
     study, trials, _ = make("grid", only=SMALL_GRID)
-    (tmp_path / "known").rmdir()
     with tuning_to_kill(tmp_path, "grid", trouble, 1, 3, SMALL_GRID) as killed:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not (at_work := stuck(study, trouble)):
