@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -38,6 +39,7 @@ __all__ = [
     "write_report",
 ]
 
+Row = TypeVar("Row")
 HEADLINES = ("roc_auc", "pr_auc", "log_loss", "ece", "lift_at_10")
 MEANINGS = {
     "roc_auc": "chance that a buyer is scored above a non-buyer; 0.5 is a coin",
@@ -68,10 +70,40 @@ def render(report: ReportInput) -> str:
     )
     environment.filters |= FILTERS
     template = environment.get_template("report.html.j2")
-    return template.render(_context(report))
+    itself = _ensemble_itself(report.evaluation)
+    return template.render(_context(_shown_once(report, itself) if itself else report, itself))
 
 
-def _context(report: ReportInput) -> dict[str, Any]:
+def _ensemble_itself(evaluation: Evaluation | None) -> str | None:
+    """Return the member that the ensemble is, uncorrected; None where it is more than a member."""
+    metrics = evaluation.metrics if evaluation else {}
+    ensemble = metrics.get(ENSEMBLE, {})
+    if not math.isfinite(ensemble.get("log_loss", math.nan)):
+        return None
+    return next((name for name in metrics if name != ENSEMBLE and metrics[name] == ensemble), None)
+
+
+def _shown_once(report: ReportInput, itself: str) -> ReportInput:
+    """Return the report without the rows and lines of a member that repeat the ensemble's."""
+
+    def once(rows: Mapping[str, Row]) -> dict[str, Row]:
+        return {name: row for name, row in rows.items() if name != itself or row != rows.get(ENSEMBLE)}
+
+    found, curves = report.evaluation, report.curves
+    if found is not None:
+        found = replace(
+            found, metrics=once(found.metrics), intervals=once(found.intervals), further=once(found.further)
+        )
+    return replace(
+        report,
+        evaluation=found,
+        curves={name: curve for name, curve in curves.items() if name != itself},
+        seeds=report.seeds and {**report.seeds, "members": once(report.seeds["members"])},
+        ceiling=report.ceiling and {**report.ceiling, "share": once(report.ceiling["share"])},
+    )
+
+
+def _context(report: ReportInput, itself: str | None) -> dict[str, Any]:
     evaluation = report.evaluation
     metrics = evaluation.metrics if evaluation else {}
     lead = _lead(metrics)
@@ -82,6 +114,7 @@ def _context(report: ReportInput) -> dict[str, Any]:
         "metric_names": METRIC_NAMES,
         "meanings": MEANINGS,
         "lead": lead,
+        "itself": itself,
         "headline_metrics": HEADLINES,
         "best": best_of(metrics, METRICS),
         "figures": {name: Markup(svg) for name, svg in _figures(report, lead).items()},  # noqa: S704

@@ -183,6 +183,19 @@ def test_one_constant_member_is_drawn(full, predictions):
     Page(render(dataclasses.replace(full, evaluation=evaluation, curves=curves_of(alone), targets=())))
 
 
+def test_an_ensemble_that_is_a_member_is_shown_once(full, predictions, page):
+    sharp = predictions.probability["sharp"]
+    same = dataclasses.replace(predictions, probability={"sharp": sharp, "ensemble": sharp})
+    evaluation = evaluate(same, seed=1, draws=5, thresholds={"sharp": 0.3, "ensemble": 0.3})
+    text = render(dataclasses.replace(full, evaluation=evaluation, curves=curves_of(same), targets=()))
+    assert "The ensemble is <code>sharp</code> itself" in text
+    row = '<th scope="row"><code>{}</code></th>'
+    # Left for `sharp`: its weight, and its share of what is reachable, which is another one here.
+    assert text.count(row.format("sharp")) == 2
+    assert text.count(row.format("ensemble")) == 6
+    assert "The ensemble is <code>" not in page
+
+
 def test_shap_without_a_sample_draws_the_means(full):
     summary = ShapSummary(("a", "b"), np.array([0.2, 0.1]), np.zeros((0, 2)), np.zeros((0, 2)), "trees")
     text = render(dataclasses.replace(full, shap=summary))
