@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from feature_repo.errors import InputError, SourceDataError, SplitError
 from feature_repo.events import TIMESTAMP
 
-__all__ = ["ENSEMBLE", "PREFIX", "Predictions"]
+__all__ = ["ENSEMBLE", "PREFIX", "Predictions", "texts_of"]
 
 ENSEMBLE = "ensemble"
 PREFIX = "p_"
@@ -91,11 +91,11 @@ class Predictions:
                 "Run `intent evaluate` to write the file anew."
             )
         return cls(
-            user_id=_texts(table, "user_id"),
+            user_id=texts_of(table, "user_id"),
             anchor_us=table["anchor_timestamp"].cast(TIMESTAMP).cast(pa.int64()).to_numpy(),
             label=_label_of(table),
             probability={name.removeprefix(PREFIX): table[name].cast(pa.float64()).to_numpy() for name in members},
-            item_id=_texts(table, "item_id") if "item_id" in table.column_names else None,
+            item_id=texts_of(table, "item_id") if "item_id" in table.column_names else None,
         )
 
     @classmethod
@@ -118,7 +118,8 @@ class Predictions:
         return cls.from_table(table)
 
 
-def _texts(table: pa.Table, name: str) -> NDArray[np.object_]:
+def texts_of(table: pa.Table, name: str) -> NDArray[np.object_]:
+    """Return a column of text as an array of objects, shape (rows,), None where it is null."""
     return table[name].to_numpy(zero_copy_only=False).astype(object)
 
 

@@ -24,7 +24,7 @@ from training.evaluation.curves import curves_of
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.fairness import SENSITIVE, FairnessTable, fairness_tables
 from training.evaluation.judged_run import JudgedRun
-from training.evaluation.predictions import PREFIX, Predictions
+from training.evaluation.predictions import PREFIX, Predictions, texts_of
 from training.evaluation.report import write_report
 from training.evaluation.slices import customer_slices
 from training.evaluation.targets import TA_FENG_TARGETS, CheckedTarget, check_targets
@@ -165,9 +165,8 @@ def _predictions(settings: Settings, test: pa.Table, labels: pa.Table, out: Path
                 "anchors in the same order. Run `intent train` again."
             )
     anchor_us = columns_of(scores.select(["anchor_timestamp"]))["anchor_timestamp"]
-    of_items = "item_id" in scores.column_names
     return Predictions(
-        user_id=scores["user_id"].to_numpy(zero_copy_only=False).astype(object),
+        user_id=texts_of(scores, "user_id"),
         anchor_us=anchor_us,
         label=labels["label"].to_numpy().astype(np.int8),
         probability={
@@ -176,7 +175,7 @@ def _predictions(settings: Settings, test: pa.Table, labels: pa.Table, out: Path
             if name.startswith(PREFIX)
         },
         slices=_slices(settings, test, anchor_us),
-        item_id=scores["item_id"].to_numpy(zero_copy_only=False).astype(object) if of_items else None,
+        item_id=texts_of(scores, "item_id") if "item_id" in scores.column_names else None,
     )
 
 
