@@ -65,8 +65,12 @@ def test_the_label_s_own_event_among_the_features_is_named(log, tmp_path, monkey
         build(log, tmp_path / "dataset", "add_to_cart", path)
 
 
-def test_sessions_that_are_cut_at_the_purchase_of_buyers_only_are_refused(log, tmp_path) -> None:
-    """Who bought is asked before the purchase, who did not at the session's end: the length says which."""
+@pytest.mark.parametrize("own", [False, True])
+def test_sessions_that_are_cut_at_the_purchase_of_buyers_only_are_refused(log, tmp_path, own) -> None:
+    """Who bought is asked before the purchase, who did not at the session's end: the length says which.
+
+    With sessions of the shop's own, here those of an hour of the clock, some go on without a pause.
+    """
     sessions: list[list[dict]] = []
     for row in sorted(shop.events(), key=lambda r: (r["user_id"], r["event_timestamp"])):
         last = sessions[-1][-1] if sessions else None
@@ -74,6 +78,7 @@ def test_sessions_that_are_cut_at_the_purchase_of_buyers_only_are_refused(log, t
             last is None
             or last["user_id"] != row["user_id"]
             or row["event_timestamp"] - last["event_timestamp"] >= PAUSE
+            or (own and row["event_timestamp"].hour != last["event_timestamp"].hour)
         ):
             sessions.append([])
         sessions[-1].append(row)
@@ -87,7 +92,8 @@ def test_sessions_that_are_cut_at_the_purchase_of_buyers_only_are_refused(log, t
             rows.append(before[-1] | {"label": 1})
     table = pa.table({name: [row[name] for row in rows] for name in ("user_id", "event_timestamp", "label")})
     pq.write_table(table.append_column("split", pa.array(["train"] * len(rows))), tmp_path / "cut.parquet")
-    with pytest.raises(SplitError, match="cut by the same rule whoever buys"):
+    some = "[1-9][0-9]* have" if own else "0 have"
+    with pytest.raises(SplitError, match=rf"only {some} .* cut by the same rule whoever buys"):
         build(log, tmp_path / "dataset", anchors=tmp_path / "cut.parquet")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.stats import chi2, poisson
 
 from feature_repo.errors import FeatureError, SplitError
 from training.dataset.label_agreement import smoothness, whole_groups
@@ -17,6 +17,7 @@ _TOO_CLOSE = 1e-6
 _TOO_CLOSE_BY_ORDER = 1e-5
 _FEWEST_GROUPS = 5
 _TELLING_AUC = 0.55
+_FAR_MORE = 3
 
 
 def require_no_label_means(columns: Mapping[str, NDArray[np.float64]], label: NDArray[np.int8], split: str) -> None:
@@ -77,23 +78,34 @@ def _agreement_by_order(values: NDArray[np.float64], label: NDArray[np.int8]) ->
     return min(smoothness(values[known], label[known]), whole_groups(values[known], label[known]))
 
 
-def require_same_cut(goes_on: NDArray[np.bool_], label: NDArray[Any]) -> None:
+def require_same_cut(goes_on: NDArray[np.bool_], label: NDArray[Any], usual: NDArray[np.float64]) -> None:
     """Refuse prefixes of sessions that were cut for buyers only, for then their length gives the label away.
 
-    Cut by the same rule for everybody, many sessions without a purchase go on after the prefix as well.
+    Cut by the same rule for everybody, sessions without a purchase go on after the prefix about as often as any session
+    that has come so far and in which nothing is bought later. They are refused if fewer than a third of that do, by
+    more than chance, while three times as many of the buyers' do; or if none does. So whoever cuts by sessions of
+    another kind than the log's (a shop's own, days, other pauses) is found, too, unless they are so short that more
+    than a third of them are followed by an event at once.
 
     Args:
         goes_on: whether another event of the session follows the anchor, shape (n,).
         label: 0 or 1, shape (n,).
+        usual: how often something follows at the same place of a session without a later purchase, between 0 and 1,
+            shape (n,); NaN where the anchor is at no event.
 
     Raises:
-        SplitError: no session without a purchase goes on.
+        SplitError: sessions without a purchase go on far too seldom.
     """
     others, buyers = goes_on[label == 0], goes_on[label == 1]
-    if min(len(others), len(buyers)) >= FEWEST_OF_EACH and buyers.any() and not others.any():
+    if min(len(others), len(buyers)) < FEWEST_OF_EACH or buyers.mean() <= _FAR_MORE * others.mean():
+        return
+    placed = ~np.isnan(usual) & (label == 0)
+    expected, seen = float(usual[placed].sum()), int(goes_on[placed].sum())
+    rare = seen * _FAR_MORE < expected and poisson.cdf(seen, expected) < _TOO_CLOSE
+    if rare or not others.any():
         raise SplitError(
-            f"None of the {len(others):,} anchors with label 0 has another event in its session, and "
-            f"{int(buyers.sum()):,} of {len(buyers):,} with label 1 have; expected sessions to be cut by the same rule "
-            "whoever buys. Only buyers were cut before the end: the length gives the label away. Ask after the k-th "
-            "event of every session."
+            f"Of {len(others):,} anchors with label 0 only {int(others.sum()):,} have another event in their session, "
+            f"and {int(buyers.sum()):,} of {len(buyers):,} with label 1 have; expected sessions to be cut by the same "
+            "rule whoever buys. Only buyers were cut before the end: the length gives the label away. Ask after the "
+            "k-th event of every session."
         )

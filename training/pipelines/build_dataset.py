@@ -12,6 +12,7 @@ from feature_repo.errors import InputError, SourceDataError
 from feature_repo.transforms.feature_sets import feature_function
 from training.dataset.anchor_chunks import AnchorChunks
 from training.dataset.anchor_file import FileAnchors
+from training.dataset.anchor_sessions import SessionRule
 from training.dataset.anchor_survey import Survey, survey
 from training.dataset.anchors import require_log_covers
 from training.dataset.point_in_time import join_features
@@ -110,8 +111,10 @@ def build_dataset(
         folder.begin(facts | {"labelled": found.labelled})
         reused = _write_parts(store, service, source, found, folder, progress)
         folder.require_parts(found.parts)
-        if settings is not None and task_named(settings.task.name).in_sessions and found.labelled:
-            check_session_cuts(out, folder.of_split(next(iter(found.splits))))
+        if settings is not None and found.labelled:
+            rule = task_named(settings.task.name).rule
+            if isinstance(rule, SessionRule):
+                check_session_cuts(out, folder.of_split(next(iter(found.splits))), rule.label)
         checks = check_for_leaks(folder, service, found, out, source.horizon_us, seed, features)
         if _facts(service, settings, out, options) != facts:
             raise SourceDataError(

@@ -95,14 +95,39 @@ def test_shares_counts_and_unknown_values_pass(seed: int) -> None:
     require_no_label_means(columns, label, "train")
 
 
-def test_sessions_that_only_buyers_have_cut_are_refused() -> None:
-    label = np.repeat([0, 1], 200)
-    goes_on = label == 1
-    with pytest.raises(SplitError, match=r"None of the 200 anchors with label 0 .* 200 of 200 with label 1"):
-        require_same_cut(goes_on, label)
+LABEL = np.repeat([0, 1], 200)
+BOUGHT = LABEL == 1
+USUAL = np.full(400, 0.7)
 
 
-def test_sessions_that_are_cut_for_everybody_pass() -> None:
-    label = np.repeat([0, 1], 200)
-    require_same_cut((label == 1) | (np.arange(400) % 4 == 0), label)
-    require_same_cut(label[:10] == 1, label[:10])  # too few to say anything
+@pytest.mark.parametrize("usual", [USUAL, np.full(400, np.nan)])
+def test_sessions_that_only_buyers_have_cut_are_refused(usual: np.ndarray) -> None:
+    with pytest.raises(SplitError, match=r"Of 200 anchors with label 0 only 0 .* 200 of 200 with label 1"):
+        require_same_cut(BOUGHT, LABEL, usual)
+
+
+def test_sessions_of_another_kind_that_only_buyers_have_cut_are_refused_too() -> None:
+    """Every tenth session without a purchase goes on: it was cut at midnight, or by another pause than the log's."""
+    with pytest.raises(SplitError, match=r"Of 200 anchors with label 0 only 20 "):
+        require_same_cut(BOUGHT | (np.arange(400) % 10 == 0), LABEL, USUAL)
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "usual"),
+    [
+        (BOUGHT | (np.arange(400) % 10 < 7), USUAL),  # as often as usual
+        (
+            BOUGHT | (np.arange(400) % 10 < 3),
+            USUAL,
+        ),  # one event of each session, drawn at random: the short ones ask more
+        (BOUGHT | (np.arange(400) % 40 == 0), USUAL / 20),  # a shop that is mostly left after one event
+        (np.arange(400) % 20 == 0, USUAL),  # asked at the end of everybody's session
+    ],
+)
+def test_sessions_that_are_cut_for_everybody_pass(goes_on: np.ndarray, usual: np.ndarray) -> None:
+    require_same_cut(goes_on, LABEL, usual)
+
+
+def test_of_a_few_sessions_nothing_is_said() -> None:
+    require_same_cut(BOUGHT[:10], LABEL[:10], USUAL[:10])
+    require_same_cut(BOUGHT[180:220], LABEL[180:220], USUAL[180:220])
