@@ -198,7 +198,7 @@ def _require_events(staged: Staging, source: Source, rows_in: int, data: DataSet
         GROUP BY ALL ORDER BY n DESC, reason, detail LIMIT 5"""
     found = staged.connection.execute(query).fetchall()
     reasons = "; ".join(f"{reason} ({detail}) in {n:,} rows" for reason, detail, n in found)
-    unread = any(reason == "unreadable_timestamp" for reason, _, _ in found)
+    unread = any(reason in ("unreadable_timestamp", "timestamp_out_of_range") for reason, _, _ in found)
     written = ", and how times are written ([data] time_format)" if unread else ""
     raise SourceDataError(
         f"None of the {rows_in:,} rows of {source.name} can be used: {reasons}. Check the adapter and, in {data.file}, "

@@ -6,7 +6,8 @@ is `\\N`, and a backslash or U+001F inside a cell is escaped, so different rows 
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,8 @@ def cell_texts(column: pa.Array) -> pa.Array:
         return _floats(column.cast(pa.float64()))
     if pa.types.is_dictionary(kind):
         return by_text(cell_texts, column)
+    if pa.types.is_date(kind):
+        return _days(column)
     if pa.types.is_nested(kind):
         return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     return _each(column, str)
@@ -124,6 +127,19 @@ def _timestamps(column: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(text, "+00:00" if kind.tz == "UTC" else _offsets(column, local), "")
 
 
+def _days(column: pa.Array) -> pa.Array:
+    """As Python writes dates; of what lies beyond its years the number."""
+    days = pa.types.is_date32(column.type)
+    return _each(column.cast(pa.int32() if days else pa.int64()), partial(_day, per_day=1 if days else 86_400_000))
+
+
+def _day(number: int, per_day: int) -> str:
+    try:
+        return str(date(1970, 1, 1) + timedelta(days=number // per_day))
+    except OverflowError:
+        return str(number)
+
+
 def _as_millionths(fraction: pa.Array, unit: str) -> pa.Array:
     return pc.multiply(fraction, 1000) if unit == "ms" else fraction
 
@@ -140,8 +156,11 @@ def _whole_numbers(column: pa.Array) -> pa.Array:
     least, most = extent["min"].as_py(), extent["max"].as_py()
     if least is None or most - least >= len(column) // 4:
         return column.cast(pa.string())
-    between = pa.array(np.arange(least, most + 1), column.type).cast(pa.string())
-    return between.take(pc.subtract(column, pa.scalar(least, column.type)))
+    signed = pa.types.is_signed_integer(column.type)
+    wide = column.cast(pa.int64() if signed else pa.uint64())  # in a narrow type the differences may not fit
+    between = np.arange(most - least + 1, dtype=np.int64 if signed else np.uint64)
+    between += between.dtype.type(least)
+    return pa.array(between).cast(pa.string()).take(pc.subtract(wide, pa.scalar(least, wide.type)))
 
 
 def _floats(column: pa.Array) -> pa.Array:

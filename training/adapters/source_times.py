@@ -86,15 +86,18 @@ def read_time(column: pa.Array, zone: str, pattern: str | None = None) -> Readin
     time, or what `pattern` says. Unix time is in seconds, milliseconds, microseconds or nanoseconds, told apart by
     its size: from 1990 to 2099 no number is a moment in two of them. What has no zone is in `zone`: of a time that the
     clock showed twice the first is meant, and one that it skipped is moved to the end of the gap. A day without a
-    time is put at 12:00, so that what happens on a day is not known when it begins.
+    time is put at 12:00, so that what happens on a day is not known when it begins. Of a number with a `pattern` the
+    digits are read.
     """
+    if pattern and pa.types.is_integer(column.type):  # days such as 20240501
+        column = column.cast(pa.string())
     kind = column.type
     if pa.types.is_string(kind):
         text = read_text(column)
         moments = _of_pattern(text, zone, pattern) if pattern else _of_text(text, zone)
         return moments, unread(text, moments)
     if pa.types.is_integer(kind):
-        moments = _unix(column.cast(pa.int64())).cast(TIMESTAMP)
+        moments = _unix(_signed(column)).cast(TIMESTAMP)
     elif pa.types.is_floating(kind):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
         moments = _unix_fraction(column.cast(pa.float64())).cast(TIMESTAMP)
@@ -156,7 +159,7 @@ def _without_utc(text: pa.Array) -> pa.Array | None:
 def _unix_text(text: pa.Array) -> pa.Array:
     if pc.any(pc.match_substring(text, ".")).as_py():
         return _unix_fraction(text.cast(pa.float64())).cast(TIMESTAMP)
-    return _unix(text.cast(pa.int64())).cast(TIMESTAMP)
+    return _unix(_signed(text.cast(pa.uint64()))).cast(TIMESTAMP)
 
 
 def _of_clock_times(text: pa.Array, zone: str) -> pa.Array:
@@ -232,6 +235,13 @@ def _with_pattern(text: str, pattern: str) -> datetime:
 
 def _has_zone(text: str) -> bool:
     return text.endswith("Z") or "+" in text or "-" in text[11:]
+
+
+def _signed(numbers: pa.Array) -> pa.Array:
+    """Whole numbers as int64; beyond it, where nothing is a moment, the largest stands for all."""
+    if numbers.type == pa.uint64():
+        numbers = pc.min_element_wise(numbers, pa.scalar(2**63 - 1, pa.uint64()), skip_nulls=False)
+    return numbers.cast(pa.int64())
 
 
 def _unix(numbers: pa.Array) -> pa.Array:

@@ -1,9 +1,10 @@
 """What is told of a whole chunk at once is what each row by itself would tell."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,38 @@ def test_a_row_has_the_same_identity_whether_its_ids_were_numbers_or_read_before
     rows = SourceRows(source, np.arange(len(numbers)))
     chunk = canonical_chunk(rows, {"user_id": "who"}, {}, read_id)
     assert row_texts(chunk.source).equals(row_texts(source))
+
+
+WIDTHS = {pa.int8(): 8, pa.int16(): 16, pa.int64(): 64, pa.uint8(): 8, pa.uint64(): 64}
+
+
+@pytest.mark.parametrize("kind", WIDTHS, ids=str)
+@pytest.mark.parametrize("end", ["first", "last", "all"])
+def test_whole_numbers_at_the_ends_of_their_type_are_written_as_they_are(kind, end):
+    """Many and close together, so that each number between is written once."""
+    first = -(2 ** (WIDTHS[kind] - 1)) if pa.types.is_signed_integer(kind) else 0
+    last = first + 2 ** WIDTHS[kind] - 1
+    span = {
+        "first": range(first, first + 3),
+        "last": range(last - 2, last + 1),
+        "all": range(max(first, last - 255), last),
+    }
+    numbers = [*span[end], None] * 5
+    assert cell_texts(pa.array(numbers, kind)).to_pylist() == [None if one is None else str(one) for one in numbers]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1), st.integers(-719_162, 2_932_896)), max_size=6))
+def test_days_are_written_as_python_writes_them_and_beyond_its_years_as_numbers(days):
+    def written(day):
+        try:
+            return str(date(1970, 1, 1) + timedelta(days=day))
+        except OverflowError:
+            return str(day)
+
+    expected = [None if day is None else written(day) for day in days]
+    assert cell_texts(pa.array(days, pa.int32()).cast(pa.date32())).to_pylist() == expected
+    thousandths = pa.array([19_844 * 86_400_000, None], pa.int64()).cast(pa.date64())
+    assert cell_texts(thousandths).to_pylist() == ["2024-05-01", None]
 
 
 moments = st.integers(-40_000_000_000, 253_402_300_799)

@@ -130,6 +130,7 @@ def test_times_of_every_unit(tmp_path, unit):
         ({"when": "yesterday"}, "unreadable_timestamp"),
         ({"when": "171456480000"}, "timestamp_out_of_range"),
         ({"when": "17145648000"}, "unreadable_timestamp"),
+        ({"when": "9999999999999999999"}, "timestamp_out_of_range"),
         ({"when": "2024-02-30"}, "unreadable_timestamp"),
         ({"when": "1989-12-31"}, "timestamp_out_of_range"),
         ({"when": "9999-12-31T23:59:59-10:00"}, "timestamp_out_of_range"),
@@ -330,6 +331,27 @@ def test_units_may_be_mixed_in_one_column(tmp_path):
 def test_numbers_that_are_no_moment(tmp_path):
     file = parquet(tmp_path, {"when": 171_456_480_000}, {"when": 2**62}, {"when": -(2**62)}, {"when": -(2**63)})
     refused(tmp_path, SourceDataError, r"None of the 4 rows .*: timestamp_out_of_range", path=file)
+
+
+@pytest.mark.parametrize("far", [pa.array([2**63 + 1, 5], pa.uint64()), pa.array([2**31 - 1, 5], pa.date32())])
+def test_moments_beyond_what_a_clock_can_tell_are_kept_in_quarantine(tmp_path, far):
+    pq.write_table(pa.table({"who": ["1", "2"], "when": far}), tmp_path / "x.parquet")
+    columns = {"user_id": "who", "event_timestamp": "when"}
+    refused(tmp_path, SourceDataError, "2 rows .*: timestamp_out_of_range", of(columns), tmp_path / "x.parquet")
+    day = pa.concat_arrays([far, pa.array([19_844 if far.type == pa.date32() else 1_714_564_800], far.type)])
+    pq.write_table(pa.table({"who": ["1", "2", "3"], "when": day}), tmp_path / "x.parquet")
+    report = ingest(of(columns), tmp_path / "out", path=tmp_path / "x.parquet")
+    assert report.quarantined == {"timestamp_out_of_range": 2}
+    assert quarantined(tmp_path / "out")[0][2]["when"] in (str(2**63 + 1), str(2**31 - 1))
+
+
+def test_days_as_whole_numbers_are_read_by_their_format(tmp_path):
+    file = parquet(tmp_path, {"when": 20_240_501}, {"when": 20_241_332, "who": "8"})
+    match = r"timestamp_out_of_range .* and how times are written \(\[data\] time_format\)"
+    refused(tmp_path, SourceDataError, match, path=file)
+    report = ingest(of(time_format="%Y%m%d"), tmp_path / "out", path=file)
+    assert [event["event_timestamp"] for event in log_of(tmp_path / "out")] == [NOON]
+    assert report.quarantined == {"unreadable_timestamp": 1}
 
 
 def test_ids_that_a_tool_wrote_as_floats_beside_missing_ones(tmp_path):
