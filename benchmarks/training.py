@@ -204,12 +204,16 @@ def main() -> int:
 
 
 def trees_lines(anchors: int) -> Iterator[bool]:
-    """Print the trees' lines; yield whether the first, with the member's own threads, is within its bound."""
+    """Print the trees' line, with the member's own threads, and one beside all cores if those are more.
+
+    Yields whether the first is within its bound.
+    """
     data = examples(min(OF_TABLE, anchors), BASKETS_OF_TABLE)
     own, all_of_them = threads_for(len(data)), os.cpu_count() or 1
     what = f"boosted_trees, {len(data):,} rows, {own} of {all_of_them} threads"
     yield line(what, compare_trees(data, own), f"XGBoost alone with {own}", MOST_OF_TREES)
-    line(what, compare_trees(data, all_of_them), f"XGBoost alone with {all_of_them}", None)
+    if own < all_of_them:
+        line(what, compare_trees(data, all_of_them), f"XGBoost alone with {all_of_them}", None)
 
 
 def epoch_line(anchors: int) -> bool:

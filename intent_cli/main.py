@@ -78,9 +78,12 @@ def _usage(problem: typer.TyperException) -> str:
 
 
 def _settle() -> None:
-    """One time zone for every library: Feast's SQLite store writes local time."""
-    os.environ["TZ"] = "UTC"
+    """Tell every library, before it is imported, what it takes from the environment alone."""
+    os.environ["TZ"] = "UTC"  # Feast's SQLite store writes local time
     time.tzset()
+    # A thread of XGBoost that has nothing to do would otherwise spin, and take the core of another process: beside some
+    # others a fit on two threads took three times as long as on one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def _say(message: str, arguments: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Every command: help with an example, exit codes, --json, and errors that say what to do and change nothing."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -215,3 +216,12 @@ def test_exit_codes_say_whose_turn_it_is(monkeypatch) -> None:
 
         monkeypatch.setattr("training.settings.Settings.load", fail)
         assert run(["train"]) == code
+
+
+@pytest.mark.parametrize(("given", "told"), [(None, "passive"), ("active", "active")])
+def test_waiting_threads_sleep_unless_told_otherwise(given, told, monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    assert run(["--help"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == told

@@ -61,9 +61,9 @@ COARSE_SHARE = 20
 LEAST_COARSE = 5
 # Of the training rows so many are judged after each round, for a curve that only people look at.
 CURVE_ROWS = 1_000
-# Below this many rows one thread is as fast as all, stays fast beside other processes (OpenMP's waiting threads made a
-# shared machine ten times slower), and adds up in one order, whatever the number of cores.
-ROWS_PER_THREAD = 500_000
+# With fewer rows a further thread saves less than it costs. How many there are does not show in the trees: XGBoost adds
+# up float32 in float64, where the order of as many makes no difference (tested).
+ROWS_PER_THREAD = 50_000
 
 
 @dataclass(frozen=True)

@@ -83,3 +83,14 @@ def test_a_table_on_disk_grows_the_same_trees(periods, tmp_path, monkeypatch, we
     again = stored.refit(InParts.of(periods[0]), told).predict_proba(features)
     np.testing.assert_allclose(again, whole.refit(periods[0], told).predict_proba(features), atol=1e-6)
     assert not list(tmp_path.iterdir())
+
+
+def test_so_many_threads_grow_the_same_trees(periods, monkeypatch):
+    grown = []
+    for rows in (10**9, 1):
+        monkeypatch.setattr(model, "ROWS_PER_THREAD", rows)
+        monkeypatch.setattr(model.os, "cpu_count", lambda: 4)
+        assert model.threads_for(len(periods[0])) == (1 if rows > 1 else 4)
+        grown.append(MEMBER.fit(*periods, replace(SETTINGS, parameters={"most_rounds": 40})))
+    one, four = (bytes(fitted.booster.save_raw("ubj")) for fitted in grown)
+    assert one == four
