@@ -280,3 +280,36 @@ def test_several_keys_and_several_types_in_one_column(tmp_path):
     assert report.rows_in == 12
     assert report.quarantined == {"missing_user_id": 3}
     assert len(quarantined(tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("uuid", "md5(n::text)::uuid"),
+        ("numeric(30)", "12345678901234567890 + n"),
+        ("numeric", "n + 0.125"),
+        ("timestamptz", "timestamptz '2024-05-01 10:00+03' + n * interval '1 microsecond'"),
+        ("double precision", "n * 0.1"),
+        ("boolean", "mod(n, 2) = 0"),
+    ],
+)
+def test_keys_of_other_kinds_tell_rows_apart_from_page_to_page(postgres, tmp_path, monkeypatch, kind, value):
+    """Beside them a column of JSON that nothing is read from, whose rows have different keys, or none."""
+    with create_engine(postgres).begin() as connection:
+        connection.exec_driver_sql(f"""CREATE TABLE visits AS SELECT ({value})::{kind} AS key, n,
+            timestamp '2024-05-01' + n * interval '1 minute' AS at, CASE mod(n, 3)
+                WHEN 0 THEN jsonb_build_object('k' || n, n) WHEN 1 THEN '[{{}}, 1]'::jsonb END AS more
+            FROM generate_series(0, 22) AS n""")
+    identity = "key" if kind in ("uuid", "numeric(30)") else "n"
+    asked = {"events": "SELECT * FROM visits", "items": None, "keys": {"events": ["key", "n"]}, "page_rows": 4}
+    shop = settings(postgres, **asked)
+    columns = {"user_id": identity, "event_timestamp": "at"}
+    shop = SettingsOf(shop.data.model_copy(update={"columns": columns, "event_types": {}}))
+    failing(monkeypatch, {4, 5, 6})
+    with pytest.raises(DependencyDown):
+        ingest(shop, tmp_path / "out")
+    failing(monkeypatch, set())
+    assert ingest(shop, tmp_path / "out").events == 23
+    with create_engine(postgres).begin() as connection:
+        expected = connection.exec_driver_sql(f"SELECT {identity}::text FROM visits ORDER BY at").scalars().all()
+    assert [event["user_id"] for event in log_of(tmp_path / "out")] == expected

@@ -140,9 +140,8 @@ def _stage(
                 seen, kept = seen + rows, kept + taken.rows.num_rows + len(taken.unreadable)
             task.advance(rows)
     if not seen:
-        raise SourceDataError(
-            f"{source.name} holds no rows; expected a header and at least one row. Check that the export ended."
-        )
+        check = "that the export ended" if source.files else f"the events query in {data.file}"
+        raise SourceDataError(f"{source.name} holds no rows; expected at least one. Check {check}.")
     return kept
 
 

@@ -59,11 +59,11 @@ def check_type(source: str, name: str, column: str, kind: pa.DataType) -> None:
         SourceDataError: with the type that was found and what can be read.
     """
     test = pa.types
-    text, number = test.is_string(kind), test.is_integer(kind) or test.is_floating(kind)
+    text, number = test.is_string(kind), test.is_integer(kind) or test.is_floating(kind) or test.is_decimal(kind)
     if name == "event_timestamp":
         fits, expected = is_readable_time(kind), "timestamps, dates, ISO 8601 text or Unix time"
     elif name in NUMBER_COLUMNS:
-        fits, expected = text or number or test.is_decimal(kind), "numbers, or text that holds numbers"
+        fits, expected = text or number, "numbers, or text that holds numbers"
     elif name == "event_type":
         fits, expected = text or test.is_integer(kind), "text or whole numbers"
     else:

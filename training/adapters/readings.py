@@ -48,10 +48,14 @@ def _may_be_blank(text: pa.Array) -> bool:
 
 
 def read_id(column: pa.Array) -> Reading:
-    """Read text, whole numbers, or floats that hold whole numbers, as many tools write ids beside missing ones.
+    """Read text, whole numbers, or floats and decimals that hold some, as many tools write ids beside missing ones.
 
-    The float 17850.0 is the text `17850`; NaN is null; a float with a fraction could not be read.
+    The float 17850.0 is the text `17850`; NaN is null; a number with a fraction could not be read.
     """
+    if pa.types.is_decimal(column.type) and column.type.scale == 0:
+        return column.cast(pa.string()), np.zeros(len(column), dtype=bool)
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
     if not pa.types.is_floating(column.type):
         text = read_text(column)
         return text, np.zeros(len(column), dtype=bool)

@@ -1,11 +1,13 @@
 """The rows of a query in pages by key; each page is kept as a file until the log is whole."""
 
+import json
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import Engine, TextClause, and_, case, column, create_engine, func, or_, select, text
+from sqlalchemy import Engine, TextClause, and_, case, column, create_engine, func, literal, or_, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.sql import ColumnElement, Executable, Select
@@ -118,8 +120,9 @@ def _page(engine: Engine, query: Query, last: tuple[Any, ...] | None, source: So
 
 def _behind(keys: Sequence[ColumnElement[Any]], last: tuple[Any, ...]) -> ColumnElement[bool]:
     """The keys come after `last`; written out, for not every database compares rows."""
+    told = [literal(value) for value in last]  # a bare True is a word of the language to SQLAlchemy
     ways = [
-        and_(*(key == value for key, value in zip(keys[:place], last[:place], strict=True)), keys[place] > last[place])
+        and_(*(key == value for key, value in zip(keys[:place], told[:place], strict=True)), keys[place] > told[place])
         for place in range(len(keys))
     ]
     return or_(*ways)
@@ -217,13 +220,23 @@ def _column(values: Sequence[Any]) -> pa.Array:
     given = next((value for value in values if value is not None), None)
     if given is None:
         return pa.nulls(len(values), pa.string())
+    if isinstance(given, dict | list):  # JSON, whose rows need not be of one type
+        return _written(values, partial(json.dumps, ensure_ascii=False, default=str))
     try:
         if isinstance(given, datetime):
             return pa.array(values, pa.timestamp("us", tz="UTC" if given.tzinfo else None))
         return pa.array(values)
     except (pa.ArrowException, TypeError, OverflowError):  # several types in one column, or one that Arrow has not
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+        return _written(values, str)
+
+
+def _written(values: Sequence[Any], write: Callable[[Any], str]) -> pa.Array:
+    return pa.array([None if value is None else write(value) for value in values], pa.string())
 
 
 def _numbered(table: pa.Table, seen: int) -> SourceRows:
+    """The rows as a source has them; in a page a UUID stays one, for the next page is asked for behind it."""
+    for place, field in enumerate(table.schema):
+        if field.type == pa.uuid():
+            table = table.set_column(place, field.name, _written(table[field.name].to_pylist(), str))
     return SourceRows(table, seen + 1 + np.arange(table.num_rows, dtype=np.int64))

@@ -361,6 +361,17 @@ def test_ids_that_a_tool_wrote_as_floats_beside_missing_ones(tmp_path):
     assert [event["user_id"] for event in log_of(tmp_path / "out")] == ["17850"]
 
 
+def test_ids_that_are_decimals(tmp_path):
+    for kind, reason in ((pa.decimal128(20, 0), {}), (pa.decimal128(5, 1), {"not_an_id": 1})):
+        who = [Decimal("12345678901234567890"), Decimal(7)] if kind.scale == 0 else [Decimal("1.5"), Decimal("7.0")]
+        table = pa.table({"who": pa.array(who, kind), "when": [NOON, NOON]})
+        pq.write_table(table, tmp_path / "x.parquet")
+        columns = {"user_id": "who", "event_timestamp": "when"}
+        assert ingest(of(columns), tmp_path / "out", path=tmp_path / "x.parquet").quarantined == reason
+        expected = {"7"} if reason else {"7", "12345678901234567890"}
+        assert {event["user_id"] for event in log_of(tmp_path / "out")} == expected
+
+
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [
