@@ -1,7 +1,9 @@
 """A database that drops the connection in the middle loses nothing, and a failed run is taken up where it ended."""
 
+import multiprocessing
 import os
 import re
+import signal
 import sqlite3
 import uuid
 from pathlib import Path
@@ -165,6 +167,32 @@ def test_a_database_that_stays_down_keeps_its_pages_for_the_next_run(sqlite, tmp
     assert ingest(settings(sqlite), tmp_path / "out").events == 50
     assert len(asked) == 5 + 2  # two of seven pages were there
     whole(tmp_path / "out")
+
+
+def die_at(question, url, out):
+    """Ingest, and die when the database is asked for the page of this number."""
+    answer, asked = pages._answer, []
+
+    def count(*told):
+        asked.append(told)
+        if len(asked) == question:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer(*told)
+
+    pages._answer = count
+    ingest(settings(url), out)
+
+
+def test_a_killed_ingest_goes_on_from_its_pages(sqlite, tmp_path, monkeypatch):
+    process = multiprocessing.get_context("fork").Process(target=die_at, args=(5, sqlite, tmp_path / "out"))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    asked = failing(monkeypatch, set())
+    assert ingest(settings(sqlite), tmp_path / "out").events == 50
+    assert len(asked) == 4 + 2  # of seven pages three were there
+    whole(tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").glob(".*")) == []
 
 
 def test_pages_of_another_query_are_not_used(sqlite, tmp_path, monkeypatch):
