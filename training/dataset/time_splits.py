@@ -46,7 +46,7 @@ def plan_splits(dates: Sequence[datetime], settings: Settings) -> SplitPlan:
                 f"The split {name!r} has no anchor date: got {len(dates)} dates from "
                 f"{_day(dates[0]) if dates else '(none)'} to {_day(dates[-1]) if dates else '(none)'}; expected at "
                 f"least one whose {settings.task.days:g}-day label window lies inside the split. Move "
-                "train_until, validation_until or log_end in intent.toml."
+                f"train_until, validation_until or log_end in {settings.data.file}."
             )
     return SplitPlan({name: tuple(members) for name, members in found.items()}, tuple(dropped))
 

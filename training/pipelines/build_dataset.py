@@ -156,7 +156,7 @@ def _anchors(settings: Settings | None, out: Path, options: BuildOptions, servic
     task.check(settings)
     if "item_id" in service.keys and "item_id" not in task.entities:
         raise InputError(
-            f"Feature service {service.name!r} is about items; got the rule of intent.toml, whose anchors are "
+            f"Feature service {service.name!r} is about items; got the rule of {settings.data.file}, whose anchors are "
             "customers alone; expected a file with user_id, item_id and event_timestamp. Give one with --anchors."
         )
     require_log_covers(out, settings, task.rule.label_events())

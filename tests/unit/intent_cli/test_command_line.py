@@ -156,7 +156,9 @@ def test_dates_outside_any_split_are_refused(shop, capsys) -> None:
     for old, new in (*short, ("2001-03-01", "2000-11-29")):
         config.write_text(config.read_text().replace(old, new))
     assert intent(shop, "dataset", "--config", str(config)) == 1
-    assert "split 'train' has no anchor date" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "split 'train' has no anchor date" in error
+    assert f"log_end in {config}." in error
     config.write_text(template("table").replace("2000-12-04", "1999-12-06").replace("2001-", "2000-"))
     assert intent(shop, "dataset", "--config", str(config)) == 1
     assert "expected both classes" in capsys.readouterr().err
