@@ -34,7 +34,7 @@ setup: $(INSTALLED) ## install everything into .venv (uv if present, else pip)
 $(INSTALLED): requirements/dev.txt requirements/data.txt pyproject.toml
 	@if [ ! -x $(BIN)/python ]; then \
 		if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi; fi
-	@echo "installing into .venv (one to four minutes)"
+	@echo "installing into .venv (two to fifteen minutes)"
 	@if command -v uv >/dev/null; then \
 		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt && \
 		uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements/data.txt && \

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
-from feature_repo.errors import InputError, SourceDataError
+from feature_repo.errors import DependencyDown, InputError, SourceDataError
 from intent_cli.id_key import id_key
 from intent_cli.server_process import ServerProcess, stopping_signals
 from services.bind_address import require_keys_beyond_loopback
@@ -26,6 +27,9 @@ LOOPBACK = "127.0.0.1"
 _ANY = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104  what is listened on everywhere is reached here
 # With uvicorn's own 5 s, a kept connection is now and then closed at the moment its next request arrives.
 _KEPT = ("--timeout-keep-alive", "75")
+# A free port may be taken before the server, which takes seconds to start, listens on it.
+_PORTS_TRIED = 3
+_TAKEN = "Address already in use"
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def require_free(port: int, host: str = LOOPBACK) -> None:
 @contextmanager
 def running(
     bento: Bento,
-    port: int,
+    port: int | None,
     workers: int = 1,
     log: Path | None = None,
     host: str = LOOPBACK,
@@ -132,21 +136,43 @@ def running(
 ) -> Iterator[ServerProcess]:
     """Serve the bento while the block runs, and yield its process once it is ready.
 
-    `keys` are the variables that name API keys, and others that the server is to have. Where none of them names keys,
-    it is served without, whatever this process's environment says: on the loopback address alone.
+    A `port` of None is any that is free. `log` is added to, for another server of the run may write to it. `keys` are
+    the variables that name API keys, and others that the server is to have. Where none of them names keys, it is served
+    without, whatever this process's environment says: on the loopback address alone.
 
     Raises:
         InputError: the port is in use, or the host is reached by others and there are no keys.
         DependencyDown: the server ends or is not ready within two minutes; the message tells why.
     """
     require_keys_beyond_loopback([host], any((keys or {}).get(name) for name in (FILE_VARIABLE, KEYS_VARIABLE)))
-    require_free(port, host)
+    if port is not None:
+        require_free(port, host)
     near = _ANY.get(host, host)
-    address = f"http://{f'[{near}]' if ':' in near else near}:{port}"
-    with (log or Path(os.devnull)).open("w") as sink, stopping_signals():
-        server = ServerProcess(bento.command(port, host), bento.environment(workers, keys), address, sink)
-        try:
-            server.wait_until_ready()
-            yield server
-        finally:
-            server.stop()
+    environment = bento.environment(workers, keys)
+    with (log or Path(os.devnull)).open("a+") as sink, stopping_signals():
+        for left in reversed(range(1 if port else _PORTS_TRIED)):
+            chosen, begin = port or free_port(), sink.seek(0, os.SEEK_END)
+            address = f"http://{f'[{near}]' if ':' in near else near}:{chosen}"
+            server = ServerProcess(bento.command(chosen, host), environment, address, sink)
+            try:
+                if _is_ready(server, sink, begin, may_fail=left > 0):
+                    yield server
+                    return
+            finally:
+                server.stop()
+
+
+def _is_ready(server: ServerProcess, sink: TextIO, begin: int, *, may_fail: bool) -> bool:
+    """Wait for a server, and say whether it is ready; it is not if another process took the port meanwhile.
+
+    Raises:
+        DependencyDown: it ended or is not ready for another reason, or it may not fail.
+    """
+    try:
+        server.wait_until_ready()
+    except DependencyDown:
+        sink.seek(begin)
+        if may_fail and _TAKEN in sink.read():
+            return False
+        raise
+    return True

@@ -43,6 +43,7 @@ class ServerProcess:
 
     def __init__(self, command: list[str], environment: dict[str, str], address: str, sink: IO[Any]) -> None:
         self.address = address
+        self._log = sink.name
         self._server = subprocess.Popen(  # noqa: S603  our own command
             command,
             env=environment,
@@ -77,7 +78,7 @@ class ServerProcess:
             time.sleep(0.1)
         raise DependencyDown(
             f"The service is not ready after {_READY_SECONDS:.0f} s: {reason}. Expected /readyz to answer 200. "
-            "Materialise the online store, or look at its log."
+            f"Materialise the online store, or look at its log: {self._log}."
         )
 
     def wait_for_interrupt(self) -> None:
@@ -111,7 +112,8 @@ class ServerProcess:
         self._remember()
         if self._server.poll() is not None:
             raise DependencyDown(
-                f"The service ended with {self._server.returncode} {when}; expected it to go on. Its log says why."
+                f"The service ended with {self._server.returncode} {when}; expected it to go on. Its log says why: "
+                f"{self._log}."
             )
 
     def _remember(self) -> None:

@@ -26,7 +26,7 @@ MOST_ITEMS = 500
 class ScoreBatchRequest(BaseModel):
     """Up to 1,000 customers to score at the same moment."""
 
-    model_config = STRICT | example({"user_ids": ["01104905", "01414834"], "at": "2001-03-01T00:00:00Z"})
+    model_config = STRICT | example({"user_ids": ["01104905", "00021951"], "at": "2001-03-01T00:00:00Z"})
 
     user_ids: Annotated[
         list[ListedUserId], Field(min_length=1, max_length=MOST_CUSTOMERS), FailFast(), AfterValidator(different_ids)

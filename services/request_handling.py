@@ -212,8 +212,8 @@ _NO_ITEM_MODEL = Problem(
     404,
     "no_item_model",
     "No model of items",
-    "The model that is served answers for a customer and any item, not for one item; expected a bundle with a model of "
-    "items. Leave item_id out, or ask the operator to publish one.",
+    "The model that is served tells whether a customer buys anything, and nothing of an item; expected one with a "
+    "model of items. Leave item_id out, or ask the operator to publish one (`intent publish --ranking FILE`).",
 )
 
 

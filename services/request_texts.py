@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from feature_repo.events import EVENT_TYPES
 from services.contract_parts import example_of, first_unlike_an_id
 from services.contracts import RequestContext
 from services.event_contracts import EventBody, Outcome
@@ -34,7 +35,7 @@ _EXPECTED = {
     "request_id": "the 32 hexadecimal digits of an answer's request_id",
     "at": _TIME,
     "event_timestamp": _TIME,
-    "event_type": "one of the kinds of events that /docs.json lists",
+    "event_type": f"one of {', '.join(EVENT_TYPES)}",
     "context": "an object",
     "channel": _WORD,
     "device": _WORD,
@@ -65,18 +66,31 @@ def validation_texts(error: ValidationError, model: type[BaseModel]) -> list[str
 def _told(kind: str, place: tuple[int | str, ...], received: Any, model: type[BaseModel]) -> str:
     names = [part for part in place if isinstance(part, str)]
     if kind == "extra_forbidden":
-        parent = names[-2] if len(names) > 1 else ""
-        known = ", ".join(_NESTED.get(parent, model).model_fields)
-        return f"A field{f' in {parent!r}' if parent else ''} is not known; expected only {known}."
+        known = ", ".join(_NESTED.get(names[-2] if len(names) > 1 else "", model).model_fields)
+        return f"A field{_inside(place[:-1])} is not known; expected only {known}."
     field = names[-1] if names else "body"
     expected = _EXPECTED.get(field, "another value")
     if kind == "missing":
-        return f"Field {field!r} is missing; expected {expected}."
+        return f"Field {field!r}{_inside(place[:-1])} is missing; expected {expected}."
     if kind == "value_error" and isinstance(received, list):  # ids, which were looked at as a whole
         entry = first_unlike_an_id(received)
+        if received[entry] in received[:entry]:
+            return f"Field {field!r}, entry {entry}, repeats an earlier one; expected {expected}."
         place, received = (*place, entry), received[entry]
-    where = f"Field {field!r}" if isinstance(place[-1], str) else f"Field {field!r}, entry {place[-1]},"
-    return f"{where} is {kind_of(received)}; expected {expected}."
+    if place and isinstance(place[-1], int):
+        return f"Field {field!r}, entry {place[-1]}, is {kind_of(received)}; expected {expected}."
+    return f"Field {field!r}{_inside(place[:-1])} is {kind_of(received)}; expected {expected}."
+
+
+def _inside(place: tuple[int | str, ...]) -> str:
+    """Say in which part of the body a field is: nothing of one at the top."""
+    match place:
+        case (*_, str(parent), int(entry)):
+            return f" in {parent!r}, entry {entry},"
+        case (*_, str(parent)):
+            return f" in {parent!r}"
+        case _:
+            return ""
 
 
 def kind_of(value: Any) -> str:

@@ -46,7 +46,7 @@ def parity(
         expected = _predictions(out, at, customers, settings.seed)
         materialise(out, at, progress(as_json), online=online, project=project, views=views_read(out))
         bento = bento_server.published_bento(out, profile_address(out, online, project))
-        serving = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
+        serving = bento_server.running(bento, None, log=out / "parity.log")
         with serving as server, IntentClient(server.address) as client:
             differences = [abs(client.score(user_id, at).probability - p) for user_id, p in expected.items()]
         stage.rows = len(differences)

@@ -32,11 +32,13 @@ def publish(
     from services.model_slots import read_slots
     from training.atomic import write_json
     from training.packaging.bundle import Bundle
+    from training.packaging.item_part import ITEM_FOLDER
     from training.pipelines.publish import bundle_path, publish_run
     from training.pipelines.stages import measured
     from training.settings import Settings
 
     settings, slots = Settings.load(config), slots_folder(out)
+    ranked_before = (bundle_path(out) / ITEM_FOLDER).is_dir()
     with measured("publish", out) as stage:
         done = publish_run(settings, out, sign, None if ranking is None else Settings.load(ranking))
         stage.rows = len(Bundle.load(bundle_path(out)).files)
@@ -46,6 +48,8 @@ def publish(
     if not as_json:
         typer.echo(f"  model {done.model}{'' if done.model_is_new else ' (was there already)'}")
         typer.echo(f"  bento {done.bento}{'' if done.bento_is_new else ' (was there already)'}, in {_shown(done.home)}")
+        if ranked_before and ranking is None:
+            typer.echo("  without the model that ranks items, which the last one had; --ranking FILE packs it, too")
         champion = read_slots(slots).champion
         if champion not in (None, done.model):
             typer.echo(f"  `intent serve` answers by {champion}, which was promoted; `intent promote` changes that")

@@ -56,7 +56,8 @@ def serve(
     if check:  # of what was published, whatever was promoted
         _check(bento_server.published_bento(out, serving_address(out)), settings, out, as_json)
         return
-    answers = os.environ.get(FOLDER_VARIABLE, str(out.resolve() / "answers"))
+    named = os.environ.get(FOLDER_VARIABLE, str(out / "answers"))
+    answers = str(Path(named).resolve()) if named else ""
     bento = bento_server.published_bento(out, serving_address(out), logs=bool(answers))
     bento = replace(bento, slots=slots_folder(out))
     more = _keys(keys) | {OUTBOX_VARIABLE: outbox or outbox_url(out.resolve()), FOLDER_VARIABLE: answers}
@@ -85,7 +86,7 @@ def _check(bento: "Bento", settings: "Settings", out: Path, as_json: bool) -> No
 
     at = settings.log_end
     with measured("serve", out) as stage:
-        serving = bento_server.running(bento, bento_server.free_port(), log=out / "serve.log")
+        serving = bento_server.running(bento, None, log=out / "check.log")
         with serving as server, IntentClient(server.address) as client:
             user_ids = [*some_customers(out, _SHOWN - 1, settings.seed), "nobody-we-know"]
             answers = [client.score(user_id, at).model_dump(mode="json") for user_id in user_ids]

@@ -77,7 +77,8 @@ def served_parts(folder: Path) -> list[Path]:
     if not parts:
         raise SourceDataError(
             f"There is no served log below {folder}: got no file served-*.jsonl.gz. Start the service with "
-            f"INTENT_SERVED_LOG={folder}, or name another folder with --log."
+            f"INTENT_SERVED_LOG={folder.resolve()}, ask it about some customers (it logs a share of them, the folder "
+            "is made with the first), or name another folder with --log."
         )
     return parts
 

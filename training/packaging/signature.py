@@ -69,7 +69,7 @@ def require_signature(bundle: Bundle, keys: Sequence[Ed25519PublicKey]) -> None:
     if bundle.signature is None:
         raise BundleError(
             f"Bundle {bundle.tag} is not signed; expected a signature, for public keys are configured. Publish it "
-            "with `intent publish --sign KEYFILE`."
+            "with `intent publish --sign KEYFILE`, and with --ranking as before."
         )
     for key in keys:
         try:

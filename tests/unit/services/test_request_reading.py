@@ -1,11 +1,12 @@
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from services.batch_contracts import ScoreBatchRequest
 from services.contracts import ScoreRequest
-from services.event_contracts import FeedbackRequest
+from services.event_contracts import EventsRequest, FeedbackRequest
 from services.request_reading import Refused, microseconds, read_request
 from services.routes import BODY_BYTES
 
@@ -102,12 +103,36 @@ def test_the_text_tells_what_came_what_was_expected_and_what_to_do() -> None:
     assert "Send for example" in detail
 
 
-@pytest.mark.parametrize("ids", [["a", "b", "bcd\u0007e"], ["a", "bcdef", "bcdef"]])
-def test_the_entry_of_a_list_that_is_at_fault_is_named(ids: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("ids", "told"),
+    [
+        (["a", "b", "bcd\u0007e"], "entry 2, is a text of 5 characters; expected a list of 1 to 1000 different ids"),
+        (["a", "bcdef", "bcdef"], "entry 2, repeats an earlier one; expected a list of 1 to 1000 different ids"),
+    ],
+)
+def test_the_entry_of_a_list_that_is_at_fault_is_named(ids: list[str], told: str) -> None:
     with pytest.raises(Refused) as caught:
         read_request(json.dumps({"user_ids": ids}).encode(), ScoreBatchRequest, NOW, 10_000)
-    detail = caught.value.problem.detail
-    assert "Field 'user_ids', entry 2, is a text of 5 characters; expected a list of 1 to 1000 different ids" in detail
+    assert f"Field 'user_ids', {told}" in caught.value.problem.detail
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"event_type": "bought"},
+            "Field 'event_type' in 'events', entry 1, is a text of 6 characters; expected one of",
+        ),
+        ({"colour": 1}, "A field in 'events', entry 1, is not known; expected only event_id, "),
+        ({"user_id": ...}, "Field 'user_id' in 'events', entry 1, is missing; expected a text of"),
+    ],
+)
+def test_the_first_event_that_is_at_fault_is_named(change: dict[str, Any], told: str) -> None:
+    good = {"event_id": "a", "user_id": "b", "event_type": "view", "event_timestamp": "2024-05-01T09:30:00Z"}
+    bad = {name: value for name, value in (good | change).items() if value is not ...}
+    with pytest.raises(Refused) as caught:
+        read_request(json.dumps({"events": [good, bad, good]}).encode(), EventsRequest, NOW, 10_000)
+    assert told in caught.value.problem.detail
 
 
 @pytest.mark.parametrize(
