@@ -188,6 +188,9 @@ def _delay_hours(adapter: Adapter | TabularAdapter, data: DataSettings) -> float
     return delay
 
 
+_OF_TIMES = frozenset(("unreadable_timestamp", "timestamp_out_of_range"))
+
+
 def _require_events(staged: Staging, source: Source, rows_in: int, data: DataSettings) -> None:
     if staged.given["user_id"]:
         return
@@ -197,9 +200,10 @@ def _require_events(staged: Staging, source: Source, rows_in: int, data: DataSet
         GROUP BY ALL ORDER BY n DESC, reason, detail LIMIT 5"""
     found = staged.connection.execute(query).fetchall()
     reasons = "; ".join(f"{reason} ({detail}) in {n:,} rows" for reason, detail, n in found)
-    unread = any(reason in ("unreadable_timestamp", "timestamp_out_of_range") for reason, _, _ in found)
-    written = ", and how times are written ([data] time_format)" if unread else ""
+    seen = {reason for reason, _, _ in found}
+    also = ", and how times are written ([data] time_format)" if seen & _OF_TIMES else ""
+    also += ", and which type each word is ([data.event_types])" if "unknown_event_type" in seen else ""
     raise SourceDataError(
         f"None of the {rows_in:,} rows of {source.name} can be used: {reasons}. Check the adapter and, in {data.file}, "
-        f"which columns [data.columns] names{written}; nothing was written."
+        f"which columns [data.columns] names{also}; nothing was written."
     )

@@ -313,6 +313,14 @@ def test_a_column_that_is_unreadable_throughout_is_named_with_its_count(tmp_path
     )
 
 
+def test_where_no_kind_of_event_is_known_it_says_where_words_are_mapped(tmp_path):
+    told = r"unknown_event_type .* in 2 rows\. .*, and which type each word is \(\[data\.event_types\]\); nothing"
+    file = parquet(tmp_path, {"kind": "bought"}, {"kind": "bought", "who": "8"})
+    refused(
+        tmp_path, SourceDataError, told, of({"user_id": "who", "event_timestamp": "when", "event_type": "kind"}), file
+    )
+
+
 @pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
 @pytest.mark.parametrize("write", [int, str, float, "{}.0".format])
 def test_unix_time_of_any_unit_is_told_by_its_size(tmp_path, unit, write):
