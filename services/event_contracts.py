@@ -8,6 +8,7 @@ from services.contract_parts import STRICT, EventId, ItemId, RequestId, Text, Us
 
 __all__ = [
     "EventBody",
+    "EventKind",
     "EventReceipt",
     "EventsRequest",
     "EventsResponse",
@@ -17,7 +18,7 @@ __all__ = [
     "plain_event",
 ]
 
-_Kind = Literal[
+EventKind = Literal[
     "view", "search", "favourite", "add_to_cart", "remove_from_cart", "purchase", "return", "impression", "click"
 ]
 _Amount = Annotated[float, Field(ge=-1e12, le=1e12)]
@@ -30,7 +31,7 @@ class EventBody(BaseModel):
 
     event_id: EventId
     user_id: UserId
-    event_type: _Kind
+    event_type: EventKind
     event_timestamp: AwareDatetime = Field(description="When it happened.", examples=["2024-05-01T09:30:00Z"])
     item_id: ItemId | None = None
     session_id: Word | None = None

@@ -5,14 +5,13 @@ Values are never repeated, and of unknown fields not even the names: a caller ma
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from feature_repo.events import EVENT_TYPES
 from services.contract_parts import example_of, first_unlike_an_id
 from services.contracts import RequestContext
-from services.event_contracts import EventBody, Outcome
+from services.event_contracts import EventBody, EventKind, Outcome
 
 __all__ = ["example_text", "kind_of", "validation_texts"]
 
@@ -35,7 +34,7 @@ _EXPECTED = {
     "request_id": "the 32 hexadecimal digits of an answer's request_id",
     "at": _TIME,
     "event_timestamp": _TIME,
-    "event_type": f"one of {', '.join(EVENT_TYPES)}",
+    "event_type": f"one of {', '.join(get_args(EventKind))}",
     "context": "an object",
     "channel": _WORD,
     "device": _WORD,
