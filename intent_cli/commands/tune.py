@@ -23,14 +23,17 @@ Auto = Annotated[bool, typer.Option("--auto", help="Choose members and their set
 Among = Annotated[
     list[str] | None, typer.Option("--member", metavar="NAME", help="With --auto, only among these; may be repeated.")
 ]
-SamplerName = Annotated[str, typer.Option("--sampler", metavar="grid|random|tpe", help="How values are proposed.")]
+SamplerName = Annotated[
+    str, typer.Option("--sampler", metavar="grid|one_at_a_time|random|tpe", help="How values are proposed.")
+]
 TrialCount = Annotated[
     int | None, typer.Option("--trials", min=1, metavar="N", help="Finished trials in the study, earlier ones counted.")
 ]
 Time = Annotated[str | None, typer.Option("--budget", metavar="TIME", help=_BUDGET)]
 Metric = Annotated[str, typer.Option("--metric", metavar="NAME", help="levelled_log_loss, log_loss or brier.")]
 Only = Annotated[
-    list[str] | None, typer.Option("--only", metavar="PARAMETER", help="Search only this one; may be repeated.")
+    list[str] | None,
+    typer.Option("--only", metavar="PARAMETER[=VALUE,…]", help="Search only this one, its values; may be repeated."),
 ]
 Folds = Annotated[int, typer.Option("--folds", min=1, max=20, metavar="N", help="Forward folds, at most.")]
 StudyUrl = Annotated[

@@ -18,8 +18,8 @@ class Parameter:
 
     `default` is what holds if nothing is said. A float or an int lies between `low` and `high`, both included, and is
     searched on a logarithmic scale if `log`; a choice is one of `choices`. A default may lie outside, such as a
-    penalty of 0 whose range is logarithmic. A parameter that is not `searched` is accepted but left alone by tuning:
-    it costs time rather than deciding anything. `about` says in a few words what it does.
+    penalty of 0 whose range is logarithmic. A parameter that is not `searched` is left alone by tuning unless it is
+    named: it costs time rather than deciding anything. `about` says in a few words what it does.
     """
 
     name: str

@@ -34,10 +34,10 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class TuneOptions:
-    """How to tune. `only`: names of parameters to search, all if empty. `study`: address of the database of studies.
+    """How to tune. `only`: names of parameters to search, or `name=value,value`; all that are declared so if empty.
 
     `name` is the study's, the member's own unless given; of members tuned together each has one of its own, called
-    `<name>-<member>`. `metric` judges a trial (`training/tuning/scores.py`).
+    `<name>-<member>`. `study`: address of their database. `metric` judges a trial (`training/tuning/scores.py`).
     """
 
     budget: Budget

@@ -2,14 +2,14 @@
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import optuna
 
 from training.models.contract import Parameter, Value
-from training.tuning.search_space import clamped, defaults, grid_points
+from training.tuning.search_space import clamped, defaults
 
 __all__ = [
     "BEAT_SECONDS",
@@ -26,7 +26,7 @@ __all__ = [
     "finished",
     "give_up_lost",
     "queue_defaults",
-    "queue_grid_point",
+    "queue_point",
     "require_needed",
     "running",
     "values_of",
@@ -70,15 +70,15 @@ def queue_defaults(study: Any, space: Sequence[Parameter]) -> bool:
     return not held or any(trial.state == _States.WAITING for trial in held)
 
 
-def queue_grid_point(study: Any, space: Sequence[Parameter], seed: int) -> bool:
-    """Queue the next point of the grid, unless a trial waits already; False if no trial has yet to be started.
+def queue_point(study: Any, points: Iterable[dict[str, Value]]) -> bool:
+    """Queue the next of `points`, unless a trial waits already; False if no trial has yet to be started.
 
     A point is not queued that a finished trial has, or one that runs.
     """
     if _waiting(study):
         return True
     taken = [_point(trial) for trial in finished(study) + running(study)]
-    point = next((point for point in grid_points(space, seed) if point not in taken), None)
+    point = next((point for point in points if point not in taken), None)
     if point is not None:
         study.enqueue_trial(point)
     return point is not None

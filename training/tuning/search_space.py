@@ -5,32 +5,60 @@ import json
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from feature_repo.errors import InputError
 from training.models.contract import Parameter, Value
 
-__all__ = ["clamped", "defaults", "fingerprint", "grid_points", "searched", "suggest"]
+__all__ = ["clamped", "defaults", "fingerprint", "grid_points", "points_one_at_a_time", "searched", "suggest"]
 
 _GRID_VALUES = 3
 _GRID_AT_MOST = 20_000
 
 
 def searched(member: str, declared: Sequence[Parameter], only: Sequence[str] = ()) -> tuple[Parameter, ...]:
-    """Return the parameters that a study of `member` searches: those declared so, or of these the ones named `only`.
+    """Return the parameters that a study of `member` searches: those declared so, or any that `only` names.
+
+    Each of `only` is a name, or a name with the values to try beside the default: `steps=20,128`.
 
     Raises:
-        InputError: a name is not among the searched ones; they are listed.
+        InputError: a name is not known or there twice, or a value is not accepted; what is expected is listed.
     """
-    space = {parameter.name: parameter for parameter in declared if parameter.searched}
-    unknown = [name for name in only if name not in space]
-    if unknown:
+    if not only:
+        return tuple(parameter for parameter in declared if parameter.searched)
+    known = {parameter.name: parameter for parameter in declared}
+    asked = [text.partition("=") for text in only]
+    names = [name for name, _, _ in asked]
+    wrong = [name for name in names if name not in known or names.count(name) > 1]
+    if wrong:
         raise InputError(
-            f"Parameters {', '.join(unknown)} of member {member!r} cannot be searched; expected some of "
-            f"{', '.join(space) or 'none: it has nothing to tune'}. Correct the names after --only."
+            f"Parameters {', '.join(wrong)} of member {member!r} cannot be searched; expected some of "
+            f"{', '.join(known) or 'none: it has nothing to tune'}, each once. Correct the names after --only."
         )
-    return tuple(space[name] for name in only) if only else tuple(space.values())
+    return tuple(_of_values(known[name], text) if equals else known[name] for name, equals, text in asked)
+
+
+def _of_values(parameter: Parameter, text: str) -> Parameter:
+    """Return `parameter` as a choice between its default and the values in `text`, between commas."""
+    values = [_read(parameter, word.strip()) for word in text.split(",")]
+    refused = [value for value in values if not parameter.accepts(value)]
+    if refused:
+        raise InputError(
+            f"Values {', '.join(map(repr, refused))} of parameter {parameter.name!r} cannot be tried; expected each to "
+            f"be {parameter.expected()}, with commas between. Correct what follows --only {parameter.name}=."
+        )
+    return replace(parameter, kind="choice", choices=tuple(dict.fromkeys([parameter.default, *values])))
+
+
+def _read(parameter: Parameter, word: str) -> Value:
+    """Return the value that `word` is meant as; the word itself if it is none."""
+    if parameter.kind in ("choice", "bool"):
+        return next((value for value in _words(parameter) if str(value).lower() == word.lower()), word)
+    try:
+        return int(word) if parameter.kind == "int" else float(word)
+    except ValueError:
+        return word
 
 
 def fingerprint(space: Sequence[Parameter], shared: Mapping[str, Value] | None = None) -> str:
@@ -87,6 +115,15 @@ def grid_points(space: Sequence[Parameter], seed: int) -> Iterator[dict[str, Val
             place, number = divmod(place, len(axis))
             point[parameter.name] = axis[number]
         yield point
+
+
+def points_one_at_a_time(space: Sequence[Parameter]) -> Iterator[dict[str, Value]]:
+    """Yield the points of the grid that differ from the defaults in one parameter, in the order of `space`."""
+    usual = clamped(space, defaults(space))
+    for parameter in space:
+        for value in _axis(parameter):
+            if value != usual[parameter.name]:
+                yield {**usual, parameter.name: value}
 
 
 def _shuffled(size: int, source: random.Random) -> Iterator[int]:

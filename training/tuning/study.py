@@ -24,8 +24,8 @@ from training.tuning import queue
 
 __all__ = ["SAMPLERS", "Identity", "Sampler", "open_study", "storage_url"]
 
-Sampler = Literal["grid", "random", "tpe"]
-SAMPLERS: tuple[Sampler, ...] = ("grid", "random", "tpe")
+Sampler = Literal["grid", "one_at_a_time", "random", "tpe"]
+SAMPLERS: tuple[Sampler, ...] = ("grid", "one_at_a_time", "random", "tpe")
 
 _BEFORE_PRUNING = 4
 _AGAIN_SECONDS = 0.5
@@ -136,7 +136,7 @@ def _lock_from_the_first_read(engine: Any) -> None:
 def _sampler(name: Sampler, seed: int) -> Any:
     if name == "tpe":
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True)
-    return optuna.samplers.RandomSampler(seed=seed)  # a grid's points are queued one by one
+    return optuna.samplers.RandomSampler(seed=seed)  # points laid out beforehand are queued one by one
 
 
 def _require_same(study: Any, identity: Identity, name: str) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,13 @@ from training.tuning.queue import (
     finished,
     give_up_lost,
     queue_defaults,
-    queue_grid_point,
+    queue_point,
     require_needed,
     running,
     wait_for_others,
 )
 from training.tuning.scores import anchor_scores
-from training.tuning.search_space import defaults, suggest
+from training.tuning.search_space import defaults, grid_points, points_one_at_a_time, suggest
 from training.tuning.study import Sampler
 
 __all__ = ["Budget", "Trials", "judged_rows"]
@@ -99,13 +100,20 @@ class Trials:
                 raise CutByBudget
         while self.space and time.monotonic() < deadline and not self._enough(study, budget):
             give_up_lost(study)
-            if self.sampler != "grid" or queue_grid_point(study, self.space, self.settings.seed):
-                self._one(study, deadline, queued=self.sampler == "grid")
+            points = self._points()
+            if points is None or queue_point(study, points):
+                self._one(study, deadline, queued=points is not None)
                 task.advance()
             elif running(study):  # its point is tried again if it comes to nothing
                 wait_for_others(deadline)
             else:
                 return
+
+    def _points(self) -> Iterator[dict[str, Value]] | None:
+        """Return the points that the sampler lays out beforehand; None if it draws them one by one."""
+        if self.sampler == "grid":
+            return grid_points(self.space, self.settings.seed)
+        return points_one_at_a_time(self.space) if self.sampler == "one_at_a_time" else None
 
     def _enough(self, study: Any, budget: Budget) -> bool:
         return budget.trials is not None and len(finished(study)) >= budget.trials

@@ -13,9 +13,9 @@ import optuna
 import pytest
 
 from tests.unit.training.tuning.conftest import SMALL_GRID, assert_every_point_once
-from training.tuning.queue import VALUES, begin, finished, queue_defaults, queue_grid_point, running
+from training.tuning.queue import VALUES, begin, finished, queue_defaults, queue_point, running
 from training.tuning.record import record_of
-from training.tuning.search_space import suggest
+from training.tuning.search_space import grid_points, suggest
 from training.tuning.trials import Budget
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -136,7 +136,7 @@ def test_what_a_kill_left_in_the_queue_is_tried_once(what, begun, make, nobody, 
         assert queue_defaults(study, trials.space)
     else:
         trials.run(study, Budget(2, None), nobody)
-        assert queue_grid_point(study, trials.space, 1)
+        assert queue_point(study, grid_points(trials.space, 1))
         if what == "a point that is tried again":
             give_up_as_stale(study, trials)
     if begun:

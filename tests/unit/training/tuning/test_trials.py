@@ -29,6 +29,15 @@ def test_finds_what_is_better_than_the_defaults(sampler, make, nobody):
     json.dumps(record.to_json(), allow_nan=False)
 
 
+def test_one_at_a_time_what_is_named_is_judged_with_the_rest_at_its_default(make, nobody):
+    study, trials, identity = make("one_at_a_time", only=("most=2", "slope=1,5"))
+    for _ in range(2):  # gone on with, nothing is left to judge
+        trials.run(study, Budget(None, None), nobody)
+    values = [(one["values"]["most"], one["values"]["slope"]) for one in record_of(study, trials, identity).trials]
+    assert values == [(7, 0.2), (2, 0.2), (7, 1.0), (7, 5.0)]
+    assert record_of(study, trials, identity).chosen == {"most": 7, "slope": 1.0}
+
+
 def test_pruned_trials_are_counted_and_end_early(make, nobody):
     study, trials, identity = make("random", seed=5)
     trials.run(study, Budget(12, None), nobody)

@@ -76,7 +76,7 @@ def test_of_two_defaults_the_later_is_left_by_a_sampler_as_well(make, nobody):
     assert len(finished(study)) == 3
 
 
-@pytest.mark.parametrize("queue", ["queue_defaults", "queue_grid_point"])
+@pytest.mark.parametrize("queue", ["queue_defaults", "queue_point"])
 def test_nothing_is_drawn_in_the_place_of_what_another_tuning_took(queue, make, nobody, monkeypatch):
     study, trials, _ = make("grid", only=SMALL_GRID)
     real, seen = getattr(module, queue), []
