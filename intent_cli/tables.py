@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from training.evaluation.evaluate import Evaluation
+    from training.evaluation.paired import Paired
     from training.evaluation.targets import CheckedTarget
     from training.pipelines.figures import Table
     from training.simulator.distances import Distance
@@ -15,20 +16,43 @@ __all__ = ["distance_lines", "figure_lines", "interval_lines", "metric_lines", "
 
 
 def metric_lines(evaluation: "Evaluation", metrics: "Sequence[str]", members: "Sequence[str]") -> list[str]:
-    """One line a member with its metrics on the test period, and how the ensemble stands to its best member."""
-    width = max(len(name) for name in members)
+    """One line a member with its metrics on the test period, and how the ensemble stands to its best member.
+
+    A member that the ensemble is, as it is, has the ensemble's line, and one that says so.
+    """
+    from training.evaluation.paired import itself
+
+    rows = {name: _row(evaluation, metrics, name) for name in members}
+    same, once = itself(evaluation.metrics), ""
+    if same is not None and rows.get(same) == rows.get("ensemble", ""):
+        del rows[same]
+        once = ": shown once"
+    width = max(len(name) for name in rows)
     lines = ["  " + " " * width + "".join(f"{name:>{_wide(name)}}" for name in metrics) + "   95 % interval of the AUC"]
-    for name in members:
-        ends = evaluation.intervals[name]["roc_auc"]
-        figures = "".join(f"{_value(evaluation, name, metric):{_wide(metric)}.4f}" for metric in metrics)
-        lines.append(f"  {name:<{width}}{figures}   {ends.low:.4f} to {ends.high:.4f}")
-    if evaluation.paired is not None:
-        lines.append(f"  ensemble minus {evaluation.paired.member}, the best member in hindsight:")
-        for metric in ("roc_auc", "log_loss", "ece"):
-            found = evaluation.paired.differences[metric]
-            low, high = found.interval.low, found.interval.high
-            lines.append(f"    {metric} {found.estimate:+.4f} ({low:+.4f} to {high:+.4f}), {found.verdict}")
+    lines += [f"  {name:<{width}}{row}" for name, row in rows.items()]
+    if same is not None:
+        lines.append(f"  the ensemble is {same} itself, as it is{once}")
+    for pair in evaluation.pairs:
+        lines += _pair_lines(pair)
     return lines
+
+
+def _row(evaluation: "Evaluation", metrics: "Sequence[str]", name: str) -> str:
+    ends = evaluation.intervals[name]["roc_auc"]
+    figures = "".join(f"{_value(evaluation, name, metric):{_wide(metric)}.4f}" for metric in metrics)
+    return f"{figures}   {ends.low:.4f} to {ends.high:.4f}"
+
+
+def _pair_lines(pair: "Paired") -> list[str]:
+    """The ensemble against one member, and what is required of it; nothing where it is this member."""
+    if pair.same:
+        return []
+    lines = [f"  ensemble minus {pair.member}{', the best member in hindsight' * pair.best}:"]
+    for metric in ("roc_auc", "log_loss", "ece"):
+        found = pair.differences[metric]
+        low, high = found.interval.low, found.interval.high
+        lines.append(f"    {metric} {found.estimate:+.4f} ({low:+.4f} to {high:+.4f}), {found.verdict}")
+    return lines + [f"    {one.text}" for one in pair.requirements]
 
 
 def _wide(metric: str) -> int:

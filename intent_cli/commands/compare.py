@@ -9,6 +9,7 @@ from intent_cli.options import AsJson
 
 if TYPE_CHECKING:
     from training.evaluation.compare import Comparison
+    from training.evaluation.paired import Paired
 
 __all__ = ["compare"]
 
@@ -47,7 +48,7 @@ def compare(
     Every metric of `intent evaluate` is known, each training's decisions at its own threshold, and of a simulated shop
     `reached`, the share of the way to the best log loss. Differences take time; only those shown are drawn. Runs of
     different tests (other tasks, other splits) are compared apart. Further seeds of a run, as `intent train
-    --seeds 3` leaves them, are repetitions.
+    --seeds 3` leaves them, are repetitions. What is required of an ensemble (`intent evaluate --help`) is told last.
     """
     import json
     from typing import cast
@@ -88,7 +89,16 @@ def _lines(found: "Comparison", metrics: tuple[str, ...]) -> list[str]:
             one = pair.differences[name]
             ends = f"({one.interval.low:+.4f} to {one.interval.high:+.4f})"
             lines.append(f"    {name} {one.estimate:+.4f} {ends}, {one.verdict}")
-    return lines
+    return lines + [line for pair in found.ensemble for line in _asked(pair)]
+
+
+def _asked(pair: "Paired") -> list[str]:
+    """What is asked of the ensemble against one member, as far as the metrics that were drawn answer it."""
+    who = f"{pair.member}{', the best member in hindsight' * pair.best}"
+    if pair.same:
+        return [f"  the ensemble is {who}, as it is"]
+    asked = [f"    {one.text}" for one in pair.requirements]
+    return [f"  the ensemble against {who}:", *asked] if asked else []
 
 
 def _mean(mean: float, deviation: float) -> str:

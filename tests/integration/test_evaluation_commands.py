@@ -39,6 +39,25 @@ def test_groups_pages_and_curves_are_there(sample_run, metrics):
     assert {path.name for path in (sample_run.out / "tensorboard").iterdir()} == set(metrics["test"])
 
 
+def test_what_is_required_of_the_ensemble_is_told_everywhere(sample_run, metrics, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(sample_run.out, out)
+    asked = [one for pair in metrics["paired"].values() for one in pair["requirements"]]
+    met = all(one["answer"] == "yes" for one in asked if one["required"])
+    done = sample_run.run(
+        ["intent", "evaluate", "--require-targets", "--out", str(out)], expect=0 if met else 2
+    )  # a sample is held to no targets
+    for one in asked:
+        assert f"    {one['text']}\n" in done.stdout
+        assert f"* {one['text']}\n" in (out / "model_card.md").read_text()
+        assert f'<th scope="row">{one["question"]}?</th>' in (out / "report.html").read_text()
+    best = metrics["paired"]["ensemble_minus_best_member"]
+    if best["same"]:
+        assert f"the ensemble is {best['member']} itself" in done.stdout
+    else:
+        assert (best["requirements"][0]["answer"] == "yes") == (best["ci"][0] >= -0.003)
+
+
 def test_the_log_as_it_is_gives_the_runs_own_figures(sample_run, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(sample_run.out, out)

@@ -77,6 +77,10 @@ class Difference:
             return AHEAD
         return BEHIND if ends[1] < 0.0 else INSIDE
 
+    def reversed(self) -> "Difference":
+        """Return `second - first`."""
+        return Difference(self.metric, -self.estimate, Interval(-self.interval.high, -self.interval.low))
+
 
 @dataclass(frozen=True, eq=False)
 class Resamples:

@@ -20,6 +20,7 @@ from training.evaluation.ceiling import REACHED
 from training.evaluation.evaluate import DRAWS
 from training.evaluation.judged_run import COMPARED, Drawn, JudgedRun
 from training.evaluation.metrics import METRICS
+from training.evaluation.paired import REGRESSION, Paired, best_member
 from training.evaluation.predictions import ENSEMBLE, Predictions
 
 __all__ = ["Comparison", "Spread", "Versus", "compare_runs", "same_anchors"]
@@ -54,7 +55,11 @@ class Versus:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What runs on the same anchors say. `spreads`: who → metric → spread; `pairs`: everybody against one."""
+    """What runs on the same anchors say. `spreads`: who → metric → spread; `pairs`: everybody against one.
+
+    `ensemble`: of the pairs with the ensemble, what is asked of it against the best member in the mean of the runs,
+    against regression, and against the one with whom everybody is compared.
+    """
 
     anchors: int
     customers: int
@@ -62,6 +67,7 @@ class Comparison:
     runs: tuple[str, ...]
     spreads: Mapping[str, Mapping[str, Spread]]
     pairs: tuple[Versus, ...]
+    ensemble: tuple[Paired, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON-able data; what is not defined is null."""
@@ -88,7 +94,8 @@ class Comparison:
             for pair in self.pairs
         ]
         counts = {"anchors": self.anchors, "customers": self.customers, "positives": self.positives}
-        return {**counts, "runs": list(self.runs), "spreads": spreads, "pairs": pairs}
+        asked = [{"member": one.member, "best": one.best, **one.requirements_json()} for one in self.ensemble]
+        return {**counts, "runs": list(self.runs), "spreads": spreads, "pairs": pairs, "ensemble": asked}
 
 
 def same_anchors(predictions: Predictions) -> str:
@@ -108,6 +115,7 @@ def compare_runs(
     *,
     against: str | None = None,
     metrics: Sequence[str] = METRICS,
+    members: bool = True,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Comparison:
@@ -115,7 +123,8 @@ def compare_runs(
 
     `against`: whom everybody is compared with; the ensemble unless given, or whoever has the lowest mean log loss
     where there is none. Whoever shares no run with it is left out of the pairs. `metrics`: of which differences are
-    drawn, which is what takes time; spreads are of all.
+    drawn, which is what takes time; spreads are of all. `members`: False where names are of runs, not of members, so
+    that one called `ensemble` is none.
 
     Raises:
         InputError: there is no run, the runs are of different anchors, or `against` is in none of them.
@@ -134,13 +143,15 @@ def compare_runs(
     chosen = _against(against, spreads)
     asked = [metric for metric in known if metric in metrics]
     drawn = {name: run.drawn(asked, draws=draws, seed=seed) for name, run in runs.items()} if len(tables) > 1 else {}
+    pairs = tuple(_pairs(tables, drawn, chosen, asked))
     return Comparison(
         anchors=len(first.label),
         customers=len(np.unique(first.user_id.astype(str))),
         positives=int(first.label.sum()),
         runs=tuple(runs),
         spreads=spreads,
-        pairs=tuple(_pairs(tables, drawn, chosen, asked)),
+        pairs=pairs,
+        ensemble=_of_the_ensemble(pairs, spreads) if members else (),
     )
 
 
@@ -181,6 +192,18 @@ def _pairs(tables: _Tables, drawn: Mapping[str, Drawn], against: str, metrics: S
             differences[name] = Difference(name, float(np.mean(apart)), interval)
             deviations[name] = _spread(apart).deviation
         yield Versus(who, against, differences, deviations)
+
+
+def _of_the_ensemble(pairs: Sequence[Versus], spreads: Mapping[str, Mapping[str, Spread]]) -> tuple[Paired, ...]:
+    best = best_member({who: {name: one.mean for name, one in row.items()} for who, row in spreads.items()})
+    found = []
+    for pair in pairs:
+        if pair.first == ENSEMBLE:
+            found.append(Paired(pair.second, pair.differences, pair.second == best))
+        elif pair.second == ENSEMBLE and pair.first in (best, REGRESSION):
+            turned = {name: one.reversed() for name, one in pair.differences.items()}
+            found.append(Paired(pair.first, turned, pair.first == best))
+    return tuple(found)
 
 
 _SPREAD = ("mean", "deviation", "low", "high")

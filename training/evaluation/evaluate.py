@@ -9,33 +9,23 @@ from typing import Any
 import numpy as np
 
 from feature_repo.errors import SplitError
-from training.evaluation.bootstrap import Difference, Interval, resample
+from training.evaluation.bootstrap import Interval, Resamples, resample
 from training.evaluation.decision_bootstrap import Figure, further_figures
 from training.evaluation.metrics import METRICS, probability_metrics
+from training.evaluation.paired import REGRESSION, Paired, Requirement, best_member
 from training.evaluation.predictions import ENSEMBLE, Predictions
 from training.evaluation.slices import SliceMetrics, slice_metrics
 
-__all__ = ["DRAWS", "Evaluation", "Paired", "evaluate", "recompute"]
+__all__ = ["DRAWS", "Evaluation", "evaluate", "recompute"]
 
 DRAWS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """The ensemble minus its best member, by metric, over the same draws of customers.
-
-    The best member is the one with the highest ROC-AUC on the test period itself (the lower log loss, then the name,
-    breaks ties): choosing it in hindsight is the hardest comparison for the ensemble.
-    """
-
-    member: str
-    differences: Mapping[str, Difference]
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What the test period says. `metrics` and `intervals` are by member, then by metric.
 
+    `paired` is the ensemble against its best member, `regression` against logistic regression where that is another.
     `further` holds the figures of `decisions.py` in the same way; those at a threshold are at the member's own in
     `thresholds`, NaN for a member that has none.
     """
@@ -51,11 +41,22 @@ class Evaluation:
     slices: tuple[SliceMetrics, ...] = ()
     further: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    regression: Paired | None = None
 
     @property
     def base_rate(self) -> float:
         """Share of positives among the anchors."""
         return self.positives / self.anchors
+
+    @property
+    def pairs(self) -> tuple[Paired, ...]:
+        """The ensemble against its best member, and against regression where that is another."""
+        return tuple(pair for pair in (self.paired, self.regression) if pair is not None)
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What is asked of the ensemble, and whether it is shown; nothing where it is the member itself."""
+        return tuple(one for pair in self.pairs for one in pair.requirements)
 
     def to_metrics_json(self) -> dict[str, Any]:
         """Return the `test` and `paired` parts of `metrics.json`; a figure that is not defined is null."""
@@ -64,7 +65,7 @@ class Evaluation:
             | {f"{metric}_ci": _ends(self.intervals[member][metric]) for metric in METRICS}
             for member, values in self.metrics.items()
         }
-        return {"test": test, "paired": _paired_json(self.paired)}
+        return {"test": test, "paired": _pairs_json(self.pairs)}
 
     def further_json(self) -> dict[str, Any]:
         """Return the `further` part of `metrics.json`: by member its threshold, and each figure with its interval."""
@@ -117,11 +118,7 @@ def evaluate(
     metrics = {name: probability_metrics(label, values) for name, values in probability.items()}
     customer = predictions.customers()
     drawn = resample(label, probability, customer, draws=draws, seed=seed)
-    best = _best_member(metrics)
-    paired = None
-    if best is not None and ENSEMBLE in metrics:
-        apart = {metric: metrics[ENSEMBLE][metric] - metrics[best][metric] for metric in METRICS}
-        paired = Paired(best, {name: drawn.difference(ENSEMBLE, best, name, apart[name]) for name in METRICS})
+    best = best_member(metrics)
     shown = tuple(name for name in (ENSEMBLE, best) if name in metrics)
     return Evaluation(
         anchors=len(label),
@@ -131,7 +128,7 @@ def evaluate(
         draws=draws,
         metrics=metrics,
         intervals={name: {metric: drawn.interval(name, metric) for metric in METRICS} for name in metrics},
-        paired=paired,
+        paired=None if best is None else _paired(metrics, drawn, best, best=True),
         slices=slice_metrics(
             predictions, tuple(str(name) for name in shown), draws=draws, seed=seed, thresholds=thresholds
         ),
@@ -139,6 +136,7 @@ def evaluate(
         if thresholds is None
         else further_figures(label, probability, customer, thresholds, draws=draws, seed=seed),
         thresholds=thresholds or {},
+        regression=None if best == REGRESSION else _paired(metrics, drawn, REGRESSION, best=False),
     )
 
 
@@ -161,14 +159,19 @@ def _require_both_classes(predictions: Predictions) -> None:
         )
 
 
-def _best_member(metrics: Mapping[str, Mapping[str, float]]) -> str | None:
-    alone = [name for name in metrics if name != ENSEMBLE]
-    return min(alone, key=lambda name: (-metrics[name]["roc_auc"], metrics[name]["log_loss"], name), default=None)
+def _paired(metrics: Mapping[str, Mapping[str, float]], drawn: Resamples, member: str, *, best: bool) -> Paired | None:
+    """Return the ensemble minus `member`; None where one of them is not there."""
+    if not {ENSEMBLE, member} <= set(metrics):
+        return None
+    apart = {metric: metrics[ENSEMBLE][metric] - metrics[member][metric] for metric in METRICS}
+    return Paired(member, {name: drawn.difference(ENSEMBLE, member, name, apart[name]) for name in METRICS}, best)
 
 
-def _paired_json(paired: Paired | None) -> dict[str, Any]:
-    if paired is None:
-        return {}
+def _pairs_json(pairs: tuple[Paired, ...]) -> dict[str, Any]:
+    return {f"ensemble_minus_{'best_member' if pair.best else pair.member}": _paired_json(pair) for pair in pairs}
+
+
+def _paired_json(paired: Paired) -> dict[str, Any]:
     found = paired.differences
     record: dict[str, Any] = {
         "member": paired.member,
@@ -182,7 +185,7 @@ def _paired_json(paired: Paired | None) -> dict[str, Any]:
         record[f"delta_{metric}"] = _number(found[metric].estimate)
         record[f"delta_{metric}_ci"] = _ends(found[metric].interval)
         record[f"delta_{metric}_verdict"] = found[metric].verdict
-    return {"ensemble_minus_best_member": record}
+    return record | paired.requirements_json()
 
 
 def _number(value: float) -> float | None:

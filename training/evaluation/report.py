@@ -14,6 +14,7 @@ from training.evaluation import figures, figures_of_models
 from training.evaluation.decisions import AT_THRESHOLD, BRIER_PARTS, GAINS
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.metrics import METRICS
+from training.evaluation.paired import MARGIN, itself
 from training.evaluation.predictions import ENSEMBLE
 from training.evaluation.report_numbers import FILTERS, FURTHER_NAMES, METRIC_NAMES, best_of, rail
 from training.evaluation.report_parts import (
@@ -70,24 +71,15 @@ def render(report: ReportInput) -> str:
     )
     environment.filters |= FILTERS
     template = environment.get_template("report.html.j2")
-    itself = _ensemble_itself(report.evaluation)
-    return template.render(_context(_shown_once(report, itself) if itself else report, itself))
+    member = itself(report.evaluation.metrics) if report.evaluation else None
+    return template.render(_context(_shown_once(report, member) if member else report, member))
 
 
-def _ensemble_itself(evaluation: Evaluation | None) -> str | None:
-    """Return the member that the ensemble is, uncorrected; None where it is more than a member."""
-    metrics = evaluation.metrics if evaluation else {}
-    ensemble = metrics.get(ENSEMBLE, {})
-    if not math.isfinite(ensemble.get("log_loss", math.nan)):
-        return None
-    return next((name for name in metrics if name != ENSEMBLE and metrics[name] == ensemble), None)
-
-
-def _shown_once(report: ReportInput, itself: str) -> ReportInput:
-    """Return the report without the rows and lines of a member that repeat the ensemble's."""
+def _shown_once(report: ReportInput, member: str) -> ReportInput:
+    """Return the report without the rows and lines of `member` that repeat the ensemble's."""
 
     def once(rows: Mapping[str, Row]) -> dict[str, Row]:
-        return {name: row for name, row in rows.items() if name != itself or row != rows.get(ENSEMBLE)}
+        return {name: row for name, row in rows.items() if name != member or row != rows.get(ENSEMBLE)}
 
     found, curves = report.evaluation, report.curves
     if found is not None:
@@ -97,13 +89,13 @@ def _shown_once(report: ReportInput, itself: str) -> ReportInput:
     return replace(
         report,
         evaluation=found,
-        curves={name: curve for name, curve in curves.items() if name != itself},
+        curves={name: curve for name, curve in curves.items() if name != member},
         seeds=report.seeds and {**report.seeds, "members": once(report.seeds["members"])},
         ceiling=report.ceiling and {**report.ceiling, "share": once(report.ceiling["share"])},
     )
 
 
-def _context(report: ReportInput, itself: str | None) -> dict[str, Any]:
+def _context(report: ReportInput, member: str | None) -> dict[str, Any]:
     evaluation = report.evaluation
     metrics = evaluation.metrics if evaluation else {}
     lead = _lead(metrics)
@@ -114,12 +106,14 @@ def _context(report: ReportInput, itself: str | None) -> dict[str, Any]:
         "metric_names": METRIC_NAMES,
         "meanings": MEANINGS,
         "lead": lead,
-        "itself": itself,
+        "itself": member,
+        "pairs": [pair for pair in (evaluation.pairs if evaluation else ()) if not pair.same],
         "headline_metrics": HEADLINES,
         "best": best_of(metrics, METRICS),
         "figures": {name: Markup(svg) for name, svg in _figures(report, lead).items()},  # noqa: S704
         "slices": _slice_rows(evaluation, lead),
         "missed": [checked for checked in report.targets if not checked.met],
+        "margin": MARGIN,
         "min_per_class": MIN_PER_CLASS,
         "slowest": max((stage.seconds for stage in report.stages if math.isfinite(stage.seconds)), default=0.0),
         "top_features": figures_of_models.TOP_FEATURES,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from training.evaluation.paired import itself
 from training.packaging.model_card import NOT_FOR
 
 __all__ = ["run_card"]
@@ -31,6 +32,7 @@ def run_card(question: str, metrics: Mapping[str, Any], training: Mapping[str, A
     lines += [f"* fitted on {'train and validation' if training.get('refitted_on_validation') else 'train alone'}"]
     lines += ["", "## Figures on the test period", "", "95 % intervals by a bootstrap over customers.", ""]
     lines += _table(metrics["test"], _MEASURES)
+    lines += _ensemble(metrics)
     lines += _intervals(metrics.get("intervals", {}))
     lines += _seeds(metrics.get("seeds", {}))
     lines += _further(metrics.get("further", {}))
@@ -45,6 +47,28 @@ def _table(members: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> li
         f"| {member} | " + " | ".join(_shown(values.get(name), values.get(f"{name}_ci")) for name in names) + " |"
         for member, values in members.items()
     ]
+
+
+def _ensemble(metrics: Mapping[str, Any]) -> list[str]:
+    """Return how the ensemble stands to its best member and to regression, and what is required of it."""
+    same = itself(metrics["test"])
+    lines = ["", f"The ensemble is {same} itself, as it is."] if same is not None else []
+    for pair, found in metrics.get("paired", {}).items():
+        if found["same"]:
+            continue
+        best = ", the best member in hindsight" if pair == "ensemble_minus_best_member" else ""
+        auc = _apart(found["delta_roc_auc"], found["ci"], found["verdict"])
+        ece = _apart(found["delta_ece"], found["delta_ece_ci"], found["delta_ece_verdict"])
+        lines += ["", f"Ensemble minus {found['member']}{best}: roc_auc {auc}; ece {ece}.", ""]
+        lines += [f"* {one['text']}" for one in found["requirements"]]
+    return lines
+
+
+def _apart(value: float | None, ends: Sequence[float | None], verdict: str) -> str:
+    low, high = ends
+    if value is None or low is None or high is None:
+        return "not defined"
+    return f"{value:+.4f} ({low:+.4f} to {high:+.4f}), {verdict}"
 
 
 def _intervals(found: Mapping[str, Any]) -> list[str]:

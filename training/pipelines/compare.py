@@ -70,7 +70,7 @@ def _compare(
         return compare_runs(_as_repetitions(folders), against=against, metrics=metrics)
     names = _names([folder.path for folder in folders])
     runs = _by_name(folders, names, member or ENSEMBLE)
-    return compare_runs(runs, against=against or names[folders[0].path], metrics=metrics)
+    return compare_runs(runs, against=against or names[folders[0].path], metrics=metrics, members=False)
 
 
 def _by_name(folders: list[_Folder], names: dict[Path, str], who: str) -> dict[str, JudgedRun]:

@@ -66,6 +66,28 @@ def test_a_difference_is_paired_in_every_draw_and_averaged_over_the_runs(found, 
     assert pair.deviations["log_loss"] > 0
 
 
+def test_what_is_asked_of_the_ensemble_is_seen_from_its_side(found):
+    (asked,) = found.ensemble
+    assert (asked.member, asked.best) == ("sharp", True)
+    pair = next(pair for pair in found.pairs if pair.first == "sharp")
+    turned, told = asked.differences["roc_auc"], pair.differences["roc_auc"]
+    assert (turned.estimate, turned.interval.low, turned.interval.high) == (
+        -told.estimate,
+        -told.interval.high,
+        -told.interval.low,
+    )
+    assert found.to_json()["ensemble"][0]["requirements"][0]["answer"] == asked.requirements[0].answer
+
+
+def test_whoever_the_ensemble_is_compared_with_is_asked_about(runs):
+    found = compare_runs(judged(runs), against="blunt", metrics=("roc_auc", "ece"), draws=60, seed=5)
+    assert [(asked.member, asked.best) for asked in found.ensemble] == [("blunt", False)]
+    auc, _ = found.ensemble[0].requirements
+    assert (auc.answer, auc.required) == ("yes", False)
+    pair = next(pair for pair in found.pairs if pair.first == "ensemble")
+    assert found.ensemble[0].differences == pair.differences
+
+
 def test_one_run_has_no_spread_and_says_so_in_json(predictions):
     found = compare_runs({"only": JudgedRun(predictions)}, against="sharp", draws=20)
     record = found.to_json()
@@ -177,6 +199,10 @@ def test_runs_of_one_seed_are_no_repetitions_but_can_be_compared_by_run(tmp_path
     (found,) = compare_folders(folders, by="run")
     assert [(pair.first, pair.second) for pair in found.pairs] == [("tuned", "plain")]
     assert set(found.spreads) == {"plain", "tuned"}
+    folders[0] = folders[0].rename(tmp_path / "ensemble")  # a run of this name is no ensemble of the other one
+    (found,) = compare_folders(folders, by="run")
+    assert found.pairs[0].second == "ensemble"
+    assert found.ensemble == ()
     with pytest.raises(InputError, match="Member 'lstm' is not in"):
         compare_folders(folders, by="run", member="lstm")
 

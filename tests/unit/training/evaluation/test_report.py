@@ -194,6 +194,27 @@ def test_an_ensemble_that_is_a_member_is_shown_once(full, predictions, page):
     assert text.count(row.format("sharp")) == 2
     assert text.count(row.format("ensemble")) == 6
     assert "The ensemble is <code>" not in page
+    assert "there is no difference to show" in text
+
+
+def test_what_is_required_of_the_ensemble_is_told_with_its_answer(full, page):
+    for one in full.evaluation.requirements:
+        why = one.why.replace(" -", " \N{MINUS SIGN}")
+        assert f"Required: {one.question}? <strong>{one.answer}</strong>, {why}." in page
+        assert f'<th scope="row">{one.question}?</th>' in page
+    assert "loses at most 0.003 of ROC-AUC" in page
+    assert not all(one.met for one in full.evaluation.requirements)
+    assert '<div class="verdict warn"><p>\n  Against its best member, <code>sharp</code>' in page
+
+
+def test_an_ensemble_that_is_another_member_than_the_best_is_compared_with_the_best(full, predictions):
+    probability = {name: predictions.probability[name] for name in ("sharp", "blunt")}
+    same = dataclasses.replace(predictions, probability=probability | {"ensemble": probability["blunt"]})
+    text = render(dataclasses.replace(full, evaluation=evaluate(same, seed=1, draws=30), curves={}, targets=()))
+    Page(text)
+    assert "The ensemble is <code>blunt</code> itself" in text
+    assert "Ensemble minus <code>sharp</code>" in text
+    assert "Required: no worse in AUC? <strong>no</strong>" in text
 
 
 def test_shap_without_a_sample_draws_the_means(full):

@@ -41,3 +41,32 @@ def test_says_how_often_intervals_held():
     found = {"coverage": 0.875, "expected": 0.6, "mean_width": 0.1, "dates": 4, "test_dates": 3}
     page = run_card("Will they buy?", METRICS | {"intervals": found}, TRAINING)
     assert "held the rate of buyers for 87.50 % of the anchors (60.00 % or more expected)" in page
+
+
+def test_says_what_is_required_of_the_ensemble():
+    asked = {"text": "required: no worse in AUC? not shown, the interval reaches below -0.003"}
+    record = {
+        "member": "trees",
+        "delta_roc_auc": 0.01,
+        "ci": [-0.004, 0.02],
+        "verdict": "inside the noise",
+        "delta_ece": None,
+        "delta_ece_ci": [None, None],
+        "delta_ece_verdict": "inside the noise",
+        "same": False,
+        "requirements": [asked],
+    }
+    page = run_card("Will they buy?", METRICS | {"paired": {"ensemble_minus_best_member": record}}, TRAINING)
+    auc = "roc_auc +0.0100 (-0.0040 to +0.0200), inside the noise"
+    assert f"Ensemble minus trees, the best member in hindsight: {auc}; ece not defined." in page
+    assert f"* {asked['text']}\n" in page
+    plain = {"ensemble_minus_trees": record}
+    assert "Ensemble minus trees: roc_auc" in run_card("Will they buy?", METRICS | {"paired": plain}, TRAINING)
+
+
+def test_an_ensemble_that_is_a_member_is_called_so():
+    row = {"roc_auc": 0.7, "log_loss": 0.4}
+    told = {"test": {"trees": row, "ensemble": dict(row)}, "paired": {"ensemble_minus_best_member": {"same": True}}}
+    page = run_card("Will they buy?", METRICS | told, TRAINING)
+    assert "The ensemble is trees itself, as it is." in page
+    assert "Ensemble minus" not in page
