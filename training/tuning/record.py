@@ -1,12 +1,15 @@
 """What a study found: the settings that are better than the defaults beyond the noise, or else the defaults."""
 
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import optuna
 
+from feature_repo.errors import InputError
 from training.models.contract import Value
 from training.tuning.queue import WHY, default_trial, finished, values_of
 from training.tuning.scores import compare
@@ -27,6 +30,8 @@ class StudyRecord:
     `difference`: best minus default, with its `standard_error` (by customer or by date, the larger; None where
     it is not finite). `chosen`: the best values where they are better by more than
     two standard errors, else the defaults. `counts`: trials by what came of them. `seconds`: spent in all trials.
+    `trials`: each with its values, its score and that of each fold, and its own difference and standard error (None
+    where it was not judged to the end, or its predictions are not kept here).
     """
 
     identity: Identity
@@ -66,8 +71,14 @@ def record_of(study: Any, trials: Trials, identity: Identity) -> StudyRecord:
     """
     default, best = default_trial(study), study.best_trial
     rows, examples = judged_rows(trials.folds), trials.examples
-    first, second = (trials.anchor_scores(trials.predicted(trial)) for trial in (best, default))
-    difference, spread = compare(first, second, examples.user_id[rows], examples.anchor_us[rows])
+    usual = trials.anchor_scores(trials.predicted(default))
+
+    def against_default(trial: Any) -> tuple[float, float | None]:
+        scores = trials.anchor_scores(trials.predicted(trial))
+        apart, error = compare(scores, usual, examples.user_id[rows], examples.anchor_us[rows])
+        return apart, error if np.isfinite(error) else None
+
+    difference, spread = against_default(best)
     return StudyRecord(
         identity=identity,
         sampler=trials.sampler,
@@ -76,12 +87,12 @@ def record_of(study: Any, trials: Trials, identity: Identity) -> StudyRecord:
         default=float(default.value),
         best=float(best.value),
         difference=difference,
-        standard_error=spread if np.isfinite(spread) else None,
+        standard_error=spread,
         defaults=values_of(default),
         values=values_of(best),
         counts=dict(Counter(_state(trial) for trial in finished(study))),
         seconds=round(sum(trial.user_attrs.get("seconds", 0.0) for trial in study.get_trials(deepcopy=False)), 1),
-        trials=tuple(_trial(trial) for trial in finished(study)),
+        trials=tuple(_trial(trial, against_default) for trial in finished(study)),
     )
 
 
@@ -89,12 +100,18 @@ def _state(trial: Any) -> str:
     return str(trial.user_attrs.get(WHY) or trial.state.name.lower())
 
 
-def _trial(trial: Any) -> dict[str, Any]:
+def _trial(trial: Any, against_default: Callable[[Any], tuple[float, float | None]]) -> dict[str, Any]:
     complete = trial.state == optuna.trial.TrialState.COMPLETE
+    difference, error = None, None
+    if complete:
+        with suppress(InputError):  # of another machine: its score is known all the same
+            difference, error = against_default(trial)
     return {
         "number": trial.number,
         "state": _state(trial),
         "score": float(trial.value) if complete else None,
+        "difference": difference,
+        "standard_error": error,
         "folds": trial.user_attrs.get("folds"),
         "values": values_of(trial),
         "seconds": trial.user_attrs.get("seconds"),

@@ -69,7 +69,7 @@ def open_study(url: str, name: str, sampler: Sampler, identity: Identity, seed: 
         study = optuna.create_study(
             storage=_storage(url),
             study_name=name,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING, n_warmup_steps=0),
+            pruner=_pruner(sampler),
             direction="minimize",
             load_if_exists=True,
         )
@@ -131,6 +131,13 @@ def _lock_from_the_first_read(engine: Any) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _pruner(name: Sampler) -> Any:
+    """Return what ends trials early; none where each point is a question of its own, to be answered on all folds."""
+    if name == "one_at_a_time":
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING, n_warmup_steps=0)
 
 
 def _sampler(name: Sampler, seed: int) -> Any:

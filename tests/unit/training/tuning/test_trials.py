@@ -38,6 +38,20 @@ def test_one_at_a_time_what_is_named_is_judged_with_the_rest_at_its_default(make
     assert record_of(study, trials, identity).chosen == {"most": 7, "slope": 1.0}
 
 
+def test_one_at_a_time_every_point_is_judged_to_the_end_and_compared_with_the_defaults(make, nobody):
+    study, trials, identity = make("one_at_a_time", only=("most=1,2,3", "slope=1,9,10"))
+    trials.run(study, Budget(None, None), nobody)
+    record = record_of(study, trials, identity)
+    assert record.counts == {"complete": 7}  # the worst by far comes last, and is not pruned
+    apart = [trial["difference"] for trial in record.trials]
+    assert apart == pytest.approx([trial["score"] - record.default for trial in record.trials], abs=1e-4)  # of float32
+    assert apart[:4] == [0.0] * 4
+    assert min(apart) == record.difference < 0 < apart[5] < apart[6]
+    assert all(trial["standard_error"] > 0 for trial in record.trials[4:])
+    (trials.folder / "2.npy").unlink()
+    assert record_of(study, trials, identity).trials[2]["difference"] is None
+
+
 def test_pruned_trials_are_counted_and_end_early(make, nobody):
     study, trials, identity = make("random", seed=5)
     trials.run(study, Budget(12, None), nobody)
