@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.sources import log_of, settings_of, write_rows
@@ -63,7 +63,16 @@ def expected(rows, derived):
     return sorted(found, key=lambda one: one[:2])
 
 
+_SOLD = {"who": "1", "kind": "purchase", "sku": "b", "group": "x", "pieces": 1.0}
+
+
 @given(st.lists(lines, min_size=1, max_size=40))
+@example(  # on the second day only one of the two prices is told: the other still holds
+    [
+        _SOLD | {"when": FIRST, "total": None, "paid": 0.0},
+        _SOLD | {"when": FIRST + timedelta(days=1), "total": 0.0, "paid": None},
+    ]
+)
 @settings(deadline=None, max_examples=60)
 def test_items_have_a_row_whenever_a_day_tells_something_else(tmp_path_factory, drawn):
     folder = tmp_path_factory.mktemp("items")

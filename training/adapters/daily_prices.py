@@ -161,7 +161,8 @@ class DailyPrices:
         code, moment = key[begins] // span, np.maximum.reduceat(lines.moment[order], begins)
         moving = self._moving[code]
         self._tell("price_days", code, key[begins] % span + first, prices, moving)
-        self._tell("price_changes", code, moment, prices, self._changed(code, prices) & ~moving)
+        changed, known = self._changed(code, prices)
+        self._tell("price_changes", code, moment, known, changed & ~moving)
 
     def _beside(self, today: int) -> Lines:
         """What files about items say on these days: no price, but it counts when it was said."""
@@ -173,8 +174,12 @@ class DailyPrices:
             code, moment, np.ones(code.size, np.int64), tuple(np.full(code.size, np.nan) for _ in self._totals)
         )
 
-    def _changed(self, code: Whole, prices: Sequence[Real]) -> Mask:
-        """Which of the rows (by code, then by day) say something new, or are the first of their item."""
+    def _changed(self, code: Whole, prices: Sequence[Real]) -> tuple[Mask, list[Real]]:
+        """Which of the rows (by code, then by day) say something new, or are the first of their item.
+
+        And the prices that are known at each row: where a day tells only one of them, the other still holds.
+        """
+        known_now = []
         begins = np.diff(code, prepend=-1) != 0
         ends = np.append(begins[1:], True)
         changed = begins & ~self._met[code]
@@ -186,7 +191,8 @@ class DailyPrices:
             before = np.where(begins, known[code], np.roll(now, 1))
             changed |= (now != before) & ~np.isnan(now)
             known[code[ends]] = now[ends]
-        return changed
+            known_now.append(now)
+        return changed, known_now
 
     def _tell(self, table: str, code: Whole, when: Whole, prices: Sequence[Real], chosen: Mask) -> None:
         if chosen.any():
