@@ -59,6 +59,7 @@ USER_EVENTS = """
         coalesce(item_id, '') AS event_item, coalesce(category, '') AS event_category,
         coalesce(quantity, 'nan'::DOUBLE) AS event_quantity,
         coalesce(revenue, 'nan'::DOUBLE) AS event_revenue, coalesce(cost, 'nan'::DOUBLE) AS event_cost,
+        coalesce(list_price, 'nan'::DOUBLE) AS event_price,
         epoch_us(created_timestamp) AS event_known_at,
         (('0x' || substr(sha256(event_id), 1, 16))::UBIGINT >> 1)::BIGINT AS event_key
     FROM events ORDER BY user_id, event_timestamp, created_timestamp, event_key
@@ -239,7 +240,7 @@ def derived_batches(name: str, log: Path, memory: str = MEMORY) -> Iterator[pa.R
             connection.execute("SET TimeZone = 'UTC'")
             try:
                 for source, found in files.items():
-                    connection.read_parquet(found).create_view(source)
+                    connection.read_parquet(found, union_by_name=True).create_view(source)
                 schema = _schema(connection, name)
                 rows = connection.sql(DERIVED_TABLES[name]).to_arrow_reader()
             except duckdb.Error as problem:

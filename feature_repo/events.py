@@ -65,12 +65,15 @@ EVENT_SCHEMA = pa.schema(
         pa.field("cost", pa.float64()),
         pa.field("currency", pa.string()),
         pa.field("category", pa.string()),
+        pa.field("list_price", pa.float64()),
     ]
 )
 """One row an event, ordered by time.
 
 `event_id` is unique and the same for the same source row, whoever imports it and however often. `quantity` is in
-pieces, `revenue` and `cost` are the line's totals in `currency` (ISO 4217). Null means that the source says nothing.
+pieces, `revenue` and `cost` are the line's totals in `currency` (ISO 4217). `list_price` is what one piece of the
+item was offered for at that moment, whatever the event is, in the currency of the shop's catalogue. Null means that the
+source says nothing.
 """
 
 USER_SCHEMA = pa.schema(

@@ -73,10 +73,11 @@ def user_events(root: str) -> FeatureView:
     """The last 256 events, oldest first; '' and NaN inside the lists where the shop says nothing.
 
     Moments are int64 microseconds since 1970; `event_key` is `feature_repo.events.event_key` of the event's id.
+    `event_revenue` and `event_cost` are totals of what was bought; `event_price` is what one piece was offered for.
     """
     numbers = ("event_at", "event_known_at", "event_key")
     texts = ("event_type", "event_item", "event_category")
-    amounts = ("event_quantity", "event_revenue", "event_cost")
+    amounts = ("event_quantity", "event_revenue", "event_cost", "event_price")
     return FeatureView(
         name="user_events",
         entities=[user],

@@ -40,6 +40,7 @@ class EventBody(BaseModel):
     cost: _Amount | None = Field(default=None, description="What it cost the shop, in `currency`.")
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = Field(default=None, description="ISO 4217.")
     category: Text | None = None
+    list_price: _Amount | None = Field(default=None, description="What one piece of the item was offered for then.")
 
 
 class EventsRequest(BaseModel):

@@ -17,7 +17,7 @@ MOST_REASONS = 5
 _DAY_US, _SECOND_US = 86_400_000_000, 1_000_000
 # Channel of a sequence with the time before t → its unit, and what a step is.
 _CLOCKS = {"days_before_anchor": (_DAY_US, "basket"), "event_seconds_before": (_SECOND_US, "event")}
-_DETAILS = {"basket_lines": "lines", "basket_revenue": "revenue", "event_revenue": "revenue"}
+_DETAILS = {"basket_lines": "lines", "basket_revenue": "revenue", "event_revenue": "revenue", "event_price": "price"}
 
 
 def contributions(found: Explanation, features: CustomerFeatures, at: datetime) -> list[Contribution]:

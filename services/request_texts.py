@@ -44,6 +44,7 @@ _EXPECTED = {
     "session_seconds": "a finite number from 0 to 10000000",
     "quantity": _AMOUNT,
     "revenue": _AMOUNT,
+    "list_price": _AMOUNT,
     "cost": _AMOUNT,
     "currency": "three capital letters",
     "category": "a text of 1 to 1024 printable characters",

@@ -175,9 +175,11 @@ def _otto(folder: Path, rows: Sequence[Row]) -> Path:
 def _simulated_shop(folder: Path, rows: Sequence[Row]) -> Path:
     """Two parts; items and customers are only what the events say."""
     names = ("user_id", "event_timestamp", "item_id", "quantity", "revenue", "category")
-    beside = {"event_type": "purchase", "session_id": "s0000-1", "cost": 1.0, "currency": "EUR"}
+    beside = {"event_type": "purchase", "session_id": "s0000-1", "cost": 1.0, "currency": "EUR", "list_price": None}
     lines = [dict(zip(names, row, strict=True)) | {"event_timestamp": noon(row[1])} | beside for row in rows]
-    numbers = {"quantity": pa.float64(), "revenue": pa.float64(), "cost": pa.float64(), "event_timestamp": TIMESTAMP}
+    numbers = dict.fromkeys(("quantity", "revenue", "cost", "list_price"), pa.float64()) | {
+        "event_timestamp": TIMESTAMP
+    }
     schema = pa.schema([(name, numbers.get(name, pa.string())) for name in (*names, *beside)])
     (folder / "events").mkdir(exist_ok=True)
     for part, some in enumerate((lines[:2], lines[2:])):

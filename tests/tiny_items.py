@@ -57,7 +57,7 @@ def events_of(number: int) -> Rows:
         "event_type": list(_KINDS[:count]),
         "event_item": items,
         "event_category": [_category(item) for item in items],
-        **dict.fromkeys(("event_quantity", "event_revenue", "event_cost"), [1.0] * count),
+        **dict.fromkeys(("event_quantity", "event_revenue", "event_cost", "event_price"), [1.0] * count),
     }
     return {f"{number:08d}": (AT_US - DAY_US // 24, lists)}
 

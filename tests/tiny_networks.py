@@ -29,7 +29,7 @@ def events_of(number: int) -> Rows:
         "event_type": kinds,
         "event_item": items,
         "event_category": ["even" if int(item) % 2 == 0 else "odd" for item in items],
-        **dict.fromkeys(("event_quantity", "event_revenue", "event_cost"), paid),
+        **dict.fromkeys(("event_quantity", "event_revenue", "event_cost", "event_price"), paid),
     }
     return {f"{number:08d}": (AT_US - DAY_US // 1440, lists)}
 

@@ -142,7 +142,12 @@ def _packed_lists(groups: Sequence[Sequence[Stored]]) -> list[bytes]:
     offsets = np.cumsum([0, *map(len, groups)], dtype=np.int64)
     flat = [stored for group in groups for stored in group]
     texts = {"event_type": "event_type", "event_item": "item_id", "event_category": "category"}
-    amounts = {"event_quantity": "quantity", "event_revenue": "revenue", "event_cost": "cost"}
+    amounts = {
+        "event_quantity": "quantity",
+        "event_revenue": "revenue",
+        "event_cost": "cost",
+        "event_price": "list_price",
+    }
     values: dict[str, Any] = {
         "event_at": np.array([stored.event.event_us for stored in flat], np.int64),
         "event_known_at": np.array([stored.created_us for stored in flat], np.int64),

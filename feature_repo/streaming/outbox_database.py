@@ -35,6 +35,7 @@ EVENTS = sa.Table(
     *(sa.Column(name, sa.Text) for name in ("item_id", "session_id")),
     *(sa.Column(name, sa.Double) for name in ("quantity", "revenue", "cost")),
     *(sa.Column(name, sa.Text) for name in ("currency", "category")),
+    sa.Column("list_price", sa.Double),
     sa.Index("stream_events_of_user", "user_id", "seq"),
     sa.Index("stream_events_known", "user_id", "created_us"),
 )
@@ -101,6 +102,7 @@ class OutboxDatabase:
             if connection.dialect.name == "postgresql":  # two that make the same table at once fail there
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('stream_events'))"))
             _TABLES.create_all(connection)
+            _add_columns(connection)
             if connection.execute(sa.select(HEAD.c.seq)).first() is None:
                 connection.execute(sa.insert(HEAD).values(id=1, seq=0, created_us=0))
         self._ready = True
@@ -119,6 +121,15 @@ class OutboxDatabase:
                 "acknowledged. Expected a database that answers and can be written; push the same events again when "
                 "it does: a repetition is harmless."
             ) from error
+
+
+def _add_columns(connection: sa.Connection) -> None:
+    """Give the events of an earlier version the columns that came since, at the end and null."""
+    present = {column["name"] for column in sa.inspect(connection).get_columns(EVENTS.name)}
+    for column in EVENTS.c:
+        if column.name not in present:
+            kind = column.type.compile(connection.dialect)
+            connection.execute(sa.text(f"ALTER TABLE {EVENTS.name} ADD COLUMN {column.name} {kind}"))
 
 
 def _usable(given: str) -> sa.URL:

@@ -61,6 +61,7 @@ class Event:
     cost: float | None = None
     currency: str | None = None
     category: str | None = None
+    list_price: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def _event(given: Any, now_us: int, tolerance_us: int) -> Event:
         cost=_number("cost", given.get("cost")),
         currency=_currency(given.get("currency")),
         category=_text("category", given.get("category")),
+        list_price=_number("list_price", given.get("list_price")),
     )
 
 

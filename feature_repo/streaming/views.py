@@ -16,7 +16,7 @@ USER_EVENTS = PackedView(
     {
         **dict.fromkeys(("event_at", "event_known_at", "event_key"), "Array(Int64)"),
         **dict.fromkeys(("event_type", "event_item", "event_category"), "Array(String)"),
-        **dict.fromkeys(("event_quantity", "event_revenue", "event_cost"), "Array(Float64)"),
+        **dict.fromkeys(("event_quantity", "event_revenue", "event_cost", "event_price"), "Array(Float64)"),
     },
     ("user_id",),
 )

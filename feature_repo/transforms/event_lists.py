@@ -24,6 +24,7 @@ _TYPES = {
     "event_quantity": pa.float64(),
     "event_revenue": pa.float64(),
     "event_cost": pa.float64(),
+    "event_price": pa.float64(),
 }
 _KINDS: dict[str | None, int] = {word: code for code, word in enumerate(EVENT_TYPES)}
 # A block of lists is worked on while it is in the processor's cache: rows, and rows times the longest list.

@@ -24,6 +24,7 @@ EVENT_CHANNELS = (
     "event_is_add_to_cart",
     "event_is_purchase",
     "event_revenue",
+    "event_price",
 )
 CODE_BUCKETS = {"event_type": 16, "event_item": 4096, "event_category": 1024}
 """How many numbers each code may take; 0 is unknown, the rest are hashes of the word."""
@@ -33,7 +34,8 @@ def event_sequence(lists: EventLists, at_us: NDArray[np.int64]) -> dict[str, Rag
     """Return `EVENT_CHANNELS`: lists of float64, oldest event first, all with the same offsets.
 
     Args:
-        lists: of `event_at`, `event_type` and `event_revenue`, holding nothing after t.
+        lists: of `event_at`, `event_type`, `event_revenue` (what was paid) and `event_price` (what one piece of the
+            item was offered for then, whatever the event is), holding nothing after t; NaN where the shop is silent.
         at_us: t for each row, int64 microseconds since 1970, shape (n,).
     """
     at, lengths = lists["event_at"], lists.lengths
@@ -43,6 +45,7 @@ def event_sequence(lists: EventLists, at_us: NDArray[np.int64]) -> dict[str, Rag
         "event_gap_seconds": gap,
         "event_seconds_before": (np.repeat(at_us, lengths) - at) / SECOND_US,
         "event_revenue": lists["event_revenue"],
+        "event_price": lists["event_price"],
     }
     for kind in ("view", "favourite", "add_to_cart", "purchase"):
         channels[f"event_is_{kind}"] = (lists["event_type"] == kind_code(kind)).astype(np.float64)

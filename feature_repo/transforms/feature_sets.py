@@ -43,7 +43,7 @@ Columns = Mapping[str, Any]
 FeatureFunction = Callable[[Columns, NDArray[np.int64]], CustomerFeatures]
 CustomerPart = Callable[[Columns, EventLists, NDArray[np.int64], Calendar | None, bool], CustomerFeatures]
 
-EVENT_FIELDS = (*HISTORY_FIELDS, "event_revenue")
+EVENT_FIELDS = (*HISTORY_FIELDS, "event_revenue", "event_price")
 _ITEM_NUMBERS = (
     "list_price",
     "item_purchases_total",

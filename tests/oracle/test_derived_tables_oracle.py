@@ -1,5 +1,6 @@
 """The tables behind the views against plain loops over the same events: totals, windows, and when they were known."""
 
+import math
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from feature_repo.derived_tables import SPILL_PREFIX, derive_table, derived_batches
 from feature_repo.errors import SourceDataError
-from feature_repo.events import EVENT_SCHEMA, EVENT_TYPES, ITEM_SCHEMA, USER_SCHEMA
+from feature_repo.events import EVENT_SCHEMA, EVENT_TYPES, ITEM_SCHEMA, USER_SCHEMA, event_key
 from feature_repo.transforms.customer import customer_features
 from feature_repo.transforms.ragged import Ragged
 
@@ -31,6 +32,7 @@ event = st.fixed_dictionaries(
         "cost": st.sampled_from([None, None, 0.1]),
         "category": st.sampled_from(["x", "y", None]),
         "session_id": st.sampled_from([None, "s1", "s2"]),
+        "list_price": st.sampled_from([4.0, 0.0, None]),
     }
 )
 
@@ -229,6 +231,30 @@ def test_sequences_hold_no_nulls(tmp_path) -> None:
                           "revenue": None, "cost": None, "category": None, "session_id": None}])  # fmt: skip
     table = derive_table("user_events", tmp_path)
     assert all(table[name].null_count == 0 for name in table.column_names)
+
+
+@given(st.lists(event, min_size=1, max_size=25))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_sequence_holds_every_event_as_it_was_told(tmp_path, rows) -> None:
+    fields = {"event_type": "event_type", "event_item": "item_id", "event_category": "category"}
+    amounts = {f"event_{name}": name for name in ("quantity", "revenue", "cost")} | {"event_price": "list_price"}
+    events = {event_key(e["event_id"]): e for e in write_log(tmp_path, rows)}
+    found = derive_table("user_events", tmp_path).to_pylist()
+    assert len(found) == len(events)
+    for row in found:
+        e = events[row["event_key"]]
+        assert (row["user_id"], row["event_timestamp"]) == (e["user_id"], e["event_timestamp"])
+        assert [row[name] for name in fields] == [e[field] or "" for field in fields.values()]
+        told = [math.nan if e[field] is None else e[field] for field in amounts.values()]
+        np.testing.assert_array_equal([row[name] for name in amounts], told)
+
+
+def test_streamed_parts_of_before_events_had_prices_are_read(tmp_path) -> None:
+    write_log(tmp_path, [line(list_price=3.0)])
+    older = pq.read_table(tmp_path / "events" / "part-0.parquet").drop_columns(["list_price"])
+    pq.write_table(older, tmp_path / "events" / "stream-000000000001-000000000001.parquet")
+    prices = derive_table("user_events", tmp_path)["event_price"].to_pylist()
+    np.testing.assert_array_equal(sorted(prices), [3.0, math.nan])
 
 
 def refusal(folder) -> str:

@@ -49,6 +49,7 @@ def columns_of(rows):
         "event_item": Ragged(np.array(item, object), cut),
         "event_category": Ragged(np.array(category, object), cut),
         "event_revenue": Ragged(np.full(len(at), np.nan), cut),
+        "event_price": Ragged(np.arange(float(len(at))) - np.repeat(cut[:-1], np.diff(cut)), cut),
     }
     return columns, np.array(ends, np.int64)
 

@@ -47,6 +47,7 @@ event = st.fixed_dictionaries(
         "event_type": st.sampled_from(["view", "purchase", "return"]),
         "late": st.sampled_from([0, 0, 1, 1, 500]),
         "item_id": st.sampled_from(["i", None]),
+        "list_price": st.sampled_from([2.5, 4.0, None]),
     }
 )
 operation = st.one_of(
@@ -160,37 +161,41 @@ def by_columns(view: Any, cells: dict, times: RowTimes) -> tuple[dict, RowTimes,
 
 
 def canonical(one: dict, event_id: str, happened: datetime, known: datetime | None) -> dict:
-    kept = {name: one[name] for name in ("user_id", "event_type", "item_id")}
+    kept = {name: one[name] for name in ("user_id", "event_type", "item_id", "list_price")}
     return kept | {"event_id": event_id, "event_timestamp": happened, "created_timestamp": known}
 
 
-def by_hand(events: list[dict], user: str) -> tuple[dict | None, list[int]]:
+Steps = list[tuple[int, str]]  # each event's key, and its price as text, for NaN is no value to compare
+
+
+def by_hand(events: list[dict], user: str) -> tuple[dict | None, Steps]:
     mine = [e for e in events if e["user_id"] == user]
     if not mine:
         return None, []
     counters = {f"{kind}_count": sum(e["event_type"] == kind for e in mine) for kind in EVENT_TYPES}
     moments = [e["event_us"] for e in mine]
     counters |= {"first_event_at": min(moments), "last_event_at": max(moments)}
-    order = sorted((e["event_us"], e["created_us"], event_key(e["event_id"])) for e in mine)
-    return counters, [key for _, _, key in order][-KEPT:]
+    order = sorted((e["event_us"], e["created_us"], event_key(e["event_id"]), e["list_price"] or "nan") for e in mine)
+    return counters, [(key, str(price)) for _, _, key, price in order][-KEPT:]
 
 
-def told_online(shop: Shop, user: str) -> tuple[dict | None, list[int]]:
+def told_online(shop: Shop, user: str) -> tuple[dict | None, Steps]:
     found = PackedReader(shop.store).read_columns([USER_COUNTERS, USER_EVENTS], {"user_id": [user]}, micros(shop.now))
     counters, lists = found["user_counters"], found["user_events"]
-    keys = lists.values["event_key"][0].tolist()
+    keys, prices = (lists.values[name][0].tolist() for name in ("event_key", "event_price"))
+    steps = list(zip(keys, map(str, prices), strict=True))
     if counters.status[0] == "missing":
-        return None, keys
-    return {name: int(counters.values[name][0]) for name in USER_COUNTERS.fields}, keys
+        return None, steps
+    return {name: int(counters.values[name][0]) for name in USER_COUNTERS.fields}, steps
 
 
-def told_offline(shop: Shop, user: str) -> tuple[dict | None, list[int]]:
+def told_offline(shop: Shop, user: str) -> tuple[dict | None, Steps]:
     rows = [row for row in derive_table("user_counters", shop.out).to_pylist() if row["user_id"] == user]
     rows.sort(key=lambda row: (row["event_timestamp"], row["created_timestamp"]))
     listed = [row for row in derive_table("user_events", shop.out).to_pylist() if row["user_id"] == user]
-    order = sorted((row["event_at"], row["event_known_at"], row["event_key"]) for row in listed)
+    order = sorted((row["event_at"], row["event_known_at"], row["event_key"], row["event_price"]) for row in listed)
     counters = {name: rows[-1][name] for name in USER_COUNTERS.fields} if rows else None
-    return counters, [key for _, _, key in order][-KEPT:]
+    return counters, [(key, str(price)) for _, _, key, price in order][-KEPT:]
 
 
 def run(folder: Path, imported: list[dict], operations: list[tuple[str, Any]]) -> None:

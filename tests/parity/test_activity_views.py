@@ -220,6 +220,7 @@ def as_source(log) -> pa.Table:
         "event_quantity": nothing,
         "event_revenue": pa.array([math.nan if e["revenue"] is None else e["revenue"] for e in log], pa.float64()),
         "event_cost": nothing,
+        "event_price": nothing,
     })  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def test_the_counters_source_has_no_tags_of_a_sequence() -> None:
 
 @pytest.mark.parametrize("event_id", ["", "e1", "ünïcode ✓", "x" * 5000, "00000001:7", "a'b"])
 def test_the_hash_of_an_id_is_the_derivations(event_id) -> None:
-    columns = ["event_id", "user_id", "event_type", "item_id", "category", "quantity", "revenue", "cost"]
+    columns = ["event_id", "user_id", "event_type", "item_id", "category", "quantity", "revenue", "cost", "list_price"]
     with duckdb.connect() as connection:
         given = ", ".join(f"'{event_id.replace(chr(39), 2 * chr(39))}' AS {name}" for name in columns[:3])
         unknown = ", ".join(f"NULL AS {name}" for name in columns[3:])

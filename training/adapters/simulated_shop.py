@@ -23,7 +23,7 @@ __all__ = ["ADAPTER"]
 MANIFEST = "simulation.json"
 EVENTS = (
     "event_timestamp", "user_id", "item_id", "session_id", "event_type", "quantity", "revenue", "cost", "currency",
-    "category",
+    "category", "list_price",
 )  # fmt: skip
 ITEMS = ("item_id", "category", "brand", "title", "description", "list_price", "unit_cost", "currency")
 USERS = ("user_id", "age_group", "gender", "country")

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from training.adapters.category_history import FILLED, fill_categories
 from training.adapters.contract import CanonicalChunk
+from training.adapters.item_history import fill_from_items, told_by_items
 from training.adapters.refused_rows import RefusedRows
 from training.adapters.repetitions import MaybeSeen, RowSet, find_repetitions
 from training.adapters.row_identity import row_identities
@@ -108,11 +108,10 @@ class Staging:
             self._refuse_repetitions()
             self._take_from_given(found)
         self._refused.close(self.connection)
-        if not self.given["category"] and self._said_beside["category"]:
-            self.given["category"] = fill_categories(
-                self.connection, self.folder, [name for name in VALUES if self.given[name]]
-            )
-            self.events = StagedEvents(self.folder / FILLED)
+        for name in told_by_items(self.given, self._said_beside):
+            some = [column for column in VALUES if self.given[column]]
+            file, self.given[name] = fill_from_items(self.connection, self.folder, some, name)
+            self.events = StagedEvents(file)
             self.ordered = False
 
     def _repetitions(self) -> RowSet:

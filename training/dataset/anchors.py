@@ -44,7 +44,7 @@ def open_log(log: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     try:
-        connection.execute(f"CREATE VIEW events AS FROM read_parquet('{log}/events/*.parquet')")
+        connection.execute(f"CREATE VIEW events AS FROM read_parquet('{log}/events/*.parquet', union_by_name = true)")
     except duckdb.Error as problem:
         connection.close()
         raise SourceDataError(

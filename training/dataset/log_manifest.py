@@ -38,7 +38,7 @@ __all__ = [
 
 LOG_MANIFEST = "log.json"
 TABLES = ("events", "users", "items", "quarantine")
-FORMAT = 1
+FORMAT = 2
 _STREAM_PART = re.compile(r"events/stream-(\d+)-(\d+)\.parquet")
 
 

@@ -124,10 +124,13 @@ def fit_sequence(
 ) -> SequenceEncoding:
     """Return the sequence's `channels`, each filled and scaled as `fit_scaled_table` does, over all steps.
 
-    Lists longer than their view keeps are refused from then on. With `codes`, those of the features follow the
-    channels, to be embedded.
+    One that no step of the training period knows, such as prices where the shop tells none, is left out, unless there
+    is no step at all. Lists longer than their view keeps are refused from then on. With `codes`, those of the features
+    follow the channels, to be embedded.
     """
-    columns = tuple(_fit_number(name, features.sequences[name].values) for name in channels)
+    steps = {name: features.sequences[name].values for name in channels}
+    known = [name for name, values in steps.items() if not len(values) or not np.isnan(values).all()]
+    columns = tuple(_fit_number(name, steps[name]) for name in known)
     kept = steps_kept(column.name for column in columns)
     return SequenceEncoding(columns, max_length, tuple(features.codes) if codes else (), kept)
 

@@ -21,6 +21,8 @@ def log_of_customers(out: Path, asked: pa.Table) -> dict[str, pa.Table]:
         connection.register("asked", asked)
         for name, schema in LOG:
             of_asked = "" if name == "items" else "WHERE user_id IN (SELECT user_id FROM asked)"
-            table = connection.sql(f"FROM read_parquet(?) {of_asked}", params=[f"{out}/{name}/*.parquet"])
+            table = connection.sql(
+                f"FROM read_parquet(?, union_by_name = true) {of_asked}", params=[f"{out}/{name}/*.parquet"]
+            )
             log[name] = table.to_arrow_table().select(schema.names).cast(schema)
     return log

@@ -64,6 +64,7 @@ class Rows:
                 "revenue": pa.array((catalogue.price[item] * pieces).round(2), mask=~bought),
                 "cost": pa.array((catalogue.cost[item] * pieces).round(2), mask=~bought),
                 "currency": _words(np.zeros(len(kind), np.int64), [CURRENCY], bought),
+                "list_price": pa.array(catalogue.price[item], mask=~known),
             }
         )
 

@@ -134,11 +134,14 @@ def test_a_store_that_was_filled_from_another_outbox_is_refused(
 def test_what_the_shop_does_not_say_is_empty_or_nan_online(outbox: Outbox, store: PackedSqliteFile) -> None:
     OnlineViews(store).begin(0)
     stream = EventStream(outbox, store)
-    stream.push([event(1), event(2, item_id="i", category="c", quantity=2.0, revenue=3.5, cost=1.0)])
+    stream.push([event(1), event(2, item_id="i", category="c", quantity=2.0, revenue=3.5, cost=1.0, list_price=2.0)])
     stream.catch_up()
     found = PackedReader(store).read_columns([USER_EVENTS], {"user_id": ["u"]})["user_events"].values
-    rows = zip(found["event_item"][0], found["event_category"][0], found["event_revenue"][0], strict=True)
-    assert sorted(map(str, rows)) == ["('', '', np.float64(nan))", "('i', 'c', np.float64(3.5))"]
+    rows = zip(*(found[f"event_{name}"][0] for name in ("item", "category", "revenue", "price")), strict=True)
+    assert sorted(map(str, rows)) == [
+        "('', '', np.float64(nan), np.float64(nan))",
+        "('i', 'c', np.float64(3.5), np.float64(2.0))",
+    ]
 
 
 def test_a_row_of_another_schema_waits_for_a_materialisation(outbox: Outbox, store: PackedSqliteFile) -> None:

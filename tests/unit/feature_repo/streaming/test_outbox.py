@@ -47,6 +47,20 @@ def test_an_event_comes_back_as_it_was_with_its_times_settled(outbox: Outbox) ->
     assert stored.event == Event("e1", "u", "view", 100, 250, revenue=0.1 + 0.2, category="Käse")
 
 
+def test_an_outbox_of_before_events_had_prices_is_gone_on_with(url: str, outbox: Outbox) -> None:
+    outbox.append([view(1)], now_us=200)
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE stream_events DROP COLUMN list_price"))
+    engine.dispose()
+    later = Outbox(url)
+    later.append([(Event("e2", "u", "view", 100, list_price=4.5), None)], now_us=201)
+    assert [(stored.seq, stored.event.list_price) for stored in later.after(0, 10)] == [(1, None), (2, 4.5)]
+    lacking = later.lacking({"u": (0, 0)})["u"]
+    assert [(stored.event.revenue, stored.event.list_price) for stored in lacking] == [(0.1 + 0.2, None), (None, 4.5)]
+    later.close()
+
+
 def test_a_repetition_is_a_no_op_in_one_call_and_over_calls(outbox: Outbox) -> None:
     first = outbox.append([view(1), view(2), view(1, at=7)], now_us=200)
     assert first == [Receipt(1, True), Receipt(2, True), Receipt(1, False)]

@@ -21,12 +21,12 @@ def told(**changes) -> Event | Refusal:
 
 
 def test_a_whole_event_is_taken_as_it_is() -> None:
-    amounts = {"quantity": 2, "revenue": 9.5, "cost": None}
+    amounts = {"quantity": 2, "revenue": 9.5, "cost": None, "list_price": 5}
     texts = {"item_id": "i", "session_id": "s", "currency": "EUR", "category": "Käse & Brot"}
     found = told(created_timestamp="2024-05-01T13:59:30+02:00", **amounts, **texts)
     assert found == Event(
         "e1", "u1", "view", NOW_US - MINUTE_US, NOW_US - MINUTE_US // 2,
-        item_id="i", session_id="s", quantity=2.0, revenue=9.5, currency="EUR", category="Käse & Brot",
+        item_id="i", session_id="s", quantity=2.0, revenue=9.5, currency="EUR", category="Käse & Brot", list_price=5.0,
     )  # fmt: skip
 
 

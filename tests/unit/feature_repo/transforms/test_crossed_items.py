@@ -31,6 +31,7 @@ def events(count: int, seed: int, ahead: int = 0) -> dict[str, Ragged]:
         "event_item": words(["a", "b", "c", "", None]),
         "event_category": words(["x", "y", "", None]),
         "event_revenue": Ragged(np.where(rng.random(count) < 0.3, np.nan, rng.random(count)), ends),
+        "event_price": Ragged(np.where(rng.random(count) < 0.5, np.nan, rng.random(count)), ends),
     }
 
 

@@ -64,12 +64,13 @@ def test_rees46_takes_the_path_where_there_is_one(tmp_path):
         for kind, code in (("view", ""), ("cart", "a.b"), ("purchase", "a.b"), ("remove_from_cart", "a.b"))
     ]
     ingest(settings_of("rees46"), tmp_path / "out", path=write_csv(tmp_path / "x.csv", REES46_HEADER, rows))
-    told = [(e["event_type"], e["category"], e["quantity"], e["revenue"]) for e in log_of(tmp_path / "out")]
+    fields = ("event_type", "category", "quantity", "revenue", "list_price")
+    told = [tuple(event[field] for field in fields) for event in log_of(tmp_path / "out")]
     assert told == [
-        ("view", "205", None, None),
-        ("add_to_cart", "a.b", None, None),
-        ("purchase", "a.b", 1.0, 35.79),
-        ("remove_from_cart", "a.b", None, None),
+        ("view", "205", None, None, 35.79),
+        ("add_to_cart", "a.b", None, None, 35.79),
+        ("purchase", "a.b", 1.0, 35.79, 35.79),
+        ("remove_from_cart", "a.b", None, None, 35.79),
     ]
 
 

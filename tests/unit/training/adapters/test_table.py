@@ -458,6 +458,33 @@ def test_an_event_has_the_category_that_was_known_then_and_none_from_later(tmp_p
     assert [event["category"] for event in log_of(tmp_path / "out")] == [None, "old", "new"]
 
 
+def test_an_event_without_a_price_has_the_one_that_its_item_was_offered_for_then(tmp_path):
+    rows = [{"when": datetime(2024, 5, day, 13, tzinfo=UTC)} for day in (1, 3, 5)]
+    items = [{"id": "a", "kind": "k", "price": price, "at": f"2024-05-0{day}T00:00:00Z"}
+             for day, price in ((2, "9.5"), (4, "8"))]  # fmt: skip
+    columns = {"item_id": "id", "category": "kind", "list_price": "price", "event_timestamp": "at"}
+    settings = of(
+        {name: column for name, column in TABLE_COLUMNS.items() if name != "category"},
+        items=catalogue(tmp_path, items) | {"columns": columns},
+    )
+    ingest(settings, tmp_path / "out", path=parquet(tmp_path, *rows))
+    told = [(event["category"], event["list_price"]) for event in log_of(tmp_path / "out")]
+    assert told == [(None, None), ("k", 9.5), ("k", 8.0)]
+    prices = [(item["event_timestamp"].day, item["list_price"]) for item in log_of(tmp_path / "out", "items")]
+    assert prices == [(1, None), (2, 9.5), (4, 8.0)]
+
+
+def test_an_event_that_says_its_price_is_believed(tmp_path):
+    rows = [{"when": datetime(2024, 5, day, 13, tzinfo=UTC), "cost": cost} for day, cost in ((1, "7"), (3, None))]
+    items = [{"id": "a", "price": "9.5"}]
+    settings = of(
+        {**TABLE_COLUMNS, "list_price": "cost"},
+        items=catalogue(tmp_path, items) | {"columns": {"item_id": "id", "list_price": "price"}},
+    )
+    ingest(settings, tmp_path / "out", path=parquet(tmp_path, *rows))
+    assert [event["list_price"] for event in log_of(tmp_path / "out")] == [7.0, None]
+
+
 def test_a_column_named_twice(tmp_path):
     file = write_csv(tmp_path / "x.csv", ["who", "when", "who"], [["1", "2024-05-01", "2"]])
     refused(tmp_path, SourceDataError, "several columns of one name: got who more than once", path=file)

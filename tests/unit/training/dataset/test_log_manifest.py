@@ -82,12 +82,12 @@ def test_a_changed_a_missing_and_an_extra_file_are_named(out, name):
         require_whole_log(out)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 9, "files": {}}', '{"format": 1, "files": 3}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1, "files": {}}', '{"format": 2, "files": 3}'])
 def test_a_damaged_manifest(out, content):
     (out / LOG_MANIFEST).write_text(content)
     with pytest.raises(SourceDataError, match="is not a manifest of a log"):
         require_whole_log(out)
-    (out / LOG_MANIFEST).write_text('{"format": 1, "files": {}}')
+    (out / LOG_MANIFEST).write_text('{"format": 2, "files": {}}')
     with pytest.raises(SourceDataError, match="is not whole"):
         require_whole_log(out)
 

@@ -73,6 +73,14 @@ def test_sequence_is_scaled_over_all_steps():
     assert fit_sequence(known, ["lines"], 50).longer(known) == 2
 
 
+def test_a_channel_that_no_step_knows_is_left_out():
+    offsets = np.array([0, 1, 2])
+    lists = {"lines": Ragged(np.ones(2), offsets), "price": Ragged(np.full(2, np.nan), offsets)}
+    assert [one.name for one in fit_sequence(features(sequences=lists, n=2), lists, 9).channels] == ["lines"]
+    none = {name: Ragged(np.empty(0), np.zeros(3, np.int64)) for name in lists}
+    assert [one.name for one in fit_sequence(features(sequences=none, n=2), none, 9).channels] == ["lines", "price"]
+
+
 @pytest.mark.parametrize(("channel", "kept"), [("basket_lines", 50), ("event_revenue", 256), ("of no view", None)])
 def test_a_list_longer_than_its_view_keeps_is_refused(channel, kept):
     def lists(*lengths):

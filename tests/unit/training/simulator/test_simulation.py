@@ -106,12 +106,21 @@ def test_the_log_has_every_type_and_sessions_are_apart(shop):
 def test_what_is_bought_was_carted_or_seen_and_costs_its_price(shop):
     bought = pq.read_table(shop / "events").filter(pc.field("event_type") == "purchase")
     items = pq.read_table(shop / "items").select(["item_id", "list_price", "unit_cost", "category", "title"])
-    joined = bought.join(items, "item_id", right_suffix="_known")
+    joined = bought.drop_columns(["list_price"]).join(items, "item_id", right_suffix="_known")
     assert joined["title"].null_count == 0
     assert (joined["category"].to_numpy() == joined["category_known"].to_numpy()).all()
     paid = joined["list_price"].to_numpy() * joined["quantity"].to_numpy()
     assert np.allclose(joined["revenue"].to_numpy(), paid, atol=0.006)
     assert (bought["currency"].to_numpy() == "EUR").all()
+
+
+def test_every_event_about_an_item_tells_its_price(shop):
+    events = pq.read_table(shop / "events", columns=["event_type", "item_id", "list_price"])
+    prices = pq.read_table(shop / "items", columns=["item_id", "list_price"])
+    assert pc.all(pc.equal(pc.is_null(events["item_id"]), pc.is_null(events["list_price"]))).as_py()
+    assert {"view", "purchase"} <= set(events.filter(pc.is_valid(events["list_price"]))["event_type"].to_pylist())
+    joined = events.drop_null().join(prices, "item_id", right_suffix="_known")
+    assert (joined["list_price"].to_numpy() == joined["list_price_known"].to_numpy()).all()
 
 
 def test_reviews_tell_quality_after_the_purchase(shop):
