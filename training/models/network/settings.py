@@ -45,6 +45,7 @@ _SHARED = (
     whole("batch", 1024, 16, 8192, "rows of a step, at most", log=True, searched=False),
     whole("epochs", 8, 1, 200, "passes over the data, at most", searched=False),
     whole("patience", 3, 1, 50, "passes without a better loss on later dates before it stops", searched=False),
+    whole("networks", 1, 1, 10, "networks that are fitted, each from a seed of its own, and averaged", searched=False),
     flag("class_weights", False, "both classes weigh the same in training; probabilities are corrected for it"),
     flag("indicators", False, "a column for each number that may be missing, saying whether it is"),
 )

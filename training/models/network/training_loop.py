@@ -1,6 +1,6 @@
 """Train a network: one level of demand per anchor date, penalties, a schedule, averaged weights, early stopping."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ LAST_RATE = 0.02  # share of the step size that is left after the last epoch
 AVERAGED_OVER = 0.99
 # An epoch of a few thousand rows is not over after three steps: batches get smaller first, down to a few rows.
 LEAST_STEPS, LEAST_BATCH = 50, 32
+_SEED_STEP = 1_000_003
 Build = Callable[[bool], Any]
 """Builds the network, padded or not."""
 
@@ -50,29 +51,49 @@ def train_network(
     """Return the network without padding that was found, at the pooled level of demand, its scorer, and how it went.
 
     It is trained for `epochs`, or until `judge` sees no better loss for `patience` of them; then the averaged weights
-    of the best epoch are kept.
+    of the best epoch are kept. With several `networks`, each begins with weights and draws of its own; epoch by epoch
+    they are judged together, by the mean of their log-odds, and what is returned is one network that answers it.
+
+    Source: Lakshminarayanan, Pritzel & Blundell 2017, "Simple and scalable predictive uncertainty estimation using deep
+    ensembles" (which averages probabilities; log-odds keep each date's level exact).
     """
-    training = Training(build, rows, labels, chosen)
+    # Far apart, for runs that are repeated take seeds next to one another.
+    seeds = [chosen["seed"] + number * _SEED_STEP for number in range(chosen["networks"])]
+    trainings = [Training(build, rows, labels, {**chosen, "seed": seed}) for seed in seeds]
+    network = _joined([training.averaged for training in trainings])
+    scorer = Scorer(network)
     history, best, kept = History("epoch"), np.inf, None
     for epoch in range(epochs):
-        history.train.append(training.run_epoch())
-        history.learning_rate.append(training.learning_rate())
+        history.train.append(float(np.mean([training.run_epoch() for training in trainings])))
+        history.learning_rate.append(trainings[0].learning_rate())
         task.advance()
         if judge is None:
             continue
-        probability = expit(training.scorer.margins(judge.rows))
+        probability = expit(scorer.margins(judge.rows))
         history.validation.append(levelled_log_loss(probability, judge.label, judge.anchor_us))
         best = min(best, history.validation[-1])
         if history.validation[-1] <= best + NO_WORSE:
-            history, kept = replace(history, best=epoch + 1), training.averaged.get_weights()
+            history, kept = replace(history, best=epoch + 1), network.get_weights()
         elif epoch + 1 - history.best >= chosen["patience"]:
             break
     if kept is None:
         history = replace(history, best=epochs)
     else:
-        training.averaged.set_weights(kept)
-    training.set_level()
-    return training.averaged, training.scorer, history
+        network.set_weights(kept)
+    found = scorer.margins(rows)
+    for training in trainings:
+        training.set_level(found)
+    return network, scorer, history
+
+
+def _joined(networks: Sequence[Any]) -> Any:
+    """Return one network that answers the mean of the log-odds of `networks`, with their very weights."""
+    import keras
+
+    if len(networks) == 1:
+        return networks[0]
+    inputs = [keras.Input(item.shape[1:], dtype=item.dtype, name=item.name) for item in networks[0].inputs]
+    return keras.Model(inputs, keras.layers.Average()([network(inputs) for network in networks]))
 
 
 class Training:
@@ -90,7 +111,6 @@ class Training:
         self._network = build(True)
         self.averaged = build(False)
         self.averaged.set_weights(self._network.get_weights())
-        self.scorer = Scorer(self.averaged)
         self._weights = class_weights(labels.label) if chosen["class_weights"] else EQUAL
         # What the network is to find beside the levels; with class weights these lie higher by the same shift.
         start = date_levels(np.zeros(len(labels.label)), labels.label, labels.codes)
@@ -125,10 +145,13 @@ class Training:
         """Return the rate of the last step."""
         return float(self._optimizer.learning_rate)
 
-    def set_level(self) -> None:
-        """Take class weights out of the last bias, then move it to the pooled level of the dates trained on."""
+    def set_level(self, margins: NDArray[np.float64]) -> None:
+        """Take class weights out of the last bias, then move it to the pooled level of the dates trained on.
+
+        `margins`, of shape (n,), is what is answered of the rows before: by this network, or by all together.
+        """
         kernel, bias = self.averaged.get_layer("margin").get_weights()
-        found = correct_prior_shift(self.scorer.margins(self._rows), self._weights)
+        found = correct_prior_shift(margins, self._weights)
         level = pooled_level(found, date_levels(found, self._labels.label, self._labels.codes))
         bias = np.float32(correct_prior_shift(bias, self._weights) + level)
         self.averaged.get_layer("margin").set_weights([kernel, bias])

@@ -21,6 +21,7 @@ from training.models.network.inputs import Inputs, equal_length_batches, inputs_
 from training.models.network.layers import build_network
 from training.models.network.layout import layout_of
 from training.models.network.rows import InMemory, OnDisk
+from training.models.network.scorer import Scorer
 
 LENGTHS = np.array([1, 50, 3, 3, 1, 7, 3, 2])
 SEQUENCES = ("sequence_lstm", "sequence_gru", "sequence_transformer")
@@ -67,6 +68,23 @@ def test_padding_comes_last_and_is_nothing():
     assert padded.shape == (2, 3, 2)
     assert not padded[1, 1:].any()
     np.testing.assert_array_equal(padded[0], lists().values[51:54])
+
+
+@pytest.mark.parametrize("name", [*SEQUENCES, "mlp"])
+def test_several_networks_answer_the_mean_of_their_log_odds(name, periods, tmp_path):
+    train, later = periods
+    three = member(name).fit(train, later, told(networks=3, hidden=8))
+    inputs = inputs_of(three.sequence, three.tabular, later.features)
+    each = [one for one in three.network.layers if one.name.startswith("functional")]
+    assert len(each) == 3
+    margins = np.array([Scorer(one).margins(InMemory(inputs)) for one in each])
+    assert np.abs(margins[0] - margins[1]).max() > 1e-3  # they are not one network three times
+    np.testing.assert_allclose(three.scorer.margins(InMemory(inputs)), margins.mean(axis=0), atol=1e-5)
+    three.export(tmp_path)
+    served = load_member(three.spec.to_json(), (tmp_path / "model.onnx").read_bytes()).predict(later.features)
+    np.testing.assert_allclose(served, three.predict_proba(later.features), atol=1e-5)
+    once = three.refit(later, told(networks=3, hidden=8))
+    assert once.history.best == three.history.best
 
 
 def test_shuffled_batches_hold_every_row_once_and_little_padding():
