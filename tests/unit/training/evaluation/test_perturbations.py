@@ -24,7 +24,7 @@ def events():
             "event_type": ["purchase"] * ROWS,
             "event_timestamp": at,
             "created_timestamp": [moment + timedelta(seconds=5) for moment in at],
-            **{name: np.ones(ROWS) for name in ("quantity", "revenue", "cost")},
+            **{name: np.ones(ROWS) for name in ("quantity", "revenue", "cost", "list_price")},
             "currency": ["EUR"] * ROWS,
             "category": [("bread" if number % 3 else None) if number % 5 else "milk" for number in range(ROWS)],
         },
