@@ -9,7 +9,7 @@ Ends with 1 if a bound is missed, and says MISSED behind it: figures of a quiet 
    network, the same arrays, in memory and padded to one length.
 2. Members fitted from a data set on disk: peak memory of the process that does it.
 3. `boosted_trees` beside `xgboost.train` on a QuantileDMatrix, the same rounds on the same table: with as many threads
-   as the member takes for so many rows, which is one below half a million, and with all that the machine has.
+   as the member takes for so many rows, which is one and one more for every 50,000, and with all of them.
 """
 
 import argparse
