@@ -126,7 +126,7 @@ def decode_rows(schema: PackedSchema, packed: Sequence[bytes | None]) -> Decoded
         if alone is not None:
             times = RowTimes(*[np.array([moment]) for moment in alone.version])
             return DecodedRows(alone.values, alone.valid, times, shared(OK, np.uint8, 1))
-    codes = [_checked(schema, value) for value in packed]
+    codes = [row_reason(schema, value) for value in packed]
     reason = np.array(codes, np.uint8) if any(codes) else shared(OK, np.uint8, len(codes))
     rows, tails = _rows(schema, packed, reason)
     if schema.variable and not _all_ends_fit(rows["ends"], tails):
@@ -144,7 +144,7 @@ def decode_rows(schema: PackedSchema, packed: Sequence[bytes | None]) -> Decoded
 
 def decode_alone(schema: PackedSchema, value: bytes) -> RowAlone | None:
     """Unpack one row in a third of the general way's time, to the same end; None if it cannot be read."""
-    if _checked(schema, value) != OK:
+    if row_reason(schema, value) != OK:
         return None
     held, valid = bytearray(value), _valid_alone(schema, value)
     values: dict[str, Column] = {}
@@ -173,7 +173,8 @@ def shared(value: Any, dtype: Any, count: int) -> NDArray[Any]:
 _NULL = shared(False, bool, 1)
 
 
-def _checked(schema: PackedSchema, value: bytes | None) -> int:
+def row_reason(schema: PackedSchema, value: bytes | None) -> int:
+    """Return whether a packed value can be read: OK, ABSENT, CORRUPT or OTHER_SCHEMA."""
     if value is None:
         return ABSENT
     if len(value) < _SMALLEST or crc32(value) != _CRC_OF_WHOLE:

@@ -187,7 +187,7 @@ def _simulated_shop(folder: Path, rows: Sequence[Row]) -> Path:
     for file, columns in {"items.parquet": simulated_shop.ITEMS, "users.parquet": simulated_shop.USERS}.items():
         pq.write_table(pa.schema([(name, pa.string()) for name in columns]).empty_table(), folder / file)
     manifest = {
-        "format": 1,
+        "format": 2,
         "synthetic": True,
         "simulator_version": 1,
         "parameters_sha256": "0" * 64,

@@ -15,7 +15,7 @@ from feature_repo.events import event_key
 from feature_repo.streaming.outbox import Outbox, Stored
 from feature_repo.streaming.views import SEQUENCE, USER_COUNTERS, USER_EVENTS
 from intent_stores.errors import OnlineStoreUnavailableError
-from intent_stores.packed_codec import ABSENT, NEVER, OK, RowTimes, decode_rows, encode_rows
+from intent_stores.packed_codec import ABSENT, NEVER, OK, OTHER_SCHEMA, RowTimes, decode_rows, encode_rows, row_reason
 from intent_stores.packed_keys import entity_keys
 from intent_stores.packed_merge import merge_lists
 from intent_stores.packed_reader import PackedStore
@@ -101,8 +101,11 @@ class OnlineViews:
         keys = entity_keys(["user_id"], {"user_id": users})
         lists = _packed_lists(list(mine.values()))
 
-        def merged(places: Sequence[int], held: Sequence[bytes | None]) -> list[bytes]:
-            return merge_lists(USER_EVENTS.schema, SEQUENCE, held, [lists[p] for p in places], range(len(held)))
+        def merged(places: Sequence[int], held: Sequence[bytes | None]) -> list[bytes | None]:
+            found = merge_lists(USER_EVENTS.schema, SEQUENCE, held, [lists[p] for p in places], range(len(held)))
+            # A list of another schema waits for the next materialisation: anew, it would hold these events alone.
+            waits = [row_reason(USER_EVENTS.schema, packed) == OTHER_SCHEMA for packed in held]
+            return [None if other else row for row, other in zip(found, waits, strict=True)]
 
         def counted(places: Sequence[int], held: Sequence[bytes | None]) -> list[bytes | None]:
             if not places[0]:  # the position: gone if the store is being emptied, and then no counter may begin anew

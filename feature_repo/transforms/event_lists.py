@@ -158,7 +158,8 @@ def _column(columns: Mapping[str, Any], name: str, n: int) -> Any:
         column = columns[name]
     except KeyError as absent:
         raise FeatureError(
-            f"Column {name!r} is missing; expected one row for each anchor. Read it from the feature store."
+            f"Column {name!r} is missing; expected one row for each anchor. Read it from the feature store; "
+            "a data set without it is of an earlier version: run `intent dataset` again."
         ) from absent
     if len(column) != n:
         raise FeatureError(

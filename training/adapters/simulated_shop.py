@@ -21,6 +21,7 @@ from training.adapters.source_times import read_time
 __all__ = ["ADAPTER"]
 
 MANIFEST = "simulation.json"
+FORMAT = 2
 EVENTS = (
     "event_timestamp", "user_id", "item_id", "session_id", "event_type", "quantity", "revenue", "cost", "currency",
     "category", "list_price",
@@ -91,12 +92,21 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
         if told["synthetic"] and told["files"] and told["size"] and told["parameters_sha256"]:
+            _require_format(folder, told.get("format"))
             return dict(told)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise SourceDataError(
         f"{folder} holds no simulated shop; expected a whole {MANIFEST}, as `intent simulate` writes it. Run it first."
     )
+
+
+def _require_format(folder: Path, found: object) -> None:
+    if found != FORMAT:
+        raise SourceDataError(
+            f"{folder} holds a simulated shop of format {found}, that of another version; expected {FORMAT}. Run "
+            "`intent simulate` again: the same settings and seed give the same shop."
+        )
 
 
 ADAPTER = Adapter(

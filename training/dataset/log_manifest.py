@@ -122,12 +122,16 @@ def streamed_event_id(out: Path, seq: int) -> str | None:
 def keep_stream_parts(out: Path, fresh_events: Path) -> None:
     """Copy the streamed parts of the log into the folder that is to take the place of its events.
 
-    Only parts that the manifest names are kept; what else a killed run left is written again from the outbox.
+    Only parts that the manifest names are kept, of an earlier format as well; what else a killed run left, and all of
+    them where the manifest cannot be read, is written again from the outbox.
     """
-    if (out / LOG_MANIFEST).is_file():
-        for name in [stream_part(*part) for part in stream_parts(read_log_manifest(out)[0])]:
-            if (out / name).is_file():
-                shutil.copyfile(out / name, fresh_events / Path(name).name)
+    try:
+        named = dict(json.loads((out / LOG_MANIFEST).read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name in [stream_part(*part) for part in stream_parts(named)]:
+        if (out / name).is_file():
+            shutil.copyfile(out / name, fresh_events / Path(name).name)
 
 
 def require_whole_log(out: Path) -> str:
@@ -149,14 +153,17 @@ def require_whole_log(out: Path) -> str:
 
 
 def _files(path: Path) -> dict[str, str]:
+    got = ""
     try:
         told = json.loads(path.read_bytes())
         if told["format"] == FORMAT and isinstance(told["files"], dict):
             return dict(told["files"])
+        if told["format"] in range(1, FORMAT):
+            got = f", but format {told['format']}, that of an earlier version; streamed events will be kept"
     except (ValueError, KeyError, TypeError):
         pass
     raise SourceDataError(
-        f"{path} is not a manifest of a log; expected JSON of format {FORMAT}, as `intent ingest` writes it. "
+        f"{path} is not a manifest of a log; expected JSON of format {FORMAT}, as `intent ingest` writes it{got}. "
         "Run `intent ingest` again."
     )
 

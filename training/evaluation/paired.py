@@ -35,6 +35,8 @@ written down before, with the aims, and is the same for every test.
 REGRESSION = "logistic_regression"
 """The plain member that an ensemble must not fall behind, whichever member is the best."""
 
+# Of an AUC alone nothing is seen of a correction that keeps the order.
+_OF_PROBABILITIES = frozenset({"log_loss", "brier", "ece"})
 YES, NOT_SHOWN, NO = "yes", "not shown", "no"
 UNDEFINED = "too few draws define it"
 
@@ -80,7 +82,7 @@ class Paired:
     def same(self) -> bool:
         """True when nothing at all is between the two, in no draw: the ensemble is this member, as it is."""
         nothing = Interval(0.0, 0.0)
-        return "log_loss" in self.differences and all(
+        return bool(_OF_PROBABILITIES & self.differences.keys()) and all(
             found.estimate == 0.0 and found.interval == nothing for found in self.differences.values()
         )
 

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,7 @@ from training.pipelines.task_features import examples_of
 from training.pipelines.training_parts import candidates_of, cut_lists_of, training_curves_of
 from training.pipelines.validation_thresholds import validation_thresholds
 from training.progress import Progress
+from training.required_packages import installed_versions
 from training.settings import Settings
 from training.tasks import task_named
 
@@ -258,7 +258,7 @@ def _report(
             for name, stage in read_stages(out).items()
         ),
         targets=_targets(settings, out, evaluation),
-        versions={name: version(name) for name in LIBRARIES},
+        versions=installed_versions(LIBRARIES),
         seed=settings.seed,
         fairness=fairness,
         robustness=metrics.get("robustness", {}),

@@ -1,7 +1,6 @@
 """Pack what was trained into a bundle, and the bundle into a bento."""
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from training.pipelines.evaluate import LIBRARIES
 from training.pipelines.feature_store import SERVICE
 from training.pipelines.fit import TEST_SCORES, require_whole_training
 from training.pipelines.task_features import calendar_of, service_of
+from training.required_packages import installed_versions
 from training.settings import Settings
 from training.tasks import task_named
 
@@ -110,7 +110,7 @@ def _facts(settings: Settings, out: Path) -> dict[str, Any]:
     return {
         "seed": settings.seed,
         "horizon_days": int(settings.task.days),
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": installed_versions(LIBRARIES),
         "data_fingerprint": manifest["fingerprint"],
         "metrics": {**metrics["test"][ENSEMBLE], "anchors": metrics["splits"]["test"]["anchors"]},
         "data_window": {"from": metrics["splits"]["train"]["from"], "to": metrics["splits"]["test"]["to"]},

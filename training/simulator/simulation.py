@@ -32,7 +32,7 @@ __all__ = ["FOLDER", "MANIFEST", "Size", "simulate"]
 
 FOLDER = "simulation"
 MANIFEST = "simulation.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from feature_repo.errors import DependencyDown, DifferenceFound
@@ -15,6 +16,7 @@ from feature_repo.streaming.stream import EventStream
 from feature_repo.streaming.views import USER_COUNTERS, USER_EVENTS
 from intent_stores.packed_reader import PackedReader
 from intent_stores.packed_sqlite import PackedSqliteFile
+from intent_stores.ragged_column import Ragged
 
 
 @pytest.fixture
@@ -157,6 +159,23 @@ def test_a_row_of_another_schema_waits_for_a_materialisation(outbox: Outbox, sto
     stream.catch_up()
     found = PackedReader(store).read_columns([USER_COUNTERS], {"user_id": ["u", "other"]})["user_counters"]
     assert found.reason.tolist() == ["other schema", None]
+
+
+def test_a_list_of_another_schema_is_not_begun_anew(outbox: Outbox, store: PackedSqliteFile) -> None:
+    from intent_stores.packed_codec import RowTimes, encode_rows
+    from intent_stores.packed_keys import entity_keys
+    from intent_stores.packed_schema import PackedSchema
+
+    OnlineViews(store).begin(0)
+    older = PackedSchema({"event_at": "Array(Int64)"})
+    held = encode_rows(older, {"event_at": Ragged(np.arange(200), np.array([0, 200]))}, RowTimes.of([1], [1]))
+    store.write(USER_EVENTS.name, entity_keys(["user_id"], {"user_id": ["u"]}), held)
+    stream = EventStream(outbox, store)
+    stream.push([event(1), event(2, "other")])
+    stream.catch_up()
+    found = PackedReader(store).read_columns([USER_EVENTS], {"user_id": ["u", "other"]})["user_events"]
+    assert found.reason.tolist() == ["other schema", None]
+    assert np.diff(found.values["event_at"].offsets).tolist() == [0, 1]
 
 
 def test_no_counter_begins_anew_while_the_store_is_being_emptied(outbox: Outbox, store: PackedSqliteFile) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.errors import SourceDataError
@@ -90,6 +91,26 @@ def test_a_damaged_manifest(out, content):
     (out / LOG_MANIFEST).write_text('{"format": 2, "files": {}}')
     with pytest.raises(SourceDataError, match="is not whole"):
         require_whole_log(out)
+
+
+PART = "events/stream-000000000001-000000000001.parquet"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says", "kept"),
+    [
+        (json.dumps({"format": 1, "files": {PART: ""}}), "but format 1, that of an earlier version", True),
+        ("{}", "is not a manifest of a log", False),  # what no manifest names is written again from the outbox
+    ],
+)
+def test_a_log_of_an_earlier_version_is_refused_and_can_be_ingested_again(out, manifest, says, kept):
+    pq.write_table(pq.read_table(out / "events").slice(0, 1).drop_columns(["list_price"]), out / PART)
+    (out / LOG_MANIFEST).write_text(manifest)
+    with pytest.raises(SourceDataError, match=says):
+        require_whole_log(out)
+    ingest_other_rows(out)
+    require_whole_log(out)
+    assert (out / PART).exists() == kept
 
 
 def test_the_manifest_comes_last(out, monkeypatch):

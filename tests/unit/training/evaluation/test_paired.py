@@ -105,7 +105,8 @@ def test_nothing_is_asked_of_an_ensemble_that_is_the_member():
     assert Paired("trees", nothing).requirements == ()
     recalibrated = nothing | {"ece": Difference("ece", -0.01, Interval(-0.02, -0.01))}
     assert answers(Paired("trees", recalibrated))["better calibrated"] == ("yes", "ECE is ahead")
-    # Without the log loss it is open whether the ensemble is the member or orders as the member does.
+    assert Paired("trees", {name: nothing[name] for name in ("roc_auc", "ece")}).requirements == ()
+    # Of the AUC alone it is open whether the ensemble is the member or orders as the member does.
     assert answers(Paired("trees", {"roc_auc": nothing["roc_auc"]}))[AUC][0] == "yes"
 
 

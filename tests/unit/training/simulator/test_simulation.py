@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,6 +222,14 @@ def test_a_task_that_the_shop_cannot_answer_is_refused_before_anything_is_writte
     with pytest.raises(SettingsError, match=says):
         simulate(settings, tmp_path, SMALL)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_simulation_of_another_version_says_what_to_do(shop, settings_for, tmp_path):
+    shutil.copytree(shop / "simulation", tmp_path / "simulation")
+    told = json.loads((tmp_path / "simulation" / "simulation.json").read_text())
+    (tmp_path / "simulation" / "simulation.json").write_text(json.dumps(told | {"format": 1}))
+    with pytest.raises(SourceDataError, match=r"shop of format 1, .* expected 2. Run `intent simulate` again"):
+        ingest(settings_for(), tmp_path / "out", path=tmp_path / "simulation")
 
 
 def test_no_size_is_refused(settings_for, tmp_path):
