@@ -46,7 +46,8 @@ def crossed_item_features(
     moment = np.array([at_us], np.int64)
     wanted = np.asarray(items["item_id"], object)
     beside = {"event_item": wanted, "event_category": _categories(items)}
-    lists, codes = event_lists(customer, moment, EVENT_FIELDS, beside)
+    fields = tuple(field for field in EVENT_FIELDS if steps or field != "event_price")  # only steps have it
+    lists, codes = event_lists(customer, moment, fields, beside)
     base = of_customer(customer, lists, moment, calendar, steps)
     both = matches_of_one(*[(lists[field], codes[field]) for field in ("event_category", "event_item")])
     counts = item_counts(lists, moment, both.after(len(wanted)))

@@ -69,3 +69,17 @@ def test_pairs_are_the_same_bits(count: int, ahead: int, service: str) -> None:
             name: codes.tolist() for name, codes in expected.candidate.items()
         }
         assert set(got.candidate) == {"event_item", "event_category"}
+
+
+@pytest.mark.parametrize("service", OF_CUSTOMER)
+def test_without_steps_prices_are_not_read_and_the_rest_is_the_same(service: str) -> None:
+    calendar, customer = Calendar("UTC"), events(60, seed=3)
+    whole, pairs = crossed_item_features(customer, item_columns(), AT, calendar, True, OF_CUSTOMER[service])
+    known = {name: lists for name, lists in customer.items() if name != "event_price"}
+    base, same = crossed_item_features(known, item_columns(), AT, calendar, False, OF_CUSTOMER[service])
+    assert whole.sequences
+    assert not base.sequences
+    for found, expected in ((base.numeric, whole.numeric), (same, pairs)):
+        assert found.keys() == expected.keys()
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values, err_msg=name)
