@@ -193,8 +193,7 @@ def _rows(
     tails = [value[tail] for value in usable] if schema.variable else []
     if len(usable) == len(packed):
         return found, tails
-    rows = np.repeat(schema.empty, len(packed))
-    present = reason == OK
+    rows, present = np.repeat(schema.empty, len(packed)), reason == OK
     rows[present] = found
     if schema.variable:
         left = iter(tails)
