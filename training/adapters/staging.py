@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from feature_repo.errors import SourceDataError
 from training.adapters.contract import CanonicalChunk
 from training.adapters.item_history import fill_from_items, told_by_items
 from training.adapters.refused_rows import RefusedRows
@@ -252,6 +253,7 @@ def staging(out: Path, fingerprinted: bool = True) -> Iterator[Staging]:
 
     Raises:
         InputError: another ingest is at work under `out`.
+        SourceDataError: memory or disk do not suffice for what waits there.
     """
     with sole_writer(out):
         folder = Path(tempfile.mkdtemp(prefix=".ingest.", dir=out))
@@ -268,6 +270,12 @@ def staging(out: Path, fingerprinted: bool = True) -> Iterator[Staging]:
         try:
             staged = Staging(connection, folder, fingerprinted)
             yield staged
+        except duckdb.OutOfMemoryException as problem:  # so it says of a full disk, too
+            cause = str(problem).splitlines()[0].rstrip(".!")
+            raise SourceDataError(
+                f"The rows that wait below {out} cannot be put in order: {cause}. Expected {MEMORY} of memory, and "
+                "room on that disk for the rest. Nothing was changed: free some and run the same command again."
+            ) from problem
         finally:
             if staged:
                 staged.close()

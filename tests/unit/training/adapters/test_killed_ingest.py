@@ -92,6 +92,17 @@ def test_a_running_ingest_keeps_its_place_and_keeps_others_out(tmp_path):
     assert hidden(tmp_path) == []
 
 
+def test_too_little_memory_is_told_with_what_there_was_and_nothing_is_lost(tmp_path, monkeypatch):
+    run(tmp_path)
+    before = log_of(tmp_path / "out")
+    monkeypatch.setattr("training.adapters.staging.MEMORY", "500KB")
+    with pytest.raises(InputError, match=r"Out of Memory .* Expected 500KB of memory, and room on that disk"):
+        run(tmp_path)
+    require_whole_log(tmp_path / "out")
+    assert log_of(tmp_path / "out") == before
+    assert hidden(tmp_path) == []
+
+
 def test_other_hidden_files_are_left_alone(tmp_path):
     (tmp_path / "out").mkdir()
     for name in (".gitkeep", ".ingest.me", ".events.old", ".notes.12345678"):
