@@ -95,13 +95,12 @@ def test_every_feature_of_customers_and_items_has_words() -> None:
 def every_feature() -> list[str]:
     """Names of the features that are made where everything is known of a customer, an item and the request."""
     at_us = np.array([983_404_800_000_000])
-    event = {"event_at": at_us, "event_type": "view", "event_item": "i", "event_category": "c", "event_revenue": 1.0}
+    texts = {"event_type": "view", "event_item": "i", "event_category": "c"}
+    amounts = {"event_at": at_us, "event_revenue": 1.0, "event_price": 1.0}
     words = ("item_id", "item_category", "country", "area", "age_group", "gender", "occupation", *REQUEST_WORDS)
     lists = {
-        name: Ragged(
-            np.atleast_1d(np.array(value, None if name in ("event_at", "event_revenue") else object)), np.array([0, 1])
-        )
-        for name, value in event.items()
+        name: Ragged(np.atleast_1d(np.array(value, object if name in texts else None)), np.array([0, 1]))
+        for name, value in (texts | amounts).items()
     }
     numbers = (
         "list_price",
