@@ -16,7 +16,13 @@ from feature_repo.transforms.calendar import Calendar
 from feature_repo.transforms.customer import CustomerFeatures
 from feature_repo.transforms.event_lists import event_lists
 from feature_repo.transforms.event_sequence import candidate_codes
-from feature_repo.transforms.feature_sets import EVENT_FIELDS, CustomerPart, features_of_lists, item_numbers
+from feature_repo.transforms.feature_sets import (
+    EVENT_FIELDS,
+    WITHOUT_STEPS,
+    CustomerPart,
+    features_of_lists,
+    item_numbers,
+)
 from feature_repo.transforms.item_counts import item_counts
 
 __all__ = ["crossed_item_codes", "crossed_item_features", "paired"]
@@ -46,8 +52,7 @@ def crossed_item_features(
     moment = np.array([at_us], np.int64)
     wanted = np.asarray(items["item_id"], object)
     beside = {"event_item": wanted, "event_category": _categories(items)}
-    fields = tuple(field for field in EVENT_FIELDS if steps or field != "event_price")  # only steps have it
-    lists, codes = event_lists(customer, moment, fields, beside)
+    lists, codes = event_lists(customer, moment, EVENT_FIELDS if steps else WITHOUT_STEPS, beside)
     base = of_customer(customer, lists, moment, calendar, steps)
     both = matches_of_one(*[(lists[field], codes[field]) for field in ("event_category", "event_item")])
     counts = item_counts(lists, moment, both.after(len(wanted)))

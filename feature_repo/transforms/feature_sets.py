@@ -26,6 +26,7 @@ from feature_repo.transforms.situation import situation_features
 __all__ = [
     "EVENT_FIELDS",
     "OF_CUSTOMER",
+    "WITHOUT_STEPS",
     "CustomerPart",
     "FeatureFunction",
     "customer_event_features",
@@ -43,7 +44,9 @@ Columns = Mapping[str, Any]
 FeatureFunction = Callable[[Columns, NDArray[np.int64]], CustomerFeatures]
 CustomerPart = Callable[[Columns, EventLists, NDArray[np.int64], Calendar | None, bool], CustomerFeatures]
 
-EVENT_FIELDS = (*HISTORY_FIELDS, "event_revenue", "event_price")
+WITHOUT_STEPS = (*HISTORY_FIELDS, "event_revenue")
+"""The fields of `user_events` that features take where no sequence is wanted."""
+EVENT_FIELDS = (*WITHOUT_STEPS, "event_price")
 _ITEM_NUMBERS = (
     "list_price",
     "item_purchases_total",

@@ -4,7 +4,6 @@ import hashlib
 import json
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from training.pipelines.session_checks import check_session_cuts
 from training.pipelines.table_dataset import write_table_dataset
 from training.pipelines.task_features import calendar_of, service_of
 from training.progress import Progress
+from training.required_packages import installed_versions
 from training.settings import Settings
 from training.tasks import task_named
 
@@ -201,7 +201,7 @@ def _facts(service: ServiceDefinition, settings: Settings | None, out: Path, opt
         "anchors": _rule(settings, options),
         **({"horizon_days": None, "cut_offs": None} if settings is None else question_facts(settings)),
         "chunk_rows": options.chunk_rows,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+        "versions": {"python": platform.python_version()} | installed_versions(_LIBRARIES),
     }
 
 

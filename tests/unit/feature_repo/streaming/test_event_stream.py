@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ from feature_repo.streaming.online import OnlineViews
 from feature_repo.streaming.outbox import Outbox
 from feature_repo.streaming.stream import EventStream
 from feature_repo.streaming.views import USER_COUNTERS, USER_EVENTS
+from intent_stores.packed_codec import RowTimes, encode_rows
+from intent_stores.packed_keys import entity_keys
 from intent_stores.packed_reader import PackedReader
+from intent_stores.packed_schema import PackedSchema
 from intent_stores.packed_sqlite import PackedSqliteFile
 from intent_stores.ragged_column import Ragged
 
@@ -146,14 +150,15 @@ def test_what_the_shop_does_not_say_is_empty_or_nan_online(outbox: Outbox, store
     ]
 
 
-def test_a_row_of_another_schema_waits_for_a_materialisation(outbox: Outbox, store: PackedSqliteFile) -> None:
-    from intent_stores.packed_codec import RowTimes, encode_rows
-    from intent_stores.packed_keys import entity_keys
-    from intent_stores.packed_schema import PackedSchema
+def hold_older(store: PackedSqliteFile, view: str, fields: dict[str, str], columns: dict[str, Any]) -> None:
+    """Let the store hold a row of the customer `u` as a version wrote it that knew only these fields."""
+    row = encode_rows(PackedSchema(fields), columns, RowTimes.of([1], [1]))
+    store.write(view, entity_keys(["user_id"], {"user_id": ["u"]}), row)
 
+
+def test_a_row_of_another_schema_waits_for_a_materialisation(outbox: Outbox, store: PackedSqliteFile) -> None:
     OnlineViews(store).begin(0)
-    older = encode_rows(PackedSchema({"view_count": "Int64"}), {"view_count": [7]}, RowTimes.of([1], [1]))
-    store.write(USER_COUNTERS.name, entity_keys(["user_id"], {"user_id": ["u"]}), older)
+    hold_older(store, USER_COUNTERS.name, {"view_count": "Int64"}, {"view_count": [7]})
     stream = EventStream(outbox, store)
     stream.push([event(1), event(2, "other")])
     stream.catch_up()
@@ -162,14 +167,9 @@ def test_a_row_of_another_schema_waits_for_a_materialisation(outbox: Outbox, sto
 
 
 def test_a_list_of_another_schema_is_not_begun_anew(outbox: Outbox, store: PackedSqliteFile) -> None:
-    from intent_stores.packed_codec import RowTimes, encode_rows
-    from intent_stores.packed_keys import entity_keys
-    from intent_stores.packed_schema import PackedSchema
-
     OnlineViews(store).begin(0)
-    older = PackedSchema({"event_at": "Array(Int64)"})
-    held = encode_rows(older, {"event_at": Ragged(np.arange(200), np.array([0, 200]))}, RowTimes.of([1], [1]))
-    store.write(USER_EVENTS.name, entity_keys(["user_id"], {"user_id": ["u"]}), held)
+    lists = Ragged(np.arange(200), np.array([0, 200]))
+    hold_older(store, USER_EVENTS.name, {"event_at": "Array(Int64)"}, {"event_at": lists})
     stream = EventStream(outbox, store)
     stream.push([event(1), event(2, "other")])
     stream.catch_up()
