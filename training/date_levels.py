@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit, logit
+from scipy.special import log_expit, logit
 
 __all__ = ["SPREAD", "date_codes", "date_levels", "levelled_log_loss", "pooled_level"]
 
@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 SPREAD = 0.5
 FAR = 25.0
 MOST_STEPS = 100
+# After so small a step of Newton's the error is about its square: nothing, in float64.
+CLOSE = 1e-8
 
 
 def date_codes(anchor_us: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -38,12 +40,13 @@ def date_levels(margin: Floats, label: NDArray[Any], codes: NDArray[np.int64]) -
         float64 of shape (dates,): the most likely levels under a normal prior of standard deviation `SPREAD`
         around the level that all dates have in common.
     """
-    buyers, weight = np.bincount(codes, label).astype(np.float64), None
+    buyers, rows, weight = np.bincount(codes, label).astype(np.float64), np.bincount(codes), None
     if len(margin) and (margin == margin[0]).all():  # nothing tells customers apart so far: a date is one row, so often
-        weight = np.bincount(codes).astype(np.float64)
-        margin, codes = np.full(len(weight), margin[0]), np.arange(len(weight))
-    common = _solve(margin, buyers.sum(keepdims=True), np.zeros_like(codes), np.zeros(1), 1e-9, weight)
-    return _solve(margin, buyers, codes, np.full(len(buyers), common[0]), SPREAD**-2, weight)
+        margin, rows, weight = np.full(len(rows), margin[0]), np.ones_like(rows), rows.astype(np.float64)
+    elif (codes[1:] < codes[:-1]).any():
+        margin = margin[np.argsort(codes, kind="stable")]
+    common = _solve(margin, rows.sum(keepdims=True), buyers.sum(keepdims=True), np.zeros(1), 1e-9, weight)
+    return _solve(margin, rows, buyers, np.full(len(buyers), common[0]), SPREAD**-2, weight)
 
 
 def pooled_level(margin: Floats, levels: Floats) -> float:
@@ -52,8 +55,8 @@ def pooled_level(margin: Floats, levels: Floats) -> float:
     This is not the mean of the levels: a probability is what it is on average over dates, and the logistic function
     is not linear.
     """
-    expected = np.array([expit(margin + level).sum() for level in levels]).mean()
-    level = _solve(margin, np.array([expected]), np.zeros(len(margin), np.int64), np.zeros(1), 1e-9)
+    expected = np.array([_logistic(margin + level).sum() for level in levels]).mean()
+    level = _solve(margin, np.array([len(margin)]), np.array([expected]), levels.mean(keepdims=True), 1e-9)
     return float(level[0])
 
 
@@ -70,29 +73,36 @@ def levelled_log_loss(probability: Floats, label: NDArray[Any], anchor_us: NDArr
 
 def _solve(
     margin: Floats,
+    rows: NDArray[np.int64],
     buyers: Floats,
-    codes: NDArray[np.int64],
     prior: Floats,
     precision: float,
     weight: Floats | None = None,
 ) -> Floats:
-    """Find the level at which the expected number of buyers, and the pull of the prior, balance.
+    """Find the level of each group at which its expected number of buyers, and the pull of the prior, balance.
 
+    A group is the next so many `rows` of `margin`, at least one: sums over neighbours cost a tenth of sums by code.
     `weight` says how many anchors each row stands for; None: one.
 
-    Newton's steps, halved into the bracket where they leave it: five or six passes over the data.
+    Newton's steps, halved into the bracket where they leave it: four or five passes over the data.
     """
-    count = len(buyers)
-    low, high, level = np.full(count, -FAR), np.full(count, FAR), prior.copy()
+    starts = np.cumsum(rows) - rows
+    low, high, level = np.full(len(rows), -FAR), np.full(len(rows), FAR), prior.copy()
     for _ in range(MOST_STEPS):
-        rate = expit(margin + level[codes])
+        rate = _logistic(margin + np.repeat(level, rows))
         expected = rate if weight is None else rate * weight
-        excess = np.bincount(codes, expected, minlength=count) - buyers + precision * (level - prior)
-        slope = np.bincount(codes, expected * (1 - rate), minlength=count) + precision
+        excess = np.add.reduceat(expected, starts) - buyers + precision * (level - prior)
+        slope = np.add.reduceat(expected * (1 - rate), starts) + precision
         low, high = np.where(excess < 0, level, low), np.where(excess < 0, high, level)
         newton = level - excess / slope
-        step = np.where((newton > low) & (newton < high), newton, (low + high) / 2) - level
+        step = np.where((newton >= low) & (newton <= high), newton, (low + high) / 2) - level
         level = level + step
-        if np.abs(step).max() < 1e-12:
+        if np.abs(step).max() < CLOSE:
             break
     return level
+
+
+def _logistic(margin: Floats) -> Floats:
+    """Return the probability at these log-odds: as `scipy.special.expit`, in a third of its time."""
+    with np.errstate(over="ignore"):  # where exp is infinite the probability is the 0 that it rounds to
+        return 1 / (1 + np.exp(-margin))

@@ -72,14 +72,20 @@ class Examples:
         return cls(user_id, anchor, label, computed)
 
 
+def _infinite(values: NDArray[np.float64]) -> int:
+    """Count the infinite among `values`; a sum that is a number says, in a third of the time, that there is none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return 0 if np.isfinite(values.sum()) else int(np.count_nonzero(np.isinf(values)))
+
+
 def require_no_infinity(features: CustomerFeatures) -> None:
     """Refuse numbers without a size; a value that is not known is NaN, and is not refused here.
 
     Raises:
         FeatureError: the message names the features, with the number of rows.
     """
-    counts = {name: int(np.isinf(values).sum()) for name, values in features.numeric.items()}
-    counts |= {name: int(np.isinf(lists.values).sum()) for name, lists in features.sequences.items()}
+    counts = {name: _infinite(values) for name, values in features.numeric.items()}
+    counts |= {name: _infinite(lists.values) for name, lists in features.sequences.items()}
     found = {name: count for name, count in counts.items() if count}
     if found:
         named = ", ".join(f"{name} ({count:,} values)" for name, count in found.items())

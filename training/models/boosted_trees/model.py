@@ -60,7 +60,7 @@ COARSE_ETA = 0.3
 COARSE_SHARE = 20
 LEAST_COARSE = 5
 # Of the training rows so many are judged after each round, for a curve that only people look at.
-CURVE_ROWS = 1_000
+CURVE_ROWS = 500
 # With fewer rows a further thread saves less than it costs. How many there are does not show in the trees: XGBoost adds
 # up float32 in float64, where the order of as many makes no difference (tested).
 ROWS_PER_THREAD = 50_000
@@ -215,12 +215,13 @@ def _grow(
         "base_score": 0.5,
         "nthread": threads_for(len(train)),
     }
-    coarse = xgb.train(told | {"eta": COARSE_ETA}, parts["train"].matrix, max(rounds // COARSE_SHARE, LEAST_COARSE))
-    for part in parts.values():
-        part.update(coarse)
+    coarse_rounds, sums = max(rounds // COARSE_SHARE, LEAST_COARSE), _Sums(parts["train"].matrix)
+    coarse = xgb.train(told | {"eta": COARSE_ETA}, parts["train"].matrix, coarse_rounds, callbacks=[sums])
+    for name, part in parts.items():
+        part.update(coarse, sums.found if name == "train" else None)
     with settings.progress.task("boosted_trees", rounds, "rounds") as task:
-        booster, curves, sums = _train(parts, rounds, told, task)
-    parts["train"].update(booster, sums)
+        booster, curves, of_all = _train(parts, rounds, told, task)
+    parts["train"].update(booster, of_all)
     booster.set_param({"base_score": float(expit(pooled_level(parts["train"].margin, parts["train"].levels)))})
     return FittedTrees(tabular, booster, _history(curves, booster.num_boosted_rounds(), chosen), chosen)
 

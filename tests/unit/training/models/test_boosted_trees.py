@@ -39,7 +39,7 @@ def test_without_validation_the_number_of_rounds_is_fixed(periods):
 
 def test_the_curve_of_training_is_that_of_some_rows_of_all_dates(periods, monkeypatch):
     all_rows = MEMBER.fit(periods[0], None, replace(SETTINGS, parameters={"rounds": 20}))
-    monkeypatch.setattr(model, "CURVE_ROWS", 500)
+    monkeypatch.setattr(model, "CURVE_ROWS", 250)
     some = MEMBER.fit(periods[0], None, replace(SETTINGS, parameters={"rounds": 20}))
     assert some.booster.get_dump() == all_rows.booster.get_dump()
     np.testing.assert_allclose(some.history.train, all_rows.history.train, atol=0.05)
