@@ -103,7 +103,7 @@ def tune(
 def _say_member(record: "StudyRecord", path: "Path", as_json: bool) -> None:
     import json
 
-    from training.tuning.tuned_settings import as_toml
+    from training.tuning.tuned_settings import as_toml, read_tuned
 
     if as_json:
         typer.echo(json.dumps({**record.to_json(), "settings": str(path)}))
@@ -111,6 +111,11 @@ def _say_member(record: "StudyRecord", path: "Path", as_json: bool) -> None:
     typer.echo("\n".join(_lines(record)))
     if record.better:
         typer.echo(f"{path} has these settings; for intent.toml:\n\n{as_toml({record.identity.member: record.values})}")
+    told = read_tuned(path).members.get(record.identity.member, {})
+    earlier = {name: value for name, value in told.items() if name not in record.defaults}
+    if earlier:
+        named = ", ".join(f"{name} = {json.dumps(value)}" for name, value in earlier.items())
+        typer.echo(f"{path} still has {named}, of an earlier study: not judged together with what this one searched")
 
 
 def _lines(record: "StudyRecord") -> list[str]:

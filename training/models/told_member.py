@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from training.dataset.examples import Examples
-from training.models import member
+from training.models import LEAVE_OUT, member
 from training.models.contract import FitSettings, Fitted, Member, Parameter, Value, chosen_parameters
+from training.required_packages import require_packages
 
-__all__ = ["ToldMember", "told_member"]
+__all__ = ["ToldMember", "require_installed", "told_member"]
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,12 @@ def told_member(name: str, parameters: Mapping[str, Mapping[str, Value]] | None 
     found, told = member(name), (parameters or {}).get(name, {})
     chosen_parameters(name, found.parameters, told)
     return ToldMember(found, told)
+
+
+def require_installed(one: ToldMember) -> None:
+    """Refuse a member that needs a package which is not installed; the message has the command that installs it.
+
+    Raises:
+        InputError: so it is.
+    """
+    require_packages(f"Member {one.name!r}", getattr(one.found, "packages", ()), LEAVE_OUT)

@@ -19,10 +19,8 @@ from training.ensemble.forward_predictions import ORIGINS, Forward, ForwardFits,
 from training.ensemble.later_dates import Coverage, coverage_of_later_dates
 from training.ensemble.newer_data import NewerData, compare_newer_data
 from training.ensemble.venn_abers import fit_interval
-from training.models import LEAVE_OUT
 from training.models.contract import CutLists, FitSettings, Fitted, History, Value, require_both_classes
-from training.models.told_member import told_member
-from training.required_packages import require_packages
+from training.models.told_member import require_installed, told_member
 
 __all__ = ["Figures", "Trained", "export_members", "train"]
 
@@ -102,8 +100,8 @@ def train(
     require_both_classes(train)
     require_both_classes(validation, "validation")
     pool = {name: told_member(name, parameters) for name in members}
-    for name, one in pool.items():
-        require_packages(f"Member {name!r}", getattr(one.found, "packages", ()), LEAVE_OUT)
+    for one in pool.values():
+        require_installed(one)
     fits = fit_forward(pool, train, validation, settings, origins)
     choice = choose(fits.forward, settings.horizon_days)
     coverage = coverage_of_later_dates(choice, fits.forward, settings.horizon_days)

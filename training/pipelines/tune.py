@@ -11,7 +11,7 @@ from training.atomic import write_json
 from training.dataset.examples import Examples
 from training.models import installed_members_for, member, members_for, require_members_for
 from training.models.contract import FitSettings, Value
-from training.models.told_member import told_member
+from training.models.told_member import require_installed, told_member
 from training.pipelines.same_question import require_same_question
 from training.pipelines.task_features import examples_of_split, fit_settings
 from training.progress import Progress, Silent
@@ -69,22 +69,24 @@ def tune_member(
 ) -> tuple[StudyRecord, Path]:
     """Search the settings of one member; return the record and the path of the settings written.
 
-    The record goes to `<out>/tuning/<name>.json`, what it chooses into `<out>/tuned.json` beside what is there.
+    The record goes to `<out>/tuning/<name of the study>.json`, what it chooses into `<out>/tuned.json` beside what is
+    there: only of the parameters that it searched it has the last word.
 
     Raises:
-        InputError: the member, a parameter, the sampler or the metric is not known, the study is another one, or what
-            its trials predicted is not kept here.
+        InputError: the member, a parameter, the sampler or the metric is not known, a package of the member is not
+            installed, the study is another one, or what its trials predicted is not kept here.
         SplitError: the training period has no dates to judge by.
     """
     examples, told = _training_period(settings, out)
     if not told_member(name, settings.members).found.parameters:
         raise InputError(f"Member {name!r} has nothing to tune; expected one with parameters: {_tunable(settings)}.")
+    require_installed(told_member(name, settings.members))
     one = _contender(settings, out, name, examples, told, options)
     with progress.task(f"tuning {name}", options.budget.trials or 0, "trials") as task:
         task.advance(min(len(finished(one.study)), options.budget.trials or 0))
         one.trials.run(one.study, options.budget, task)
     record = one.record()
-    write_json(out / "tuning" / f"{name}.json", record.to_json())
+    write_json(_record_path(out, options.name or name), record.to_json())
     return record, _keep(settings, out, {name: record}, None)
 
 
@@ -93,20 +95,28 @@ def tune_auto(
 ) -> tuple[AutoRecord, Path]:
     """Choose members and their settings together; return the record and the path of the settings written.
 
+    Of members that nobody named, those whose packages are not installed are among the failed.
+
     Raises:
         InputError: as `tune_member`; or no time is given.
     """
     require_time(options.budget)  # before a study is begun
     examples, told = _training_period(settings, out)
     sequences = bool(examples.sample.features.sequences)
-    names = members or settings.train.members or members_for(settings.task.name, sequences=sequences)
+    named = members or settings.train.members
+    names = named or members_for(settings.task.name, sequences=sequences)
+    missing = _not_installed(settings, names)
+    if named and missing:
+        raise InputError(" ".join(missing.values()))
+    names = [name for name in names if name not in missing]
     own = {name: replace(options, name=options.name and f"{options.name}-{name}") for name in names}
     contenders = [_contender(settings, out, name, examples, told, own[name]) for name in names]
     with progress.task("tuning together", 0, "trials") as task:
         record = tune_together(contenders, options.budget, task)
+    record = replace(record, failed=missing | record.failed)
     for name, study in record.studies.items():
-        write_json(out / "tuning" / f"{name}.json", study.to_json())
-    write_json(out / "tuning" / "auto.json", record.to_json())
+        write_json(_record_path(out, own[name].name or name), study.to_json())
+    write_json(_record_path(out, options.name or "auto"), record.to_json())
     return record, _keep(settings, out, record.studies, record.chosen)
 
 
@@ -116,6 +126,26 @@ def _training_period(settings: Settings, out: Path) -> tuple[Examples, FitSettin
     require_same_question(settings, out)
     told = fit_settings(settings, out, settings.seed, Silent())
     return examples.dated(task.dates(examples.anchor_us, settings)), told
+
+
+def _not_installed(settings: Settings, names: Sequence[str]) -> dict[str, str]:
+    """Return member → why not, of those that need a package which is not there."""
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            require_installed(told_member(name, settings.members))
+        except InputError as problem:
+            found[name] = str(problem)
+    return found
+
+
+def _record_path(out: Path, study_name: str) -> Path:
+    """Return where the record of a study goes: one of another name leaves it alone."""
+    return out / "tuning" / f"{_as_file(study_name)}.json"
+
+
+def _as_file(study_name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", study_name)
 
 
 def _contender(
@@ -132,11 +162,11 @@ def _contender(
     names = {one.name for one in space}
     shared: dict[str, Value] = {one.name: one.default for one in as_told if one.name not in names}
     space_id = fingerprint(space, shared | {"impute": told.impute})
-    identity = Identity(name, space_id, data_of(out), require_score(options.metric), len(folds))
+    identity = Identity(name, space_id, data_of(out), require_score(options.metric), len(folds), told.seed)
     study_name = options.name or name
     url = storage_url(out, options.study)
     folder = _predictions_folder(out, study_name, url)
-    study = open_study(url, study_name, options.sampler, identity, told.seed)
+    study = open_study(url, study_name, options.sampler, identity)
     trials = Trials(found, space, examples, folds, told, options.metric, options.sampler, folder)
     trials.require_predictions(study)
     return Contender(name, study, trials, lambda: record_of(study, trials, identity))
@@ -145,13 +175,17 @@ def _contender(
 def _predictions_folder(out: Path, study_name: str, url: str) -> Path:
     """Return where a study's predictions are kept: two databases may each have one of the same name."""
     database = hashlib.sha256(url.encode()).hexdigest()[:12]
-    folder = out / "tuning" / "predictions" / re.sub(r"[^\w.-]", "_", study_name) / database
+    folder = out / "tuning" / "predictions" / _as_file(study_name) / database
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _keep(settings: Settings, out: Path, records: dict[str, StudyRecord], chosen: tuple[str, ...] | None) -> Path:
-    """Put what the records chose into `tuned.json`; what an earlier tuning of the same data left there stays."""
+    """Put what the records chose into `tuned.json`.
+
+    What an earlier tuning of the same data left there stays, also of the same member, but for the parameters that were
+    searched again: of these the last study has the word, which takes out what it does not find better.
+    """
     path, data = out / TUNED, data_of(out)
     before = TunedSettings({}, (), data)
     if path.exists():
@@ -160,10 +194,16 @@ def _keep(settings: Settings, out: Path, records: dict[str, StudyRecord], chosen
             before = found if found.data == data else before
         except (SettingsError, InputError):
             pass  # of an older version, or edited: written anew
-    told = {name: record.values if record.better else {} for name, record in records.items()}
+    told = {name: _told(before.members.get(name, {}), record) for name, record in records.items()}
     members = {name: values for name, values in (before.members | told).items() if values}
     question = task_named(settings.task.name).question(settings)
     return write_tuned(out, TunedSettings(members, before.chosen if chosen is None else chosen, data, question))
+
+
+def _told(before: dict[str, Value], record: StudyRecord) -> dict[str, Value]:
+    """Return what a member is told after a study, of what it was told before."""
+    left = {name: value for name, value in before.items() if name not in record.defaults}
+    return left | (record.values if record.better else {})
 
 
 def _tunable(settings: Settings) -> str:

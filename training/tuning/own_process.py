@@ -8,9 +8,11 @@ work is sent to it, examples and all. What it sends back are numbers, as bytes.
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from threading import Thread
 
@@ -56,10 +58,13 @@ def each_in_own_process(
     clean = multiprocessing.get_context("forkserver")
     clean.set_forkserver_preload([type(work).__module__, *imported])
     here, there = clean.Pipe()
-    child = clean.Process(target=_serve, args=(there, work, count), daemon=True)
+    child = clean.Process(target=_serve, args=(there, count), daemon=True)
     child.start()
     there.close()
     try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # what went wrong it says itself, or how it ended
+            _hand_over(here, work)
+        _receive(here, child, deadline)
         for _ in range(count):
             here.send_bytes(b"go")
             yield _receive(here, child, deadline)
@@ -69,6 +74,20 @@ def each_in_own_process(
         here.close()
         child.kill()
         child.join()
+
+
+def _hand_over(here: Connection, work: Callable[[int], Floats]) -> None:
+    """Send the child its work, array by array: `Connection.send` would first make one string of all examples.
+
+    As an argument of the process it would be read before anything could tell that there is no memory for it.
+    """
+    with os.fdopen(os.dup(here.fileno()), "wb") as stream:
+        pickle.dump(work, stream, pickle.HIGHEST_PROTOCOL)
+
+
+def _take_over(there: Connection) -> Callable[[int], Floats]:
+    with os.fdopen(os.dup(there.fileno()), "rb") as stream:
+        return pickle.load(stream)  # noqa: S301 - of the process that began this one
 
 
 def _receive(here: Connection, child: multiprocessing.process.BaseProcess, deadline: float) -> Floats:
@@ -91,10 +110,12 @@ def _killed(child: multiprocessing.process.BaseProcess) -> OutOfMemory:
     return OutOfMemory(f"The trial's process ended by {what}; most often the system does so when memory is short.")
 
 
-def _serve(there: Connection, work: Callable[[int], Floats], count: int) -> None:
+def _serve(there: Connection, count: int) -> None:
     Thread(target=_end_with_caller, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the child
     try:
+        work = _take_over(there)
+        there.send_bytes(_NUMBERS)  # none yet: only now does the caller say more, for more could have been read with it
         for number in range(count):
             there.recv_bytes()
             there.send_bytes(_NUMBERS + np.ascontiguousarray(work(number), np.float64).tobytes())

@@ -109,7 +109,7 @@ def require_needed(study: Any, trial: Any, queued: bool) -> None:
     if not _has_point(own):
         needless = queued
     else:
-        needless = any(_has_point(other) and _held(other) and _point(other) == _point(own) for other in earlier)
+        needless = any(_has_point(other) and _holds(other) and _point(other) == _point(own) for other in earlier)
     if needless:
         trial.set_user_attr(WHY, NEEDLESS)
         raise NotToRun
@@ -144,7 +144,10 @@ def _counts(trial: Any) -> bool:
     return of_its_own or trial.state in (_States.COMPLETE, _States.PRUNED)
 
 
-def _held(trial: Any) -> bool:
+def _holds(trial: Any) -> bool:
+    """Tell whether a trial's point is its own; defaults that could not be fitted are asked again, by whoever comes."""
+    if trial.user_attrs.get(DEFAULT) and trial.state == _States.FAIL:
+        return False
     return trial.state in (_States.WAITING, _States.RUNNING) or _counts(trial)
 
 

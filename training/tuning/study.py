@@ -36,6 +36,7 @@ class Identity:
     """What the trials of one study have in common; a study of another identity cannot be gone on with.
 
     `space`: fingerprint of the search space. `data`: that of the data set. `metric` and `folds`: how a trial is judged.
+    `seed`: what each is fitted with, for what another seed moves is no difference between settings.
     """
 
     member: str
@@ -43,6 +44,7 @@ class Identity:
     data: str
     metric: str
     folds: int
+    seed: int
 
 
 def storage_url(out: Path, url: str | None) -> str:
@@ -54,13 +56,14 @@ def storage_url(out: Path, url: str | None) -> str:
     return f"sqlite:///{folder / 'studies.db'}"
 
 
-def open_study(url: str, name: str, sampler: Sampler, identity: Identity, seed: int) -> Any:
+def open_study(url: str, name: str, sampler: Sampler, identity: Identity) -> Any:
     """Create the study `name` at `url`, or load it if it is of the same identity.
 
     A trial that was running when its process was killed is tried again, once its heartbeat is 30 seconds old.
 
     Raises:
-        InputError: the address cannot be read, or the study is of another space, data set, metric or number of folds.
+        InputError: the address cannot be read, or the study is of another space, data set, metric, seed or number of
+            folds.
         DependencyDown: the database does not answer.
     """
     optuna.logging.set_verbosity(logging.ERROR)  # trials that fail are counted, not traced
@@ -74,7 +77,7 @@ def open_study(url: str, name: str, sampler: Sampler, identity: Identity, seed: 
             load_if_exists=True,
         )
     _require_same(study, identity, name)
-    study.sampler = _sampler(sampler, seed + len(study.trials))  # going on must not draw the same values again
+    study.sampler = _sampler(sampler, identity.seed + len(study.trials))  # going on must not draw the same values again
     return study
 
 
@@ -167,6 +170,7 @@ _WORDS = {
     "data": "data set",
     "metric": "metric",
     "folds": "number of folds",
+    "seed": "seed",
 }
 
 

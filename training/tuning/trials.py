@@ -91,11 +91,10 @@ class Trials:
         while default_trial(study) is None:
             give_up_lost(study)
             if queue_defaults(study, self.space):
-                self._one(study, defaults_by, queued=True)
+                self._require_fitted(self._one(study, defaults_by, queued=True))
                 task.advance()
             else:
                 wait_for_others(defaults_by)
-            self._require_defaults(study)
             if default_trial(study) is None and time.monotonic() >= defaults_by:
                 raise CutByBudget
         while self.space and time.monotonic() < deadline and not self._enough(study, budget):
@@ -118,20 +117,25 @@ class Trials:
     def _enough(self, study: Any, budget: Budget) -> bool:
         return budget.trials is not None and len(finished(study)) >= budget.trials
 
-    def _one(self, study: Any, deadline: float, queued: bool) -> None:
+    def _one(self, study: Any, deadline: float, queued: bool) -> Any:
+        """Run one trial, and return what became of it."""
+        numbers: list[int] = []
+
         def objective(trial: Any) -> float:
+            numbers.append(trial.number)
             begin(trial)
             require_needed(study, trial, queued)
             return self._objective(trial, deadline)
 
         study.optimize(objective, n_trials=1, catch=(TrialFailed, CutByBudget, NotToRun))
+        return study.get_trials(deepcopy=False)[numbers[0]]
 
-    def _require_defaults(self, study: Any) -> None:
-        failed = [trial for trial in finished(study) if trial.user_attrs.get(DEFAULT) and WHY in trial.user_attrs]
-        if failed and default_trial(study) is None:
+    def _require_fitted(self, trial: Any) -> None:
+        """Refuse to go on after the defaults could not be fitted just now: an earlier failure may have been mended."""
+        if trial.user_attrs.get(DEFAULT) and trial.user_attrs.get(WHY) in (MEMORY, FAILED):
             raise TrialFailed(
                 f"The defaults of member {self.member.name!r} cannot be fitted on the folds of the training period: "
-                f"{failed[-1].user_attrs['message']} Nothing can be compared with them; see to this first."
+                f"{trial.user_attrs['message']} Nothing can be compared with them; see to this first."
             )
 
     def _objective(self, trial: Any, deadline: float) -> float:

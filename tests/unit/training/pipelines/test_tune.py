@@ -5,6 +5,8 @@ import pytest
 
 from feature_repo.errors import InputError, SettingsError
 from tests.unit.training.tuning.conftest import weekly_examples
+from training import required_packages
+from training.models.boosted_trees.model import BoostedTrees
 from training.pipelines import tune
 from training.pipelines.tune import TuneOptions, parse_budget, tune_auto, tune_member
 from training.progress import Silent
@@ -136,3 +138,51 @@ def test_a_study_whose_predictions_are_gone_is_refused_before_anything_is_tried(
         tune_member(settings(), run, "recency", TuneOptions(Budget(3, None)), Silent())
     record, _ = tune_auto(settings(), run, ["recency"], TuneOptions(Budget(None, 0.0), name="again"), Silent())
     assert record.chosen == ("recency",)
+
+
+def test_a_study_of_another_name_takes_nothing_away_but_what_it_searched_again(run):
+    steep = settings("[members.recency]\nc = 0.001\n")
+    (run / "tuned.json").write_text(
+        json.dumps({"data": "0123456789abcdef", "members": {"boosted_trees": {"max_depth": 3, "eta": 0.2}}})
+    )
+    few = "[members.boosted_trees]\nmost_rounds = 12\n"
+    options = TuneOptions(Budget(1, None), only=("eta",), name="trees again")
+    record, path = tune_member(settings(few), run, "boosted_trees", options, Silent())
+    assert not record.better
+    assert read_tuned(path).members["boosted_trees"] == {"max_depth": 3}
+    assert json.loads((run / "tuning" / "trees_again.json").read_text())["identity"]["member"] == "boosted_trees"
+    assert not (run / "tuning" / "boosted_trees.json").exists()
+    tune_member(steep, run, "recency", TuneOptions(Budget(1, None)), Silent())
+    assert read_tuned(path).members["boosted_trees"] == {"max_depth": 3}
+
+
+def without(monkeypatch, package: str) -> None:
+    """Let the trees be a member that imports their package when it fits, as networks do, and hide it."""
+    monkeypatch.setattr(BoostedTrees, "packages", (package,), raising=False)
+    there = required_packages.find_spec
+    monkeypatch.setattr(required_packages, "find_spec", lambda name: None if name == package else there(name))
+
+
+def test_a_member_whose_package_is_missing_begins_no_study(run, monkeypatch):
+    """So that the same command goes on once it is installed."""
+    told = settings("[members.boosted_trees]\nmost_rounds = 12\n")
+    with monkeypatch.context() as hidden:
+        without(hidden, "xgboost")
+        for refused in (
+            lambda: tune_member(told, run, "boosted_trees", TuneOptions(Budget(1, None), only=("eta",)), Silent()),
+            lambda: tune_auto(told, run, ["recency", "boosted_trees"], TuneOptions(Budget(None, 0.0)), Silent()),
+        ):
+            with pytest.raises(InputError, match=r"'boosted_trees' needs the package 'xgboost'.*make setup"):
+                refused()
+        assert not (run / "tuning").exists()
+    record, _ = tune_member(told, run, "boosted_trees", TuneOptions(Budget(1, None), only=("eta",)), Silent())
+    assert record.counts == {"complete": 1}
+
+
+def test_of_members_that_nobody_named_those_without_their_package_are_told(run, monkeypatch):
+    monkeypatch.setattr(tune, "members_for", lambda *_, **__: ["recency", "boosted_trees"])
+    without(monkeypatch, "xgboost")
+    record, _ = tune_auto(settings(), run, None, TuneOptions(Budget(None, 0.0)), Silent())
+    assert record.chosen == ("recency",)
+    assert record.left_out == ()
+    assert "make setup" in record.failed["boosted_trees"]

@@ -12,19 +12,19 @@ from feature_repo.errors import DependencyDown
 from training.tuning import study as module
 from training.tuning.study import Identity, open_study
 
-IDENTITY = Identity("recency", "0" * 16, "1" * 16, "log_loss", 3)
+IDENTITY = Identity("recency", "0" * 16, "1" * 16, "log_loss", 3, 1)
 OPEN = """
 import sys, time
 from training.tuning.study import Identity, open_study
 while time.time() < float(sys.argv[2]):
     pass
-identity = Identity("recency", "0" * 16, "1" * 16, "log_loss", 3)
-open_study(sys.argv[1], sys.argv[3], "tpe", identity, 1)
+identity = Identity("recency", "0" * 16, "1" * 16, "log_loss", 3, 1)
+open_study(sys.argv[1], sys.argv[3], "tpe", identity)
 """
 
 
 def opened(url: str, name: str = "one") -> object:
-    return open_study(url, name, "tpe", IDENTITY, 1)
+    return open_study(url, name, "tpe", IDENTITY)
 
 
 def test_tunings_that_begin_at_once_open_one_database(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import time
@@ -7,7 +8,7 @@ import optuna
 import pytest
 
 from feature_repo.errors import DependencyDown, InputError
-from tests.unit.training.tuning.conftest import Deadly, Endless, Known, Trees
+from tests.unit.training.tuning.conftest import Deadly, Endless, Known, Trees, bring
 from training.models.parameters import real
 from training.tuning.own_process import CutByBudget, OutOfMemory, TrialFailed, each_in_own_process
 from training.tuning.queue import default_trial, finished
@@ -123,13 +124,13 @@ def test_a_study_of_another_space_is_refused(make):
 def test_addresses_that_are_none_are_told(make, tmp_path):
     from training.tuning.study import Identity, open_study
 
-    identity = Identity("known", "", "", "log_loss", 3)
+    identity = Identity("known", "", "", "log_loss", 3, 1)
     with pytest.raises(InputError, match="Expected an address of SQLAlchemy"):
-        open_study("somewhere", "known", "tpe", identity, 1)
+        open_study("somewhere", "known", "tpe", identity)
     with pytest.raises(InputError, match="oracel"):
-        open_study("oracel://host/db", "known", "tpe", identity, 1)
+        open_study("oracel://host/db", "known", "tpe", identity)
     with pytest.raises(DependencyDown) as problem:
-        open_study("postgresql+psycopg://someone:secret@127.0.0.1:1/db", "known", "tpe", identity, 1)
+        open_study("postgresql+psycopg://someone:secret@127.0.0.1:1/db", "known", "tpe", identity)
     assert "secret" not in str(problem.value)
 
 
@@ -138,10 +139,10 @@ def test_a_study_lives_in_postgresql_as_well(nobody):
     from training.tuning.study import Identity, open_study
 
     url = os.environ["INTENT_TEST_POSTGRES_URL"].replace("postgresql://", "postgresql+psycopg://")
-    identity = Identity("known", "", "", "log_loss", 3)
-    study = open_study(url, f"known-{os.getpid()}", "tpe", identity, 1)
+    identity = Identity("known", "", "", "log_loss", 3, 1)
+    study = open_study(url, f"known-{os.getpid()}", "tpe", identity)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
-    again = open_study(url, f"known-{os.getpid()}", "tpe", identity, 1)
+    again = open_study(url, f"known-{os.getpid()}", "tpe", identity)
     assert len(again.trials) == 1
     optuna.delete_study(study_name=f"known-{os.getpid()}", storage=url)
 
@@ -162,3 +163,50 @@ def test_a_caller_who_has_fitted_trees_may_tune_them():
     """OpenMP's threads are in the caller by then; a child forked from it would wait for them without end."""
     here = Trees()(0)
     assert np.array_equal(next(each_in_own_process(Trees(), 1, time.monotonic() + 60)), here)
+
+
+@dataclasses.dataclass
+class Unreadable:
+    """Work that ends its process while it is taken over, in one of the ways that a lack of memory has."""
+
+    how: str
+
+    def __setstate__(self, state):
+        bring(state["how"])
+
+    def __call__(self, number):
+        raise AssertionError("never taken over")
+
+
+class Large(Unreadable):
+    """The same, and of a size that no pipe holds: its caller is still sending it."""
+
+    def __getstate__(self):
+        return {"how": self.how, "examples": np.zeros(2_000_000)}
+
+
+@pytest.mark.parametrize("kind", [Unreadable, Large])
+@pytest.mark.parametrize(("how", "told"), [("memory", "cannot have 3 TiB"), ("killed", "ended by SIGKILL")])
+def test_no_memory_for_the_examples_themselves_is_told(kind, how, told, capfd):
+    with pytest.raises(OutOfMemory, match=told):
+        list(each_in_own_process(kind(how), 1, time.monotonic() + 30))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("trouble", ["always", "always killed"])
+def test_defaults_that_failed_are_asked_again(trouble, make, nobody):
+    """What was in the way, a package or the memory, may be there by now; then the study is as any other."""
+    study, trials, _ = make("grid", trouble=trouble, only=("slope",))
+    for _ in range(2):
+        with pytest.raises(TrialFailed, match="The defaults of member 'known' cannot be fitted"):
+            trials.run(study, Budget(None, None), nobody)
+    study, trials, identity = make("grid", only=("slope",))
+    trials.run(study, Budget(None, None), nobody)
+    counts = record_of(study, trials, identity).counts
+    assert counts == {"complete": 4, "failed" if trouble == "always" else "out of memory": 2}
+
+
+def test_a_study_of_another_seed_is_refused(make):
+    make()
+    with pytest.raises(InputError, match=r"Study 'known' is of another seed .seed is 1, now 2.*--name"):
+        make(seed=2)

@@ -31,7 +31,7 @@ trials.run(study, Budget(None, None), Silent().task("", 0, ""))
 TAKE = """
 import sys, time
 from training.tuning.study import Identity, open_study
-study = open_study(sys.argv[1], "known", "random", Identity("known", "", "", "log_loss", 3), 1)
+study = open_study(sys.argv[1], "known", "random", Identity("known", "", "", "log_loss", 3, 1))
 while time.time() < float(sys.argv[2]):
     pass
 while (number := study._pop_waiting_trial_id()) is not None:
@@ -99,7 +99,7 @@ def test_tunings_of_one_grid_share_its_points(make, tmp_path):
 
 def test_a_trial_is_taken_from_the_queue_by_one_tuning(tmp_path):
     url = f"sqlite:///{tmp_path / 'studies.db'}"
-    study = open_study(url, "known", "random", Identity("known", "", "", "log_loss", 3), 1)
+    study = open_study(url, "known", "random", Identity("known", "", "", "log_loss", 3, 1))
     waiting = optuna.create_trial(state=optuna.trial.TrialState.WAITING)
     study.add_trials([waiting] * 60)
     took = [int(number) for out in at_once(TAKE, url) for number in out.split()]
