@@ -65,7 +65,7 @@ def run(arguments: list[str]) -> int:
     except Exception as problem:
         if debug:
             raise
-        _say(f"Unexpected {type(problem).__name__}: {problem}. Run again with --debug for the traceback.", arguments)
+        _say(_unexpected(problem), arguments)
         return 1
     return result if isinstance(result, int) else 0
 
@@ -75,6 +75,19 @@ def _usage(problem: typer.TyperException) -> str:
     context = getattr(problem, "ctx", None)
     message = problem.format_message() if hasattr(problem, "format_message") else str(problem)
     return f"{message.rstrip('.')}. Run `{context.command_path if context else 'intent'} --help` for what is expected."
+
+
+def _unexpected(problem: Exception) -> str:
+    """What to say of an error that no step knows: a missing package and a lack of memory have words of their own."""
+    from training.required_packages import PLATFORM, not_installed
+
+    package = (getattr(problem, "name", None) or "").partition(".")[0]
+    if isinstance(problem, ModuleNotFoundError) and package in PLATFORM:
+        return str(not_installed("This command", package))
+    if isinstance(problem, MemoryError):
+        told = f": {problem}" if str(problem) else ""
+        return f"Memory ran out{told}. What was finished is kept; free some, and run the same command again."
+    return f"Unexpected {type(problem).__name__}: {problem}. Run again with --debug for the traceback."
 
 
 def _settle() -> None:

@@ -15,6 +15,8 @@ from feature_repo.transforms.feature_sets import FeatureFunction
 
 __all__ = ["Examples", "require_no_infinity"]
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -72,14 +74,15 @@ class Examples:
         return cls(user_id, anchor, label, computed)
 
 
-def _infinite(values: NDArray[np.float64]) -> int:
-    """Count the infinite among `values`; a sum that is a number says, in a third of the time, that there is none."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return 0 if np.isfinite(values.sum()) else int(np.count_nonzero(np.isinf(values)))
+def _infinite(values: NDArray[Any]) -> int:
+    """Count what is infinite in float32, in which members compute; least and greatest alone say that there is none."""
+    if not len(values) or (values.min() >= -_LARGEST and values.max() <= _LARGEST):
+        return 0
+    return int(np.count_nonzero(np.abs(values) > _LARGEST))
 
 
 def require_no_infinity(features: CustomerFeatures) -> None:
-    """Refuse numbers without a size; a value that is not known is NaN, and is not refused here.
+    """Refuse numbers without a size, or of one beyond float32, 3.4e38; what is not known is NaN, and not refused here.
 
     Raises:
         FeatureError: the message names the features, with the number of rows.
@@ -90,6 +93,6 @@ def require_no_infinity(features: CustomerFeatures) -> None:
     if found:
         named = ", ".join(f"{name} ({count:,} values)" for name, count in found.items())
         raise FeatureError(
-            f"Features are infinite: got {named}; expected finite numbers, or NaN where nothing is known. Look for a "
-            "division by zero in the view's table, or for an infinite amount in the log."
+            f"Features are infinite: got {named}; expected numbers up to 3.4e38, or NaN where nothing is known. "
+            "Look for a division by zero in the view's table, or for an infinite amount in the log."
         )

@@ -56,6 +56,33 @@ def test_the_bare_command_shows_its_help(capsys) -> None:
     assert "Commands:" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (ModuleNotFoundError("No module named 'sklearn'", name="sklearn"), "needs the package 'sklearn'.*make setup"),
+        (ModuleNotFoundError("No module named 'scipy.stats'", name="scipy.stats"), "needs the package 'scipy'"),
+        (
+            MemoryError("Unable to allocate 3 TiB"),
+            "Memory ran out: Unable to allocate 3 TiB. What was finished is kept",
+        ),
+        (ModuleNotFoundError("No module named 'nonsense'", name="nonsense"), "Unexpected ModuleNotFoundError.*--debug"),
+        (
+            ZeroDivisionError("division by zero"),
+            "Unexpected ZeroDivisionError: division by zero. Run again with --debug",
+        ),
+    ],
+)
+def test_what_no_step_knows_of_is_told_in_one_line(problem, told, capsys, monkeypatch) -> None:
+    def failing(*_, **__):
+        raise problem
+
+    monkeypatch.setattr("intent_cli.main.app", failing)
+    assert run(["train"]) == 1
+    error = capsys.readouterr().err
+    assert re.search(told, error)
+    assert error.count("\n") == 1
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """A small shop with its settings, ready for `intent ingest`."""

@@ -80,5 +80,11 @@ def test_a_member_exports_and_answers_whatever_is_missing(impute, tmp_path) -> N
 
 
 def test_infinite_values_are_named() -> None:
-    with pytest.raises(FeatureError, match=r"infinite: got size \(2 values\); expected finite numbers, or NaN"):
+    with pytest.raises(FeatureError, match=r"infinite: got size \(2 values\); expected numbers up to 3.4e38, or NaN"):
         require_no_infinity(examples(size=[np.inf, -np.inf, np.nan, 1.0]).features)
+    require_no_infinity(examples(size=[3.4e38, -3.4e38, np.nan, 1.0]).features)
+
+
+def test_numbers_beyond_those_that_members_compute_in_are_named() -> None:
+    with pytest.raises(FeatureError, match=r"infinite: got size \(2 values\)"):
+        require_no_infinity(examples(size=[1e39, -3.5e38, 0.0, 1.0]).features)
