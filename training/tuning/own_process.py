@@ -122,7 +122,8 @@ def _serve(there: Connection, count: int) -> None:
     except (EOFError, BrokenPipeError):
         return
     except Exception as error:
-        told = {"memory": _of_memory(error), "message": f"{type(error).__name__}: {error}"}
+        reason = f": {error}" if str(error) else "."
+        told = {"memory": _of_memory(error), "message": f"{type(error).__name__}{reason}"}
         there.send_bytes(_ERROR + json.dumps(told).encode())
 
 
