@@ -48,7 +48,9 @@ def compare(
     Every metric of `intent evaluate` is known, each training's decisions at its own threshold, and of a simulated shop
     `reached`, the share of the way to the best log loss. Differences take time; only those shown are drawn. Runs of
     different tests (other tasks, other splits) are compared apart. Further seeds of a run, as `intent train
-    --seeds 3` leaves them, are repetitions. What is required of an ensemble (`intent evaluate --help`) is told last.
+    --seeds 3` leaves them, are repetitions, unless they are of another training: they are left out then, and that is
+    told. A run that was trained anew since its evaluation is refused. What is required of an ensemble (`intent evaluate
+    --help`) is told last.
     """
     import json
     from typing import cast
@@ -81,6 +83,9 @@ def _lines(found: "Comparison", metrics: tuple[str, ...]) -> list[str]:
     for who, spreads in found.spreads.items():
         cells = "".join(f"{_mean(spreads[name].mean, spreads[name].deviation):>20}" for name in metrics)
         lines.append(f"  {who:<{width}}{cells}   {spreads['log_loss'].runs}")
+    for folder in found.seeds_left_out:
+        lines.append(f"  further seeds below {folder} are of another training, and were left out:")
+        lines.append(f"    run `intent train --seeds N --out {folder}`, then `intent evaluate --out {folder}`")
     if runs < _FEW:
         lines.append(f"  fewer than {_FEW} runs: how much of this is the seed's luck is not known")
     for pair in found.pairs:

@@ -14,9 +14,11 @@ from intent_cli.tables import figure_lines
 from training.models import members_for
 from training.pipelines import fit
 from training.pipelines.build_dataset import build_dataset, read_split, read_test_labels
+from training.pipelines.compare import compare_folders
 from training.pipelines.evaluate import evaluate_run
 from training.pipelines.figures import figures_of
-from training.pipelines.fit import fit_run, require_whole_training
+from training.pipelines.fit import fit_run, repeat_run
+from training.pipelines.whole_training import require_whole_training
 from training.progress import Silent
 from training.settings import Settings
 from training.tasks import published, task_named
@@ -131,6 +133,26 @@ def test_a_training_that_was_cut_off_is_refused_and_the_next_one_is_whole(run, t
     fit_run(SETTINGS, out, ["constant_rate"], Silent())
     assert require_whole_training(out) != before
     assert [path.name for path in (out / "members").iterdir()] == ["constant_rate"]
+
+
+def test_seeds_and_figures_of_a_training_that_was_replaced_do_not_pass_for_the_new_one(run, tmp_path) -> None:
+    out, pool = tmp_path / "run", ["recency", "constant_rate"]
+    shutil.copytree(run, out)
+    fit_run(SETTINGS, out, pool, Silent())
+    repeat_run(SETTINGS, out, pool, 2, Silent())
+    evaluate_run(SETTINGS, out, Silent())
+    (before,) = compare_folders([out], metrics=["log_loss"])
+    assert (len(before.runs), before.seeds_left_out) == (2, ())
+    other = SETTINGS.model_copy(update={"members": {"recency": {"c": 0.001}}})
+    fit_run(other, out, pool, Silent())  # ended before its own further seeds
+    with pytest.raises(SourceDataError, match="judges another training"):
+        compare_folders([out])
+    with pytest.raises(SourceDataError, match="judges another training"):
+        figures_of(other, out)
+    evaluate_run(other, out, Silent())
+    (found,) = compare_folders([out], metrics=["log_loss"])
+    assert (len(found.runs), found.seeds_left_out) == (1, (str(out),))
+    assert found.spreads["recency"]["log_loss"].mean != before.spreads["recency"]["log_loss"].mean
 
 
 def test_references_stand_beside_figures_of_the_same_rows_only(run, monkeypatch) -> None:

@@ -58,7 +58,8 @@ class Comparison:
     """What runs on the same anchors say. `spreads`: who → metric → spread; `pairs`: everybody against one.
 
     `ensemble`: of the pairs with the ensemble, what is asked of it against the best member in the mean of the runs,
-    against regression, and against the one with whom everybody is compared.
+    against regression, and against the one with whom everybody is compared. `seeds_left_out`: folders of runs whose
+    further seeds are not among `runs`, because they repeat another training than the one that was judged.
     """
 
     anchors: int
@@ -68,6 +69,7 @@ class Comparison:
     spreads: Mapping[str, Mapping[str, Spread]]
     pairs: tuple[Versus, ...]
     ensemble: tuple[Paired, ...] = ()
+    seeds_left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON-able data; what is not defined is null."""
@@ -95,7 +97,8 @@ class Comparison:
         ]
         counts = {"anchors": self.anchors, "customers": self.customers, "positives": self.positives}
         asked = [{"member": one.member, "best": one.best, **one.requirements_json()} for one in self.ensemble]
-        return {**counts, "runs": list(self.runs), "spreads": spreads, "pairs": pairs, "ensemble": asked}
+        told = {"runs": list(self.runs), "seeds_left_out": list(self.seeds_left_out)}
+        return {**counts, **told, "spreads": spreads, "pairs": pairs, "ensemble": asked}
 
 
 def same_anchors(predictions: Predictions) -> str:

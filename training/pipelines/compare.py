@@ -1,11 +1,10 @@
 """Runs side by side: those judged on the same anchors together, seeds as repetitions of one run."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from feature_repo.errors import InputError, SourceDataError
 from training.evaluation.ceiling import CEILING_FILE, REACHED
@@ -14,7 +13,8 @@ from training.evaluation.decisions import AT_THRESHOLD
 from training.evaluation.judged_run import COMPARED, JudgedRun
 from training.evaluation.predictions import ENSEMBLE, Predictions
 from training.pipelines.distance_to_best import reachable_of
-from training.pipelines.seeds import seed_runs
+from training.pipelines.seeds import other_seeds, seed_runs
+from training.pipelines.whole_training import judged_metrics
 
 __all__ = ["By", "compare_folders"]
 
@@ -23,10 +23,14 @@ By = Literal["member", "run"]
 
 @dataclass(frozen=True)
 class _Folder:
-    """A run's folder, and what was judged of it: seed → run, its own seed first."""
+    """A run's folder, and what was judged of it: seed → run, its own seed first.
+
+    `left_out`: further seeds are there, but of another training.
+    """
 
     path: Path
     seeds: dict[int, JudgedRun]
+    left_out: bool
 
     @property
     def own(self) -> Predictions:
@@ -51,9 +55,15 @@ def compare_folders(
     nothing to choose a threshold on, are NaN then.
 
     Raises:
-        SourceDataError: a run was not evaluated, or does not keep what one of `metrics` needs.
-        InputError: two runs have the same seed (by member) or name (by run), or a name is not known.
+        SourceDataError: a run was not evaluated, was trained anew since, or does not keep what one of `metrics` needs.
+        InputError: two runs have the same seed (by member) or name (by run), a name is not known, or `member` is
+            given where members are compared.
     """
+    if member is not None and by != "run":
+        raise InputError(
+            f"Whose predictions are compared (--member {member}) is asked of runs; got --by {by}, which compares all "
+            f"members. Expected --by run with it, or --against {member} to compare the others with it."
+        )
     groups: dict[str, list[_Folder]] = {}
     for path in folders:
         folder = _read(path)
@@ -67,10 +77,12 @@ def _compare(
     folders: list[_Folder], by: By, against: str | None, member: str | None, metrics: Sequence[str]
 ) -> Comparison:
     if by == "member":
-        return compare_runs(_as_repetitions(folders), against=against, metrics=metrics)
-    names = _names([folder.path for folder in folders])
-    runs = _by_name(folders, names, member or ENSEMBLE)
-    return compare_runs(runs, against=against or names[folders[0].path], metrics=metrics, members=False)
+        found = compare_runs(_as_repetitions(folders), against=against, metrics=metrics)
+    else:
+        names = _names([folder.path for folder in folders])
+        runs = _by_name(folders, names, member or ENSEMBLE)
+        found = compare_runs(runs, against=against or names[folders[0].path], metrics=metrics, members=False)
+    return replace(found, seeds_left_out=tuple(str(folder.path) for folder in folders if folder.left_out))
 
 
 def _by_name(folders: list[_Folder], names: dict[Path, str], who: str) -> dict[str, JudgedRun]:
@@ -120,22 +132,16 @@ def _names(folders: list[Path]) -> dict[Path, str]:
 def _read(folder: Path) -> _Folder:
     """Read a run and its further seeds; the thresholds of its own seed are those that its evaluation chose."""
     predictions = Predictions.read(folder / "test_predictions.parquet")
-    metrics = _metrics(folder)
+    metrics = judged_metrics(folder)
     further = metrics.get("further", {})
     thresholds = {who: found["threshold"] for who, found in further.items() if found.get("threshold") is not None}
     ends = None
     if (folder / CEILING_FILE).exists():
         ends = reachable_of(folder, predictions, metrics["splits"]["train"]["base_rate"])
     own = JudgedRun(predictions, thresholds, ends)
-    return _Folder(folder, {int(metrics["seed"]): own} | seed_runs(folder, ends))
-
-
-def _metrics(folder: Path) -> dict[str, Any]:
-    path = folder / "metrics.json"
-    if not path.exists():
-        raise SourceDataError(f"No figures at {path}; expected an evaluated run. Run `intent evaluate` on it first.")
-    metrics: dict[str, Any] = json.loads(path.read_text())
-    return metrics
+    training = metrics["training"]
+    seeds = {int(metrics["seed"]): own} | seed_runs(folder, training, ends)
+    return _Folder(folder, seeds, other_seeds(folder, training))
 
 
 def _require_kept(folder: _Folder, metrics: Iterable[str]) -> None:

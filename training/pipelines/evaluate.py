@@ -32,7 +32,6 @@ from training.packaging.run_card import run_card
 from training.pipelines.build_dataset import read_split, read_test_labels
 from training.pipelines.demo_question import of_the_demo
 from training.pipelines.distance_to_best import distance_to_best, reachable_of
-from training.pipelines.fit import TEST_SCORES, TRAINING, require_whole_training
 from training.pipelines.interval_coverage import coverage_on_test
 from training.pipelines.robustness import robustness_of
 from training.pipelines.same_question import require_same_question
@@ -42,6 +41,7 @@ from training.pipelines.stages import read_stages
 from training.pipelines.task_features import examples_of
 from training.pipelines.training_parts import candidates_of, cut_lists_of, training_curves_of
 from training.pipelines.validation_thresholds import validation_thresholds
+from training.pipelines.whole_training import TEST_SCORES, TRAINING, require_whole_training
 from training.progress import Progress
 from training.required_packages import installed_versions
 from training.settings import Settings

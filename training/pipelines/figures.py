@@ -10,6 +10,7 @@ from training.evaluation.ceiling import CEILING_FILE, REACHED, read_ceiling, sha
 from training.evaluation.metrics import probability_metrics
 from training.evaluation.predictions import Predictions
 from training.pipelines.folds import FOLDS
+from training.pipelines.whole_training import judged_metrics
 from training.settings import Settings
 from training.tasks import task_named
 from training.tasks.published import Reference, references_for
@@ -47,12 +48,9 @@ def figures_of(settings: Settings, out: Path) -> list[Table]:
     """Return the tables of a run: out of time, and over folds where the task has them.
 
     Raises:
-        SourceDataError: the run was not evaluated.
+        SourceDataError: the run was not evaluated, or was trained anew since.
     """
-    path = out / "metrics.json"
-    if not path.exists():
-        raise SourceDataError(f"No figures at {path}; expected an evaluated run. Run `intent evaluate` first.")
-    metrics = json.loads(path.read_text())
+    metrics = judged_metrics(out)
     adapter = str(metrics["data"].get("adapter", settings.data.adapter))
     known = references_for(settings.task.name, adapter)
     test = metrics["splits"]["test"]

@@ -1,6 +1,5 @@
 """The step `train` on a run's folder: read the splits, fit, export, and score the test period without its labels."""
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from feature_repo.errors import SourceDataError
 from feature_repo.events import TIMESTAMP
 from feature_repo.transforms.feature_sets import table_features
 from training.atomic import write_json, write_parquet
@@ -25,23 +23,20 @@ from training.pipelines.table_dataset import read_table
 from training.pipelines.task_features import examples_of_split, fit_settings, scratch_path
 from training.pipelines.train import Trained, export_members, train
 from training.pipelines.validation_thresholds import VALIDATION_PREDICTIONS
+from training.pipelines.whole_training import (
+    ENSEMBLE_FILE,
+    TEST_SCORES,
+    TRAINING,
+    require_whole_training,
+    training_digest,
+)
 from training.progress import Progress
 from training.scratch import sweep
 from training.settings import Settings
 from training.tasks import task_named
 
-__all__ = [
-    "ENSEMBLE_FILE",
-    "TEST_SCORES",
-    "TRAINING",
-    "fit_run",
-    "repeat_run",
-    "require_whole_training",
-]
+__all__ = ["INTERVAL_HIGH", "INTERVAL_LOW", "fit_run", "repeat_run"]
 
-TEST_SCORES = "test_scores.parquet"
-TRAINING = "training.json"
-ENSEMBLE_FILE = "ensemble.json"
 INTERVAL_LOW, INTERVAL_HIGH = "interval_low", "interval_high"
 """Columns of the test scores: between which rates the ensemble's probability lay on past dates."""
 
@@ -76,7 +71,7 @@ def fit_run(settings: Settings, out: Path, members: list[str] | None, progress: 
     write_json(out / ENSEMBLE_FILE, trained.ensemble.to_json())
     write_parquet(out / TEST_SCORES, scores)
     write_parquet(out / VALIDATION_PREDICTIONS, forward)
-    write_json(out / TRAINING, record | {"digest": _digest(out)})  # last: with it the training is whole
+    write_json(out / TRAINING, record | {"digest": training_digest(out)})  # last: with it the training is whole
     return trained, len(train_set) + len(validation) + len(test)
 
 
@@ -118,32 +113,6 @@ def _periods(settings: Settings, out: Path) -> tuple[Examples, Examples]:
     )
     require_same_question(settings, out)
     return train_set, validation
-
-
-def require_whole_training(out: Path) -> str:
-    """Return the digest of what was trained: the members, how they are combined, their scores, and on which data.
-
-    Raises:
-        SourceDataError: nothing was trained, training was interrupted, or the data set was built anew since.
-    """
-    path = out / TRAINING
-    recorded = json.loads(path.read_text()).get("digest") if path.exists() else None
-    if recorded is None or recorded != _digest(out):
-        raise SourceDataError(
-            f"What is trained below {out} is {'not there' if recorded is None else 'not whole, or of other data'}; "
-            "expected members, ensemble and scores of one training on the data set that is there. Run `intent train`."
-        )
-    return str(recorded)
-
-
-def _digest(out: Path) -> str:
-    names = [path.relative_to(out) for path in (out / "members").rglob("*") if path.is_file()]
-    total = hashlib.sha256()
-    for name in sorted([*names, Path(ENSEMBLE_FILE), Path(TEST_SCORES), Path("dataset/features.json")]):
-        content = (out / name).read_bytes() if (out / name).exists() else b"missing"
-        total.update(f"{name.as_posix()} {hashlib.sha256(content).hexdigest()}\n".encode())
-    total.update(str(json.loads((out / "dataset" / "manifest.json").read_text())["fingerprint"]).encode())
-    return total.hexdigest()
 
 
 def _scores(trained: Trained, test: Examples, items: pa.ChunkedArray | None) -> pa.Table:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from training.ensemble.combine import Ensemble
 from training.ensemble.venn_abers import interval_coverage
 from training.evaluation.predictions import ENSEMBLE, Predictions
-from training.pipelines.fit import ENSEMBLE_FILE, INTERVAL_HIGH, INTERVAL_LOW, TEST_SCORES
+from training.pipelines.fit import INTERVAL_HIGH, INTERVAL_LOW
+from training.pipelines.whole_training import ENSEMBLE_FILE, TEST_SCORES
 
 __all__ = ["coverage_on_test"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.errors import InputError
-from training.pipelines.fit import TRAINING
+from training.pipelines.whole_training import TRAINING
 
 __all__ = ["INSTALL", "record_run", "require_mlflow"]
 

@@ -21,8 +21,8 @@ from training.packaging.write_bundle import BundleFacts, BundlePart, write_bundl
 from training.pipelines.build_dataset import read_split
 from training.pipelines.evaluate import LIBRARIES
 from training.pipelines.feature_store import SERVICE
-from training.pipelines.fit import TEST_SCORES, require_whole_training
 from training.pipelines.task_features import calendar_of, service_of
+from training.pipelines.whole_training import TEST_SCORES, judged_metrics
 from training.required_packages import installed_versions
 from training.settings import Settings
 from training.tasks import task_named
@@ -101,12 +101,7 @@ def _part(out: Path, facts: dict[str, Any]) -> BundlePart:
 
 
 def _facts(settings: Settings, out: Path) -> dict[str, Any]:
-    manifest, metrics = _json(out, "dataset/manifest.json"), _json(out, "metrics.json")
-    if metrics.get("training") != require_whole_training(out):
-        raise SourceDataError(
-            f"{out / 'metrics.json'} judges another training than the one that is there; expected the figures of what "
-            "is published. Run `intent evaluate` again."
-        )
+    manifest, metrics = _json(out, "dataset/manifest.json"), judged_metrics(out)
     return {
         "seed": settings.seed,
         "horizon_days": int(settings.task.days),

@@ -30,9 +30,9 @@ from training.evaluation.perturbations import PERTURBATIONS
 from training.evaluation.predictions import ENSEMBLE, PREFIX
 from training.pipelines.build_dataset import read_split, read_test_labels
 from training.pipelines.feature_store import apply, derive_features, open_store
-from training.pipelines.fit import ENSEMBLE_FILE, TEST_SCORES, require_whole_training
 from training.pipelines.log_of_customers import log_of_customers
 from training.pipelines.task_features import calendar_of
+from training.pipelines.whole_training import ENSEMBLE_FILE, TEST_SCORES, require_whole_training
 from training.progress import Progress, Silent
 from training.settings import Settings
 from training.tasks import task_named

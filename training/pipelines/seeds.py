@@ -21,7 +21,7 @@ from training.evaluation.predictions import PREFIX, Predictions
 from training.pipelines.same_rows import same_rows
 from training.pipelines.validation_thresholds import validation_thresholds
 
-__all__ = ["SEEDS", "fit_more_seeds", "forget_seeds", "over_seeds", "seed_runs"]
+__all__ = ["SEEDS", "fit_more_seeds", "forget_seeds", "other_seeds", "over_seeds", "seed_runs"]
 
 SEEDS = "seeds"
 _SCORES, _PREDICTIONS, _OF = "test_scores.parquet", "test_predictions.parquet", "of_training.json"
@@ -49,12 +49,26 @@ def forget_seeds(out: Path) -> None:
         shutil.rmtree(out / SEEDS)
 
 
-def seed_runs(out: Path, reachable: Reachable | None = None) -> dict[int, JudgedRun]:
+def other_seeds(out: Path, training: str) -> bool:
+    """Say whether there are further seeds, and they repeat another training than the digest `training`.
+
+    They do where training anew was ended before its own further seeds took their place.
+    """
+    if not (out / SEEDS).exists():
+        return False
+    path = out / SEEDS / _OF
+    return not path.exists() or bool(json.loads(path.read_text())["training"] != training)
+
+
+def seed_runs(out: Path, training: str, reachable: Reachable | None = None) -> dict[int, JudgedRun]:
     """Return seed → the run's further trainings, whose labels were opened by the run's evaluation.
 
-    Each has the thresholds of its own validation predictions; those of an earlier version kept none, and have none.
+    None that repeat another training than the digest `training`. Each has the thresholds of its own validation
+    predictions; those of an earlier version kept none, and have none.
     """
-    found = {}
+    found: dict[int, JudgedRun] = {}
+    if other_seeds(out, training):
+        return found
     for folder in sorted((out / SEEDS).glob("*")):
         if re.fullmatch(r"\d+", folder.name) and (folder / _PREDICTIONS).exists():
             predictions = Predictions.read(folder / _PREDICTIONS)
@@ -70,13 +84,12 @@ def over_seeds(out: Path, own: JudgedRun, seed: int, training: str) -> Mapping[s
     Raises:
         SourceDataError: the scores of a seed are of other anchors.
     """
-    path = out / SEEDS / _OF
-    if not path.exists() or json.loads(path.read_text())["training"] != training:
+    if not (out / SEEDS).exists() or other_seeds(out, training):
         return {}
     for folder in sorted((out / SEEDS).glob("*")):
         if (folder / _SCORES).exists():
             write_parquet(folder / _PREDICTIONS, _labelled(folder, own.predictions).to_table())
-    further = {str(number): run for number, run in seed_runs(out, own.reachable).items()}
+    further = {str(number): run for number, run in seed_runs(out, training, own.reachable).items()}
     runs = {str(seed): own} | further
     spreads = compare_runs(runs, metrics=()).spreads
     members = {who: {name: _as_json(spread) for name, spread in row.items()} for who, row in spreads.items()}

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from feature_repo.errors import InputError, SourceDataError
-from training.atomic import write_json, write_parquet
+from tests.judged_runs import write_metrics
+from training.atomic import write_parquet
 from training.evaluation.bootstrap import resample
 from training.evaluation.ceiling import Reachable, share_of_reachable
 from training.evaluation.compare import compare_runs
@@ -15,6 +16,7 @@ from training.evaluation.judged_run import JudgedRun
 from training.evaluation.metrics import METRICS, probability_metrics
 from training.pipelines.compare import compare_folders
 from training.pipelines.seeds import fit_more_seeds, over_seeds
+from training.pipelines.whole_training import training_digest
 
 
 def jittered(predictions, seed):
@@ -171,7 +173,7 @@ def test_what_is_neither_better_high_nor_low_is_called_neither(runs):
 def write_run(folder, predictions, seed):
     folder.mkdir(parents=True)
     write_parquet(folder / "test_predictions.parquet", predictions.to_table())
-    write_json(folder / "metrics.json", {"seed": seed})
+    write_metrics(folder, seed=seed)
     return folder
 
 
@@ -214,11 +216,11 @@ def test_a_folder_that_was_not_evaluated_is_told(tmp_path):
 
 def test_further_seeds_of_a_run_are_repetitions_of_it(tmp_path, predictions):
     out = write_run(tmp_path / "run", predictions, 7)
-
-    fit_more_seeds(out, 7, 3, "digest", lambda seed: kept_of(predictions, seed))
+    digest = training_digest(out)
+    fit_more_seeds(out, 7, 3, digest, lambda seed: kept_of(predictions, seed))
     own = JudgedRun(predictions, dict.fromkeys(predictions.members, 0.3))
     assert over_seeds(out, own, 7, "another training") == {}
-    found = over_seeds(out, own, 7, "digest")
+    found = over_seeds(out, own, 7, digest)
     assert found["seeds"] == [7, 8, 9]
     assert set(found["members"]["sharp"]) == {*METRICS, *FURTHER}
     assert found["members"]["sharp"]["roc_auc"]["deviation"] > 0
@@ -239,9 +241,9 @@ def test_every_seed_decides_at_a_threshold_of_its_own_validation(tmp_path, predi
     out = write_run(tmp_path / "run", predictions, 7)
     own = dict.fromkeys(predictions.members, 0.3)
     record = {who: {"threshold": 0.3} for who in own}
-    write_json(out / "metrics.json", {"seed": 7, "further": record})
-    fit_more_seeds(out, 7, 3, "digest", lambda seed: kept_of(predictions, seed))
-    recorded = over_seeds(out, JudgedRun(predictions, own), 7, "digest")["members"]["sharp"]["f1"]
+    digest = write_metrics(out, seed=7, further=record)
+    fit_more_seeds(out, 7, 3, digest, lambda seed: kept_of(predictions, seed))
+    recorded = over_seeds(out, JudgedRun(predictions, own), 7, digest)["members"]["sharp"]["f1"]
     expected = [further_metrics(predictions.label, predictions.probability["sharp"], 0.3)["f1"]]
     for seed in (8, 9):
         test, validation = jittered(predictions, seed), jittered(predictions, 100 + seed)
@@ -255,10 +257,10 @@ def test_every_seed_decides_at_a_threshold_of_its_own_validation(tmp_path, predi
 
 def test_seeds_of_an_earlier_version_say_what_to_do(tmp_path, predictions):
     out = write_run(tmp_path / "run", predictions, 7)
-    write_json(out / "metrics.json", {"seed": 7, "further": {who: {"threshold": 0.3} for who in predictions.members}})
+    digest = write_metrics(out, seed=7, further={who: {"threshold": 0.3} for who in predictions.members})
     kept = ("test_scores.parquet",)
-    fit_more_seeds(out, 7, 2, "digest", lambda seed: {name: kept_of(predictions, seed)[name] for name in kept})
-    over_seeds(out, JudgedRun(predictions), 7, "digest")
+    fit_more_seeds(out, 7, 2, digest, lambda seed: {name: kept_of(predictions, seed)[name] for name in kept})
+    over_seeds(out, JudgedRun(predictions), 7, digest)
     with pytest.raises(SourceDataError, match=r"Seed 8 .* for accuracy; .* Run `intent train --seeds 2` and"):
         compare_folders([out], metrics=["accuracy"])
     with pytest.raises(SourceDataError, match=r"has no simulation/ceiling\.parquet; expected a simulated shop"):
@@ -275,7 +277,7 @@ def test_runs_are_compared_by_their_own_thresholds(tmp_path, runs):
     cuts = {"plain": 0.2, "tuned": 0.5}
     for folder in folders:
         further = {who: {"threshold": cuts[folder.name]} for who in one.members}
-        write_json(folder / "metrics.json", {"seed": 1, "further": further})
+        write_metrics(folder, seed=1, further=further)
     (found,) = compare_folders(folders, by="run", member="blunt", metrics=["selection_rate"])
     for folder, run in zip(folders, (one, two), strict=True):
         share = (run.probability["blunt"] >= cuts[folder.name]).mean()

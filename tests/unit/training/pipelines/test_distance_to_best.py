@@ -4,7 +4,8 @@ import pytest
 
 from feature_repo.errors import SourceDataError
 from feature_repo.events import TIMESTAMP
-from training.atomic import write_json, write_parquet
+from tests.judged_runs import write_metrics
+from training.atomic import write_parquet
 from training.evaluation.predictions import Predictions
 from training.pipelines.compare import compare_folders
 from training.pipelines.distance_to_best import distance_to_best, reachable_of
@@ -41,7 +42,7 @@ def test_runs_are_compared_by_the_share_that_they_reached(tmp_path):
     predictions, best = simulated()
     write_ceiling(tmp_path, predictions, best)
     write_parquet(tmp_path / "test_predictions.parquet", predictions.to_table())
-    write_json(tmp_path / "metrics.json", {"seed": 3, "splits": {"train": {"base_rate": 0.2}}})
+    write_metrics(tmp_path, seed=3, splits={"train": {"base_rate": 0.2}})
     alone = distance_to_best(predictions, reachable_of(tmp_path, predictions, 0.2))["share"]
     (found,) = compare_folders([tmp_path], metrics=["reached"])
     assert {who: row["reached"].mean for who, row in found.spreads.items()} == pytest.approx(alone)

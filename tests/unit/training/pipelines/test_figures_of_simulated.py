@@ -11,6 +11,7 @@ from feature_repo.errors import SourceDataError
 from feature_repo.events import TIMESTAMP
 from intent_cli.main import run
 from intent_cli.tables import figure_lines
+from tests.judged_runs import write_metrics, write_training
 from training.atomic import write_json, write_parquet
 from training.evaluation.metrics import probability_metrics
 from training.evaluation.predictions import Predictions
@@ -35,7 +36,7 @@ def run_folder(out: Path, seed: int = 1, events: int = 9, anchors: int = N) -> P
     write_parquet(out / "test_predictions.parquet", predictions.to_table())
     judged = {name: probability_metrics(label, values) for name, values in probability.items()}
     splits = {"train": {"base_rate": RATE}, "test": {"anchors": N, "base_rate": float(label.mean())}}
-    write_json(out / "metrics.json", {"data": {"adapter": "simulated_shop"}, "splits": splits, "test": judged})
+    write_metrics(out, data={"adapter": "simulated_shop"}, splits=splits, test=judged)
     order = random.permutation(N)[:anchors]
     columns = [pa.array(users[order]), pa.array(at[order]).cast(TIMESTAMP), pa.nulls(len(order), pa.int64())]
     told = pa.Table.from_arrays([*columns, pa.array(best[order]), pa.array(hidden[order])], schema=CEILING_SCHEMA)
@@ -70,6 +71,16 @@ def test_the_command_prints_them(tmp_path, capsys):
     assert run(["figures", "--config", str(EXAMPLE), "--out", str(run_folder(tmp_path)), "--json"]) == 0
     (table,) = json.loads(capsys.readouterr().out)
     assert [figure["kind"] for figure in table["figures"]] == ["ours"] * 3 + ["ceiling"] * 2
+
+
+def test_figures_of_a_training_that_was_replaced_are_refused(tmp_path, capsys):
+    out = run_folder(tmp_path)
+    write_training(out, "second")
+    assert run(["figures", "--config", str(EXAMPLE), "--out", str(out)]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"{out / 'metrics.json'} judges another training" in told.err
+    assert f"Run `intent evaluate --out {out}` again." in told.err
 
 
 @pytest.mark.parametrize("other", [{"seed": 2}, {"events": 10}])

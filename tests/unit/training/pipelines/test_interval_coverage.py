@@ -6,8 +6,9 @@ from intent_cli.tables import interval_lines
 from training.atomic import write_json, write_parquet
 from training.ensemble.combine import Ensemble, Interval
 from training.evaluation.predictions import Predictions
-from training.pipelines.fit import ENSEMBLE_FILE, INTERVAL_HIGH, INTERVAL_LOW, TEST_SCORES
+from training.pipelines.fit import INTERVAL_HIGH, INTERVAL_LOW
 from training.pipelines.interval_coverage import coverage_on_test
+from training.pipelines.whole_training import ENSEMBLE_FILE, TEST_SCORES
 
 DATES, PER_DATE = 2, 4000
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from feature_repo.errors import InputError, SourceDataError
 from feature_repo.events import TIMESTAMP
+from tests.judged_runs import write_metrics
 from tests.unit.training.evaluation.conftest import make_predictions
-from training.atomic import write_json, write_parquet
+from training.atomic import write_parquet
 from training.evaluation.compare import compare_runs, same_anchors
 from training.evaluation.judged_run import JudgedRun
 from training.pipelines.compare import compare_folders
@@ -58,7 +59,7 @@ def test_the_same_customers_and_times_with_other_items_are_another_test():
 def write_run(folder, predictions, seed):
     folder.mkdir()
     write_parquet(folder / "test_predictions.parquet", predictions.to_table())
-    write_json(folder / "metrics.json", {"seed": seed})
+    write_metrics(folder, seed=seed)
     return folder
 
 
