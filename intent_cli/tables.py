@@ -66,14 +66,13 @@ def _value(evaluation: "Evaluation", member: str, metric: str) -> float:
 
 
 def target_lines(targets: "Sequence[CheckedTarget]") -> list[str]:
-    """How many targets were met, and each that was not."""
-    missed = [checked for checked in targets if not checked.met]
-    lines = [f"  targets: {len(targets) - len(missed)} of {len(targets)} met"] if targets else []
-    for checked in missed:
-        target = checked.target
-        expected = f"expected {target.relation} {target.bound}"
-        lines.append(f"    missed: {target.subject} {target.figure} {checked.value:.4f}, {expected}")
-    return lines
+    """How many targets were met of those that are asked of the run, each that was not, and whose are not asked."""
+    if not targets:
+        return []
+    asked = [checked for checked in targets if checked.asked]
+    missed = [f"    {checked.text}" for checked in asked if checked.missed]
+    others = dict.fromkeys(f"    {checked.text}" for checked in targets if not checked.asked)
+    return [f"  targets: {len(asked) - len(missed)} of {len(asked)} met", *missed, *others]
 
 
 def interval_lines(found: "Mapping[str, Any]") -> list[str]:

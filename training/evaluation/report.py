@@ -112,7 +112,9 @@ def _context(report: ReportInput, member: str | None) -> dict[str, Any]:
         "best": best_of(metrics, METRICS),
         "figures": {name: Markup(svg) for name, svg in _figures(report, lead).items()},  # noqa: S704
         "slices": _slice_rows(evaluation, lead),
-        "missed": [checked for checked in report.targets if not checked.met],
+        "asked": [checked for checked in report.targets if checked.asked],
+        "missed": [checked for checked in report.targets if checked.missed],
+        "not_asked": list(dict.fromkeys(checked.target.subject for checked in report.targets if not checked.asked)),
         "margin": MARGIN,
         "min_per_class": MIN_PER_CLASS,
         "slowest": max((stage.seconds for stage in report.stages if math.isfinite(stage.seconds)), default=0.0),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.predictions import ENSEMBLE
@@ -10,6 +11,8 @@ from training.evaluation.predictions import ENSEMBLE
 __all__ = ["TA_FENG_TARGETS", "CheckedTarget", "Target", "check_targets"]
 
 AT_LEAST, AT_MOST = "≥", "≤"
+MET, MISSED, NOT_ASKED = "met", "missed", "not asked"
+_PAIRED = "paired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +32,51 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class CheckedTarget:
-    """A target and the value found, NaN if the run does not have it; then it is not met."""
+    """A target and the value found, NaN if the run does not define it.
+
+    `asked` is False where the target is of a member that is not in the run: then it is neither met nor missed.
+    """
 
     target: Target
     value: float
+    asked: bool = True
+
+    @property
+    def result(self) -> str:
+        """`met`, `missed` or `not asked`; what is asked and not defined is missed."""
+        if not self.asked:
+            return NOT_ASKED
+        if not math.isfinite(self.value):
+            return MISSED
+        bound, at_least = self.target.bound, self.target.relation == AT_LEAST
+        reached = self.value >= bound if at_least else self.value <= bound
+        return MET if reached else MISSED
 
     @property
     def met(self) -> bool:
         """True when the value is known and on the right side of the bound."""
-        if not math.isfinite(self.value):
-            return False
-        if self.target.relation == AT_LEAST:
-            return self.value >= self.target.bound
-        return self.value <= self.target.bound
+        return self.result == MET
+
+    @property
+    def missed(self) -> bool:
+        """True when it is asked and not met."""
+        return self.result == MISSED
+
+    @property
+    def text(self) -> str:
+        """The target in one line, with its result, and the value where it was missed."""
+        target = self.target
+        if not self.asked:
+            return f"{NOT_ASKED}: {target.subject} is not in this run"
+        value = f"{self.value:.4f}" if math.isfinite(self.value) else "not defined"
+        return f"{self.result}: {target.subject} {target.figure} {value}, expected {target.relation} {target.bound}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-able data, with its line of text; a value that is not defined is null."""
+        names = ("subject", "figure", "relation", "bound", "note")
+        value = self.value if math.isfinite(self.value) else None
+        target = {name: getattr(self.target, name) for name in names}
+        return target | {"value": value, "result": self.result, "text": self.text}
 
 
 TA_FENG_TARGETS = (
@@ -60,12 +95,16 @@ TA_FENG_TARGETS = (
 
 
 def check_targets(evaluation: Evaluation, targets: Sequence[Target]) -> tuple[CheckedTarget, ...]:
-    """Return each target with the value that `evaluation` found, NaN where it has none."""
-    return tuple(CheckedTarget(target, _value(evaluation, target)) for target in targets)
+    """Return each target with the value that `evaluation` found, NaN where it has none.
+
+    One of a member that was not judged is not asked. The ensemble is in every run: without it, its targets are missed.
+    """
+    always = (*evaluation.metrics, ENSEMBLE, _PAIRED)
+    return tuple(CheckedTarget(one, _value(evaluation, one), one.subject in always) for one in targets)
 
 
 def _value(evaluation: Evaluation, target: Target) -> float:
-    if target.subject != "paired":
+    if target.subject != _PAIRED:
         values: Mapping[str, float] = evaluation.metrics.get(target.subject, {})
         return values.get(target.figure, math.nan)
     if evaluation.paired is None:

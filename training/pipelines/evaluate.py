@@ -98,6 +98,8 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         further["intervals"] = coverage_on_test(out, predictions, dates)
         own = JudgedRun(predictions, evaluation.thresholds, ends)
         further["seeds"] = over_seeds(out, own, settings.seed, training)
+        targets = _targets(settings, out, evaluation)
+        further["targets"] = [checked.to_json() for checked in targets]
         metrics = _write_metrics(
             out,
             settings,
@@ -106,9 +108,10 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
         write_text(out / "model_card.md", run_card(_question(settings), metrics, _training(out)))
         write_curve_files(out, _training(out)["histories"], evaluation.metrics)
         task.advance()
-        write_report(out / "report.html", _report(settings, out, predictions, evaluation, test, metrics, fairness))
+        write_report(
+            out / "report.html", _report(settings, out, predictions, evaluation, test, metrics, fairness, targets)
+        )
         task.advance()
-    targets = _targets(settings, out, evaluation)
     robustness = metrics.get("robustness", {})
     return Evaluated(evaluation, targets, out / "report.html", fairness, robustness, metrics["intervals"])
 
@@ -143,7 +146,8 @@ def _write_metrics(out: Path, settings: Settings, judged: dict[str, Any]) -> dic
     """Write `metrics.json`, and return it.
 
     data, splits, test, paired, further, fairness, ceiling (empty but for a simulated shop), intervals, seeds (empty
-    for one), robustness (if tested), training (the digest of what was judged), stages, seed.
+    for one), targets (none but for the whole demo), robustness (if tested), training (the digest of what was judged),
+    stages, seed.
     """
     data = {"data": _card(out), "splits": _manifest(out)["splits"]}
     metrics = data | judged | {"stages": read_stages(out), "seed": settings.seed}
@@ -232,6 +236,7 @@ def _report(
     test: pa.Table,
     metrics: Mapping[str, Any],
     fairness: tuple[FairnessTable, ...],
+    targets: tuple[CheckedTarget, ...],
 ) -> parts.ReportInput:
     training, card = _training(out), _card(out)
     features = examples_of(settings, out, test).features
@@ -257,7 +262,7 @@ def _report(
             parts.Stage(name, stage["seconds"], stage["peak_rss_mb"], int(stage["rows"]))
             for name, stage in read_stages(out).items()
         ),
-        targets=_targets(settings, out, evaluation),
+        targets=targets,
         versions=installed_versions(LIBRARIES),
         seed=settings.seed,
         fairness=fairness,

@@ -12,12 +12,25 @@ from training.evaluation.bootstrap import Difference, Interval
 from training.evaluation.evaluate import evaluate as judge
 from training.evaluation.paired import Paired
 from training.evaluation.predictions import Predictions
+from training.evaluation.targets import CheckedTarget, Target
 from training.pipelines import evaluate as pipeline
 
 
 def paired(auc: tuple[float, float], ece: tuple[float, float]) -> Paired:
     ends = {"roc_auc": auc, "log_loss": (0.0, 0.1), "ece": ece, "pr_auc": auc, "brier": ece, "lift_at_10": auc}
     return Paired("trees", {name: Difference(name, sum(pair) / 2, Interval(*pair)) for name, pair in ends.items()})
+
+
+def judged(tmp_path, monkeypatch, auc, ece, targets=(), **more) -> dict:
+    """Make the command judge four anchors with these differences and targets; return what to call it with."""
+    label = np.array([0, 1, 0, 1], dtype=np.int8)
+    users = np.array(["a", "b", "c", "d"], dtype=object)
+    p = np.array([0.1, 0.7, 0.4, 0.3])
+    predictions = Predictions(users, np.zeros(4, dtype=np.int64), label, {"trees": p, "ensemble": p[::-1].copy()})
+    found = replace(judge(predictions, seed=1, draws=5), paired=paired(auc, ece))
+    done = pipeline.Evaluated(found, targets, tmp_path / "report.html", **more)
+    monkeypatch.setattr(pipeline, "evaluate_run", lambda *_: done)
+    return {"config": ROOT / "intent.toml", "out": tmp_path}
 
 
 @pytest.mark.parametrize(
@@ -31,17 +44,18 @@ def paired(auc: tuple[float, float], ece: tuple[float, float]) -> Paired:
 def test_what_is_not_shown_of_the_ensemble_fails_a_run_that_requires_it(
     tmp_path, monkeypatch, capsys, auc, ece, code
 ) -> None:
-    label = np.array([0, 1, 0, 1], dtype=np.int8)
-    users = np.array(["a", "b", "c", "d"], dtype=object)
-    p = np.array([0.1, 0.7, 0.4, 0.3])
-    predictions = Predictions(users, np.zeros(4, dtype=np.int64), label, {"trees": p, "ensemble": p[::-1].copy()})
-    found = replace(judge(predictions, seed=1, draws=5), paired=paired(auc, ece))
-    done = pipeline.Evaluated(found, (), tmp_path / "report.html")
-    monkeypatch.setattr(pipeline, "evaluate_run", lambda *_: done)
-    given = {"config": ROOT / "intent.toml", "out": tmp_path}
+    given = judged(tmp_path, monkeypatch, auc, ece)
     assert evaluate(require_targets=True, **given) == code
     assert evaluate(**given) == 0
     capsys.readouterr()
     assert evaluate(require_targets=True, as_json=True, **given) == code
     record = json.loads(capsys.readouterr().out)["paired"]["ensemble_minus_best_member"]
     assert all(one["answer"] == "yes" for one in record["requirements"]) == (code == 0)
+
+
+@pytest.mark.parametrize(("value", "asked", "code"), [(np.nan, False, 0), (np.nan, True, 2), (0.7, True, 2)])
+def test_a_target_that_is_not_asked_fails_nothing(tmp_path, monkeypatch, capsys, value, asked, code) -> None:
+    target = CheckedTarget(Target("sequence_lstm", "roc_auc", "≥", 0.745), value, asked)
+    given = judged(tmp_path, monkeypatch, (-0.003, 0.001), (-0.002, -0.001), (target,))
+    assert evaluate(require_targets=True, as_json=True, **given) == code
+    assert json.loads(capsys.readouterr().out)["targets"] == [target.to_json()]

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from intent_cli.commands.compare import _asked
-from intent_cli.tables import metric_lines
+from intent_cli.tables import metric_lines, target_lines
 from training.evaluation.compare import compare_runs
 from training.evaluation.evaluate import evaluate
 from training.evaluation.judged_run import JudgedRun
 from training.evaluation.predictions import Predictions
+from training.evaluation.targets import CheckedTarget, Target
 
 SHOWN = ("roc_auc", "log_loss", "ece")
 
@@ -73,6 +74,18 @@ def test_figures_at_other_thresholds_are_rows_of_their_own(predictions):
     apart = {"boosted_trees": 0.2, "logistic_regression": 0.2, "ensemble": 0.5}
     lines = lines_of(as_trees(predictions), metrics=("f1",), thresholds=apart)
     assert [line.split()[0] for line in lines[1:4]] == ["boosted_trees", "logistic_regression", "ensemble"]
+
+
+def test_targets_of_members_that_are_not_in_the_run_are_told_and_not_counted():
+    bound = Target("ensemble", "roc_auc", "≥", 0.75)
+    absent = CheckedTarget(Target("sequence_lstm", "roc_auc", "≥", 0.745), np.nan, asked=False)
+    lines = target_lines([CheckedTarget(bound, 0.76), absent, CheckedTarget(bound, 0.7), absent])
+    assert lines == [
+        "  targets: 1 of 2 met",
+        "    missed: ensemble roc_auc 0.7000, expected ≥ 0.75",
+        "    not asked: sequence_lstm is not in this run",
+    ]
+    assert target_lines([]) == []
 
 
 def test_runs_side_by_side_end_with_what_is_required(predictions):

@@ -138,8 +138,16 @@ def test_same_run_same_bytes(full, page):
 def test_shows_the_figures_of_the_run(full, page):
     for value in full.evaluation.metrics["ensemble"].values():
         assert f"{value:.2f}" in page
-    for text in ("817,741", "18.54", "12,345", "1\N{NARROW NO-BREAK SPACE}min 15", "not met", "chosen"):
+    for text in ("817,741", "18.54", "12,345", "1\N{NARROW NO-BREAK SPACE}min 15", ">missed<", "chosen"):
         assert text in page
+
+
+def test_a_target_of_a_member_that_is_not_in_the_run_is_not_counted(full, page):
+    missed = sum(checked.missed for checked in full.targets)
+    assert f"<strong>{missed} of 8 targets are missed</strong>" in page
+    for name in ("boosted_trees", "sequence_lstm"):
+        assert f"Not asked: <code>{name}</code> is not in this run." in page
+    assert page.count(">not asked<") == 2
 
 
 def test_axis_labels_keep_their_digits(page):

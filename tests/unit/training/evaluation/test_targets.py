@@ -44,3 +44,19 @@ def test_what_the_run_does_not_have_is_not_met(predictions):
     checked = check_targets(evaluate(alone, seed=1, draws=5), TA_FENG_TARGETS)
     assert not any(target.met for target in checked)
     assert all(math.isnan(target.value) for target in checked)
+    assert {target.target.subject for target in checked if target.missed} == {"ensemble", "paired"}
+
+
+def test_a_target_of_a_member_that_is_not_in_the_run_is_not_asked(predictions):
+    bound = Target("sequence_lstm", "roc_auc", "≥", 0.745)
+    (found,) = check_targets(evaluate(predictions, seed=1, draws=5), [bound])
+    assert (found.result, found.met, found.missed) == ("not asked", False, False)
+    assert found.text == "not asked: sequence_lstm is not in this run"
+    record = found.to_json()
+    assert (record["value"], record["result"], record["text"]) == (None, "not asked", found.text)
+
+
+def test_a_figure_that_is_not_defined_of_a_member_of_the_run_is_missed():
+    found = CheckedTarget(Target("sharp", "roc_auc", "≥", 0.7), math.nan)
+    assert found.missed
+    assert found.text == "missed: sharp roc_auc not defined, expected ≥ 0.7"
