@@ -1,14 +1,16 @@
 """`intent tune`: settings of members that hold forward in time."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from intent_cli.options import DEFAULT_CONFIG, DEFAULT_OUT, AsJson, Config, Out
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from training.settings import Settings
     from training.tuning.auto import AutoRecord
     from training.tuning.record import StudyRecord
 
@@ -18,10 +20,13 @@ _BUDGET = (
     "How long, such as 90s, 30m or 2h. Only the defaults may take longer: a member's own, with --auto those of the "
     "first member; others whose defaults do not fit in are left out, and named."
 )
-MemberName = Annotated[str | None, typer.Argument(metavar="[MEMBER]", help="Whose settings; --auto chooses among all.")]
+MemberName = Annotated[
+    str | None, typer.Argument(metavar="[MEMBER]", help="Whose settings; --auto chooses among several.")
+]
 Auto = Annotated[bool, typer.Option("--auto", help="Choose members and their settings together; needs --budget.")]
 Among = Annotated[
-    list[str] | None, typer.Option("--member", metavar="NAME", help="With --auto, only among these; may be repeated.")
+    list[str] | None,
+    typer.Option("--member", metavar="NAME", help="With --auto, among these, not those of [train]; may be repeated."),
 ]
 SamplerName = Annotated[
     str, typer.Option("--sampler", metavar="grid|one_at_a_time|random|tpe", help="How values are proposed.")
@@ -92,12 +97,17 @@ def tune(
     count = _TRIALS if trials is None and seconds is None else trials
     how = TuneOptions(Budget(count, seconds), cast(Sampler, sampler), metric, tuple(only or ()), folds, study, name)
     settings = Settings.load(config)
+    if seconds is not None and not as_json:
+        typer.echo(
+            "  the defaults are judged first, and in full even where that takes longer than the budget", err=True
+        )
     if member is not None:
         record, path = tune_member(settings, out, member, how, progress(as_json))
         _say_member(record, path, as_json)
     else:
         together, path = tune_auto(settings, out, among, how, progress(as_json))
         _say_auto(together, path, as_json)
+        _say_not_considered(together, settings, as_json)
 
 
 def _say_member(record: "StudyRecord", path: "Path", as_json: bool) -> None:
@@ -121,13 +131,41 @@ def _say_member(record: "StudyRecord", path: "Path", as_json: bool) -> None:
 def _lines(record: "StudyRecord") -> list[str]:
     counts = ", ".join(f"{count} {what}" for what, count in sorted(record.counts.items()))
     noise = "" if record.standard_error is None else f" (standard error {record.standard_error:.5f})"
-    verdict = "better beyond the noise" if record.better else "inside the noise: the defaults stay"
     member, metric = record.identity.member, record.identity.metric
+    laid_out = record.tried if record.sampler in ("grid", "one_at_a_time") else []
     return [
         f"{member}: {counts}, {record.seconds:.0f} s, {metric} over {record.anchors:,} anchors of later dates",
         f"  defaults {record.default:.5f}, best {record.best:.5f}, difference {record.difference:+.5f}{noise}",
-        f"  {verdict}",
+        *(f"  {_told(trial, record.defaults)}" for trial in laid_out),
+        f"  {_verdict(record)}",
     ]
+
+
+def _verdict(record: "StudyRecord") -> str:
+    if record.better:
+        return "better beyond the noise"
+    if not record.tried:
+        return "nothing but the defaults was judged: they stay"
+    if record.difference >= 0:
+        return "nothing that was tried is better than the defaults: they stay"
+    return "the best is inside the noise: the defaults stay"
+
+
+def _told(trial: "Mapping[str, Any]", defaults: "Mapping[str, Any]") -> str:
+    """One point that was laid out beforehand: what it has beside the defaults, and what came of it."""
+    values = ", ".join(f"{name} {value}" for name, value in trial["values"].items() if value != defaults[name])
+    apart, error = trial["difference"], trial["standard_error"]
+    if apart is None or error is None:
+        return f"{values}: {trial['state']}"
+    return f"{values}: {trial['score']:.5f}, {apart:+.5f} ({error:.5f}), {_beside_noise(apart, error)}"
+
+
+def _beside_noise(difference: float, error: float) -> str:
+    from training.tuning.record import BEYOND
+
+    if abs(difference) <= BEYOND * error:
+        return "inside the noise"
+    return "worse beyond the noise" if difference > 0 else "better beyond the noise"
 
 
 def _say_auto(record: "AutoRecord", path: "Path", as_json: bool) -> None:
@@ -144,9 +182,26 @@ def _say_auto(record: "AutoRecord", path: "Path", as_json: bool) -> None:
         typer.echo(f"not fitted, and gone on without: {name}: {why}")
     if record.left_out:
         typer.echo(f"left out, as the time was over before their defaults were judged: {', '.join(record.left_out)}")
-    noise = "" if record.standard_error is None else f" (standard error {record.standard_error:.5f})"
-    typer.echo(
-        f"chosen: {', '.join(record.chosen)}; their mean {record.ensemble:.5f}, {record.best_member} alone "
-        f"{record.best:.5f}, difference {record.difference:+.5f}{noise}"
-    )
+    typer.echo(f"chosen: {_chosen(record)}")
     typer.echo(f"{path} has members and settings for `intent train --tuned {path}`")
+
+
+def _chosen(record: "AutoRecord") -> str:
+    if len(record.chosen) == 1:
+        return f"{record.chosen[0]} alone, {record.ensemble:.5f}"
+    error = record.standard_error
+    noise = "" if error is None else f" (standard error {error:.5f}), {_beside_noise(record.difference, error)}"
+    return (
+        f"{', '.join(record.chosen)}; their mean {record.ensemble:.5f}, {record.best_member} alone {record.best:.5f}, "
+        f"difference {record.difference:+.5f}{noise}"
+    )
+
+
+def _say_not_considered(record: "AutoRecord", settings: "Settings", as_json: bool) -> None:
+    """Name the members that answer the task as well, but that nobody asked for."""
+    from training.models import installed_members_for
+
+    asked = {*record.studies, *record.failed, *record.left_out}
+    others = [name for name in installed_members_for(settings.task.name) if name not in asked]
+    if others and not as_json:
+        typer.echo(f"not asked for, and so not considered: {', '.join(others)}")

@@ -31,12 +31,12 @@ def member_names() -> list[str]:
 def member(name: str) -> Member:
     """Return the member of the folder `name`.
 
-    A broken import inside its `model.py` is raised as it is: a member that silently disappears would change the
-    ensemble and nobody would know.
+    One that cannot be loaded is an error, and no member less: one that silently disappears would change the ensemble,
+    and nobody would know.
 
     Raises:
-        InputError: there is no such folder, and the message lists the known members; or a package of the platform
-            that it imports is not installed, and the message has the command.
+        InputError: there is no such folder, and the message lists the known members; a package of the platform that it
+            imports is not installed, and the message has the command; or its `model.py` defines no such member.
     """
     if name not in member_names():
         raise InputError(
@@ -48,9 +48,23 @@ def member(name: str) -> Member:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in PLATFORM:
-            raise
+            raise _broken(name, f"{type(error).__name__}: {error}") from error
         raise not_installed(f"Member {name!r}", package, LEAVE_OUT) from error
+    except (ImportError, AttributeError, SyntaxError, NameError) as error:
+        raise _broken(name, f"{type(error).__name__}: {error}") from error
+    missing = [part for part in ("name", "parameters", "fit") if not hasattr(found, part)]
+    if missing:
+        raise _broken(name, f"its MEMBER has no {' and no '.join(missing)}")
+    if found.name != name:
+        raise _broken(name, f"its MEMBER is called {found.name!r}")
     return found
+
+
+def _broken(name: str, why: str) -> InputError:
+    return InputError(
+        f"Member {name!r} cannot be taken from training/models/{name}/model.py: {why}; expected a MEMBER of the "
+        "folder's name, with parameters and fit (training/models/contract.py). Mend it, or remove the folder."
+    )
 
 
 def members() -> dict[str, Member]:

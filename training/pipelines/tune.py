@@ -82,8 +82,9 @@ def tune_member(
         raise InputError(f"Member {name!r} has nothing to tune; expected one with parameters: {_tunable(settings)}.")
     require_installed(told_member(name, settings.members))
     one = _contender(settings, out, name, examples, told, options)
-    with progress.task(f"tuning {name}", options.budget.trials or 0, "trials") as task:
-        task.advance(min(len(finished(one.study)), options.budget.trials or 0))
+    planned = one.trials.planned(options.budget)
+    with progress.task(f"tuning {name}", planned, "trials") as task:
+        task.advance(min(len(finished(one.study)), planned))
         one.trials.run(one.study, options.budget, task)
     record = one.record()
     write_json(_record_path(out, options.name or name), record.to_json())

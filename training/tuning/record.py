@@ -54,6 +54,11 @@ class StudyRecord:
         return self.standard_error is not None and -self.difference > BEYOND * self.standard_error
 
     @property
+    def tried(self) -> list[dict[str, Any]]:
+        """Return the trials of other values than the defaults."""
+        return [trial for trial in self.trials if trial["values"] != self.defaults]
+
+    @property
     def chosen(self) -> dict[str, Value]:
         """What to tell the member."""
         return self.values if self.better else self.defaults

@@ -97,7 +97,7 @@ class Trials:
                 wait_for_others(defaults_by)
             if default_trial(study) is None and time.monotonic() >= defaults_by:
                 raise CutByBudget
-        while self.space and time.monotonic() < deadline and not self._enough(study, budget):
+        while self.space and time.monotonic() + _least_seconds(study) < deadline and not self._enough(study, budget):
             give_up_lost(study)
             points = self._points()
             if points is None or queue_point(study, points):
@@ -107,6 +107,13 @@ class Trials:
                 wait_for_others(deadline)
             else:
                 return
+
+    def planned(self, budget: Budget) -> int:
+        """Return how many trials there will be in all; 0 if that is not known before."""
+        points = self._points()
+        laid_out = float("inf") if points is None else len(list(points))
+        most = min(float("inf") if budget.trials is None else budget.trials, laid_out)
+        return 0 if most == float("inf") else int(most)
 
     def _points(self) -> Iterator[dict[str, Value]] | None:
         """Return the points that the sampler lays out beforehand; None if it draws them one by one."""
@@ -235,6 +242,11 @@ class _FoldPredictor:
         if stop is not None:
             fitted = fitted.refit(examples.take(fold.known), self.settings)
         return forward_predict(fitted, examples.take(fold.judged))
+
+
+def _least_seconds(study: Any) -> float:
+    """Return what the fastest trial took: one that begins with less time left would be cut off, and found nothing."""
+    return min((trial.user_attrs["seconds"] for trial in finished(study) if "folds" in trial.user_attrs), default=0.0)
 
 
 def judged_rows(folds: list[Fold]) -> NDArray[np.int64]:

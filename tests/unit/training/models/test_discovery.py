@@ -1,6 +1,6 @@
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -77,12 +77,26 @@ def test_members_that_need_no_such_package_are_found_and_named_without_it():
         require_members_for("churn", ["recency", "bg_nbd"])
 
 
-def test_a_broken_import_is_raised(tmp_path, monkeypatch):
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "model.py").write_text("import a_module_that_nobody_wrote\n")
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import nothere_at_all", "ModuleNotFoundError: No module named 'nothere_at_all'"),
+        ("x = 1", "has no attribute 'MEMBER'"),
+        ("def broken(:", "SyntaxError"),
+        ("class M:\n    name = 'half'\n\nMEMBER = M()", "its MEMBER has no parameters and no fit"),
+        ("class M:\n    name, parameters, fit = 'other', (), print\n\nMEMBER = M()", "its MEMBER is called 'other'"),
+    ],
+)
+def test_a_member_that_cannot_be_taken_is_named_with_its_folder(source, told, tmp_path, monkeypatch):
     monkeypatch.setattr(training.models, "__file__", str(tmp_path / "__init__.py"))
     monkeypatch.setattr(training.models, "__path__", [str(tmp_path)])
-    assert member_names() == ["broken"]
-    with pytest.raises(ModuleNotFoundError, match="a_module_that_nobody_wrote"):
-        members()
-    assert Path(training.models.__file__).parent == tmp_path
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "model.py").write_text(source)
+    for name in ("training.models.half", "training.models.half.model"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(
+        InputError, match=r"Member 'half' cannot be taken from training/models/half/model.py: .*Mend it"
+    ):
+        member("half")
+    with pytest.raises(InputError, match=re.escape(told)):
+        member("half")

@@ -113,6 +113,21 @@ def test_a_time_is_kept_but_for_the_defaults(make, nobody):
     assert [trial.number for trial in finished(study)] == [default_trial(study).number]
 
 
+def test_no_trial_begins_that_the_time_would_cut_off(make, nobody, monkeypatch):
+    study, trials, _ = make(trouble="slow")
+    trials.run(study, Budget(2, None), nobody)
+    least = min(trial.user_attrs["seconds"] for trial in finished(study))
+    trials.run(study, Budget(None, 0.9 * least), nobody)
+    assert len(study.trials) == 2
+
+
+def test_how_many_trials_there_will_be(make):
+    _, trials, _ = make("grid", only=("slope",))
+    assert [trials.planned(Budget(most, None)) for most in (40, 2, None)] == [4, 2, 4]
+    _, trials, _ = make("tpe", only=("slope",))
+    assert [trials.planned(Budget(most, None)) for most in (40, None)] == [40, 0]
+
+
 def test_a_study_of_another_space_is_refused(make):
     make()
     narrowed = Known()
