@@ -21,6 +21,7 @@ from typing import Any
 
 from training.evaluation.bootstrap import AHEAD, BEHIND, Difference, Interval
 from training.evaluation.predictions import ENSEMBLE
+from training.evaluation.rounding import alike
 
 __all__ = ["MARGIN", "REGRESSION", "Paired", "Requirement", "best_member", "itself", "no_worse"]
 
@@ -80,10 +81,10 @@ class Paired:
 
     @property
     def same(self) -> bool:
-        """True when nothing at all is between the two, in no draw: the ensemble is this member, as it is."""
-        nothing = Interval(0.0, 0.0)
+        """True when nothing but rounding is between the two, in no draw: the ensemble is this member, as it is."""
+        nothing = (0.0, Interval(0.0, 0.0))
         return bool(_OF_PROBABILITIES & self.differences.keys()) and all(
-            found.estimate == 0.0 and found.interval == nothing for found in self.differences.values()
+            alike((found.estimate, found.interval), nothing) for found in self.differences.values()
         )
 
     @property
@@ -120,12 +121,15 @@ def best_member(metrics: Mapping[str, Mapping[str, float]]) -> str | None:
 
 
 def itself(metrics: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return the member that the ensemble is, uncorrected; None where it is more than a member, or not judged."""
+    """Return the member that the ensemble is, uncorrected; None where it is more than a member, or not judged.
+
+    It has the member's figures up to rounding. `metrics`: of `Evaluation`, or the `test` part of `metrics.json`.
+    """
     ensemble = metrics.get(ENSEMBLE, {})
     loss = ensemble.get("log_loss")
     if loss is None or not math.isfinite(loss):
         return None
-    return next((name for name in metrics if name != ENSEMBLE and metrics[name] == ensemble), None)
+    return next((name for name in metrics if name != ENSEMBLE and alike(metrics[name], ensemble)), None)
 
 
 def _no_worse(auc: Difference, required: bool) -> Requirement:

@@ -26,6 +26,7 @@ from training.evaluation.report_parts import (
     Stage,
     TrainingCurve,
 )
+from training.evaluation.rounding import alike
 from training.evaluation.slices import MIN_PER_CLASS, SliceMetrics
 
 __all__ = [
@@ -79,7 +80,7 @@ def _shown_once(report: ReportInput, member: str) -> ReportInput:
     """Return the report without the rows and lines of `member` that repeat the ensemble's."""
 
     def once(rows: Mapping[str, Row]) -> dict[str, Row]:
-        return {name: row for name, row in rows.items() if name != member or row != rows.get(ENSEMBLE)}
+        return {name: row for name, row in rows.items() if name != member or not alike(row, rows.get(ENSEMBLE))}
 
     found, curves = report.evaluation, report.curves
     if found is not None:

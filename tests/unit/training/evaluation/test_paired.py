@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.ensemble.combine import Ensemble, combine
 from training.evaluation.bootstrap import Difference, Interval
 from training.evaluation.evaluate import evaluate
 from training.evaluation.paired import MARGIN, REGRESSION, Paired, best_member, itself, no_worse
@@ -205,4 +206,32 @@ def test_what_was_not_judged_is_no_member():
     assert itself({"a": {"log_loss": 0.4}}) is None
     assert itself({"a": {"log_loss": None}, "ensemble": {"log_loss": None}}) is None
     assert itself({"a": {"log_loss": math.inf}, "ensemble": {"log_loss": math.inf}}) is None
-    assert itself({"a": {"log_loss": 0.4}, "ensemble": {"log_loss": np.nextafter(0.4, 1)}}) is None
+    assert itself({"a": {"log_loss": 0.4}, "ensemble": {"log_loss": 0.40001}}) is None
+    assert itself({"a": {"log_loss": 0.4}, "ensemble": {"log_loss": 0.4, "ece": 0.1}}) is None
+
+
+@pytest.mark.parametrize(("undefined", "is_it"), [(math.nan, True), (None, True), (0.5, False)])
+def test_rounding_makes_no_other_member(undefined, is_it):
+    nothing = None if undefined is None else math.nan
+    member = {"log_loss": 0.4, "log_loss_ci": [0.3, 0.5], "ece": nothing, "ece_ci": [nothing, nothing]}
+    rounded = {"log_loss": np.nextafter(0.4, 1), "log_loss_ci": [np.nextafter(0.3, 0), 0.5]}
+    ensemble = rounded | {"ece": undefined, "ece_ci": [undefined, undefined]}
+    assert itself({"a": member, "ensemble": ensemble}) == ("a" if is_it else None)
+
+
+def test_an_ensemble_that_is_a_member_but_for_the_last_bit_has_nothing_to_show(predictions):
+    members = {name: predictions.probability[name] for name in ("sharp", "blunt")}
+    combined = combine(Ensemble("log_odds", ("sharp", "blunt"), (1.0, 0.0)), members)
+    assert not np.array_equal(combined, members["sharp"])
+    found = evaluate(replace(predictions, probability=members | {"ensemble": combined}), seed=5, draws=50)
+    assert found.paired.same
+    assert found.requirements == ()
+    assert itself(found.metrics) == itself(found.to_metrics_json()["test"]) == "sharp"
+
+
+def test_an_ensemble_that_is_nearly_a_member_is_asked(predictions):
+    members = {name: predictions.probability[name] for name in ("sharp", "blunt")}
+    combined = combine(Ensemble("log_odds", ("sharp", "blunt"), (0.999, 0.001)), members)
+    found = evaluate(replace(predictions, probability=members | {"ensemble": combined}), seed=5, draws=50)
+    assert not found.paired.same
+    assert itself(found.metrics) is None

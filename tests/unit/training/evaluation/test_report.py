@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from training.ensemble.combine import log_odds, sigmoid
 from training.evaluation.curves import curves_of
 from training.evaluation.decisions import FURTHER
 from training.evaluation.evaluate import evaluate
@@ -191,9 +192,12 @@ def test_one_constant_member_is_drawn(full, predictions):
     Page(render(dataclasses.replace(full, evaluation=evaluation, curves=curves_of(alone), targets=())))
 
 
-def test_an_ensemble_that_is_a_member_is_shown_once(full, predictions, page):
+@pytest.mark.parametrize("rounded", [False, True])
+def test_an_ensemble_that_is_a_member_is_shown_once(full, predictions, page, rounded):
     sharp = predictions.probability["sharp"]
-    same = dataclasses.replace(predictions, probability={"sharp": sharp, "ensemble": sharp})
+    ensemble = sigmoid(log_odds(sharp)) if rounded else sharp
+    assert np.array_equal(ensemble, sharp) != rounded
+    same = dataclasses.replace(predictions, probability={"sharp": sharp, "ensemble": ensemble})
     evaluation = evaluate(same, seed=1, draws=5, thresholds={"sharp": 0.3, "ensemble": 0.3})
     text = render(dataclasses.replace(full, evaluation=evaluation, curves=curves_of(same), targets=()))
     assert "The ensemble is <code>sharp</code> itself" in text
