@@ -218,12 +218,16 @@ def _given_twice(path: Path, problem: Exception) -> str:
 
 
 def _explain(problem: ValidationError) -> str:
+    words = {"missing": "expected it to be told", "tuple_type": 'expected a list, such as ["one", "another"]'}
     lines = []
     for error in problem.errors(include_url=False):
         where = ".".join(str(part) for part in error["loc"]) or "the file"
         keys = _keys_beside(error["loc"]) if error["type"] == "extra_forbidden" else None
-        wanted = error["msg"] if keys is None else f"no such key; expected one of {', '.join(keys)}"
-        lines.append(f"  {where}: got {error['input']!r}; {wanted}")
+        told = words.get(error["type"], error["msg"])
+        wanted = told if keys is None else f"no such key; expected one of {', '.join(keys)}"
+        # The input of a key that is missing is all that stands around it.
+        got = "is not there" if error["type"] == "missing" else f"got {error['input']!r}"
+        lines.append(f"  {where}: {got}; {wanted}")
     return "\n".join(lines) + "\nCorrect these keys; `intent init --config FILE` writes a whole file to compare with."
 
 

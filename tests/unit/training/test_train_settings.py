@@ -47,6 +47,10 @@ def test_what_is_not_known_is_refused(extra: str, message: str) -> None:
         ("[train]\norigin = 3", "  train.origin: got 3; no such key; expected one of members, origins"),
         ("[model]\ndepth = 3", "  model: got {'depth': 3}; no such key; expected one of anchors, data, "),
         ("[data.items]\ncolour = 3", "  data.items.colour: got 3; no such key; expected one of "),
+        (
+            '[train]\nmembers = "recency"',
+            """  train.members: got 'recency'; expected a list, such as ["one", "another"]""",
+        ),
     ],
 )
 def test_a_misspelt_key_is_told_the_keys_there_are(tmp_path: Path, extra: str, message: str) -> None:
@@ -55,3 +59,11 @@ def test_a_misspelt_key_is_told_the_keys_there_are(tmp_path: Path, extra: str, m
     with pytest.raises(SettingsError) as refused:
         Settings.load(path)
     assert message in str(refused.value)
+
+
+def test_a_section_that_is_missing_is_named_without_the_rest_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "shop.toml"
+    path.write_text(PLAIN.replace("[anchors]", "[anchor]"))
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(path)
+    assert "\n  anchors: is not there; expected it to be told\n" in str(refused.value)
