@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from training.pipelines.figures import Table
     from training.simulator.distances import Distance
 
-__all__ = ["distance_lines", "figure_lines", "interval_lines", "metric_lines", "target_lines"]
+__all__ = [
+    "distance_lines",
+    "figure_lines",
+    "interval_lines",
+    "metric_lines",
+    "robustness_lines",
+    "seed_lines",
+    "target_lines",
+]
 
 
 def metric_lines(evaluation: "Evaluation", metrics: "Sequence[str]", members: "Sequence[str]") -> list[str]:
@@ -82,6 +90,38 @@ def interval_lines(found: "Mapping[str, Any]") -> list[str]:
     held = f"  intervals held the rate of buyers for {found['coverage']:.1%} of the anchors"
     least = f"{found['expected']:.1%} or more expected, of {found['dates']} past dates"
     return [f"{held} ({least}), mean width {found['mean_width']:.3f}"]
+
+
+def seed_lines(found: "Mapping[str, Any]", metrics: "Sequence[str]", out: object) -> list[str]:
+    """The ensemble's mean and standard deviation over the seeds; nothing where there is one seed, or no ensemble."""
+    spreads = found.get("members", {}).get("ensemble")
+    if not spreads:
+        return []
+    told = ", ".join(f"{name} {_spread(spreads.get(name, {}))}" for name in metrics)
+    seeds = ", ".join(map(str, found["seeds"]))
+    return [
+        f"  ensemble over the seeds {seeds}, mean ± standard deviation (every member's: intent compare {out}):",
+        f"    {told}",
+    ]
+
+
+def _spread(found: "Mapping[str, Any]") -> str:
+    mean, deviation = found.get("mean"), found.get("deviation")
+    return "not defined" if mean is None or deviation is None else f"{mean:.4f} ± {deviation:.4f}"
+
+
+def robustness_lines(found: "Mapping[str, Any]") -> list[str]:
+    """One line a damage to the log, the log as it is first: what the ensemble is worth on a sample of customers."""
+    names = ("roc_auc", "log_loss", "ece")
+    width = max(len(row["what"]) for row in found["variants"])
+    head = "".join(f"{name:>14}" for name in ("rows changed", "mean move", *names))
+    sample = f"a sample of {found['anchors']:,} anchors of {found['customers']:,} customers"
+    lines = [f"  the ensemble on damaged logs, {sample}:", "    " + " " * width + head]
+    for row in found["variants"]:
+        values = (row["ensemble"].get(name) for name in names)
+        told = "".join(f"{'not defined':>14}" if value is None else f"{value:14.4f}" for value in values)
+        lines.append(f"    {row['what']:<{width}}{row['changed']:14.1%}{row['mean_move']:14.4f}{told}")
+    return lines
 
 
 def figure_lines(table: "Table") -> list[str]:

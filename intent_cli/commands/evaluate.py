@@ -46,7 +46,7 @@ def evaluate(
     """
     from intent_cli.progress import progress
     from intent_cli.reports import report
-    from intent_cli.tables import interval_lines, metric_lines, target_lines
+    from intent_cli.tables import interval_lines, metric_lines, robustness_lines, seed_lines, target_lines
     from services.runtimes import load_member
     from training.evaluation.known_names import require_members, require_metrics
     from training.pipelines.evaluate import evaluate_run, scored_members
@@ -80,7 +80,9 @@ def evaluate(
             "\n".join(
                 [
                     *metric_lines(done.evaluation, shown, named or tuple(done.evaluation.metrics)),
+                    *seed_lines(done.seeds, shown, out),
                     *interval_lines(done.intervals),
+                    *(robustness_lines(done.robustness) if robustness else ()),
                     *target_lines(done.targets),
                 ]
             )

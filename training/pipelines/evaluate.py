@@ -57,7 +57,7 @@ class Evaluated:
     """The evaluation, the targets that the run is held to (none but for the whole demo), and where its page lies.
 
     `fairness`: the figures by group of customers; `robustness`: those on damaged logs, empty if it was not tested.
-    `intervals`: how often the ensemble's held, empty if it has none.
+    `intervals`: how often the ensemble's held, empty if it has none. `seeds`: mean and spread, empty for one seed.
     """
 
     evaluation: Evaluation
@@ -66,6 +66,7 @@ class Evaluated:
     fairness: tuple[FairnessTable, ...] = ()
     robustness: Mapping[str, Any] = field(default_factory=dict)
     intervals: Mapping[str, Any] = field(default_factory=dict)
+    seeds: Mapping[str, Any] = field(default_factory=dict)
 
 
 def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated:
@@ -112,8 +113,8 @@ def evaluate_run(settings: Settings, out: Path, progress: Progress) -> Evaluated
             out / "report.html", _report(settings, out, predictions, evaluation, test, metrics, fairness, targets)
         )
         task.advance()
-    robustness = metrics.get("robustness", {})
-    return Evaluated(evaluation, targets, out / "report.html", fairness, robustness, metrics["intervals"])
+    robustness, intervals = metrics.get("robustness", {}), metrics["intervals"]
+    return Evaluated(evaluation, targets, out / "report.html", fairness, robustness, intervals, metrics["seeds"])
 
 
 def scored_members(out: Path) -> tuple[str, ...]:

@@ -59,3 +59,22 @@ def test_a_target_that_is_not_asked_fails_nothing(tmp_path, monkeypatch, capsys,
     given = judged(tmp_path, monkeypatch, (-0.003, 0.001), (-0.002, -0.001), (target,))
     assert evaluate(require_targets=True, as_json=True, **given) == code
     assert json.loads(capsys.readouterr().out)["targets"] == [target.to_json()]
+
+
+def test_seeds_and_damaged_logs_are_printed(tmp_path, monkeypatch, capsys) -> None:
+    row = {"what": "10 % of events missing", "changed": 0.1, "mean_move": 0.01, "ensemble": {"roc_auc": 0.7}}
+    more = {
+        "robustness": {"anchors": 12, "customers": 5, "variants": [row]},
+        "seeds": {"seeds": [7, 8], "members": {"ensemble": {"roc_auc": {"mean": 0.7, "deviation": 0.01}}}},
+    }
+    given = judged(tmp_path, monkeypatch, (-0.003, 0.001), (-0.002, -0.001), **more)
+    monkeypatch.setattr("training.pipelines.robustness.judge_robustness", lambda *_: None)
+    evaluate(**given)
+    plain = capsys.readouterr().out
+    assert "roc_auc 0.7000 ± 0.0100, pr_auc not defined" in plain
+    assert f"intent compare {tmp_path}" in plain
+    assert "damaged logs" not in plain
+    evaluate(robustness=True, **given)
+    told = capsys.readouterr().out
+    assert "damaged logs, a sample of 12 anchors of 5 customers" in told
+    assert "10 % of events missing" in told

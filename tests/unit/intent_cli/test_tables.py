@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from intent_cli.commands.compare import _asked
-from intent_cli.tables import metric_lines, target_lines
+from intent_cli.tables import metric_lines, robustness_lines, seed_lines, target_lines
 from training.evaluation.compare import compare_runs
 from training.evaluation.evaluate import evaluate
 from training.evaluation.judged_run import JudgedRun
@@ -86,6 +86,33 @@ def test_targets_of_members_that_are_not_in_the_run_are_told_and_not_counted():
         "    not asked: sequence_lstm is not in this run",
     ]
     assert target_lines([]) == []
+
+
+def test_the_spread_over_seeds_is_told_of_the_ensemble():
+    figures = {"roc_auc": {"mean": 0.75, "deviation": 0.001}, "f1": {"mean": None, "deviation": None}}
+    found = {"seeds": [7, 8, 9], "members": {"trees": {}, "ensemble": figures}}
+    assert seed_lines(found, ("roc_auc", "f1"), "artifacts/demo") == [
+        "  ensemble over the seeds 7, 8, 9, mean ± standard deviation (every member's: intent compare artifacts/demo):",
+        "    roc_auc 0.7500 ± 0.0010, f1 not defined",
+    ]
+    assert seed_lines({}, ("roc_auc",), "artifacts/demo") == []
+
+
+def test_each_damage_to_the_log_has_a_line():
+    figures = {"roc_auc": 0.75, "log_loss": 0.41, "ece": None}
+    found = {
+        "anchors": 3412,
+        "customers": 2000,
+        "variants": [
+            {"what": "as it is", "changed": 0.0, "mean_move": 0.0, "ensemble": figures},
+            {"what": "10 % of events missing", "changed": 0.1, "mean_move": 0.0123, "ensemble": figures},
+        ],
+    }
+    lines = robustness_lines(found)
+    assert lines[0] == "  the ensemble on damaged logs, a sample of 3,412 anchors of 2,000 customers:"
+    assert lines[1].split() == ["rows", "changed", "mean", "move", "roc_auc", "log_loss", "ece"]
+    assert lines[3].split("missing")[1].split() == ["10.0%", "0.0123", "0.7500", "0.4100", "not", "defined"]
+    assert len({len(line) for line in lines[1:]}) == 1
 
 
 def test_runs_side_by_side_end_with_what_is_required(predictions):
