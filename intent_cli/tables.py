@@ -60,7 +60,9 @@ def _pair_lines(pair: "Paired") -> list[str]:
         found = pair.differences[metric]
         low, high = found.interval.low, found.interval.high
         lines.append(f"    {metric} {found.estimate:+.4f} ({low:+.4f} to {high:+.4f}), {found.verdict}")
-    return lines + [f"    {one.text}" for one in pair.requirements]
+    for one in pair.requirements:
+        lines += [f"    {one.text}", *([f"      {one.advice}"] if one.advice else [])]
+    return lines
 
 
 def _wide(metric: str) -> int:

@@ -44,12 +44,16 @@ UNDEFINED = "too few draws define it"
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A question about the ensemble, answered `yes`, `not shown` or `no`, and why; `required` or only told."""
+    """A question about the ensemble, answered `yes`, `not shown` or `no`, and why; `required` or only told.
+
+    `advice` says what can be done about it, empty where nothing is to be done.
+    """
 
     question: str
     answer: str
     why: str
     required: bool
+    advice: str = ""
 
     @property
     def met(self) -> bool:
@@ -63,7 +67,7 @@ class Requirement:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-able data, with its line of text."""
-        record = {name: getattr(self, name) for name in ("question", "answer", "why", "required")}
+        record = {name: getattr(self, name) for name in ("question", "answer", "why", "required", "advice")}
         return record | {"text": self.text}
 
 
@@ -100,7 +104,7 @@ class Paired:
         found = [] if auc is None else [_no_worse(auc, self.best)]
         if auc is not None and self.member == REGRESSION:
             found.append(_not_behind(auc))
-        return (*found, *([] if ece is None else [_better_calibrated(ece, self.best)]))
+        return (*found, *([] if ece is None else [_better_calibrated(ece, self.member, self.best)]))
 
     def requirements_json(self) -> dict[str, Any]:
         """Return the margin, and what is required, as JSON-able data."""
@@ -149,10 +153,11 @@ def _not_behind(auc: Difference) -> Requirement:
     return Requirement(question, NO if auc.verdict == BEHIND else YES, f"it is {auc.verdict}", True)
 
 
-def _better_calibrated(ece: Difference, required: bool) -> Requirement:
+def _better_calibrated(ece: Difference, member: str, required: bool) -> Requirement:
     answer = {AHEAD: YES, BEHIND: NO}.get(ece.verdict, NOT_SHOWN)
     why = f"ECE is {ece.verdict}" if _defined(ece) else UNDEFINED
-    return Requirement("better calibrated", answer, why, required)
+    alone = f"To serve the best member alone, run: intent train --member {member}"
+    return Requirement("better calibrated", answer, why, required, alone if required and answer == NO else "")
 
 
 def _defined(found: Difference) -> bool:

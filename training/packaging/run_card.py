@@ -29,16 +29,25 @@ def run_card(question: str, metrics: Mapping[str, Any], training: Mapping[str, A
     lines += [f"* odd: {odd}" for odd in data.get("odd", ())]
     lines += ["", "## Members", ""]
     lines += [f"* {name}: weight {weight:.2f}" for name, weight in training.get("weights", {}).items()]
+    lines += [f"* {_combined(training)}"]
     lines += [f"* fitted on {'train and validation' if training.get('refitted_on_validation') else 'train alone'}"]
     lines += ["", "## Figures on the test period", "", "95 % intervals by a bootstrap over customers.", ""]
     lines += _table(metrics["test"], _MEASURES)
     lines += _ensemble(metrics)
+    lines += _targets(metrics.get("targets", ()))
     lines += _intervals(metrics.get("intervals", {}))
     lines += _seeds(metrics.get("seeds", {}))
     lines += _further(metrics.get("further", {}))
     lines += _fairness(metrics.get("fairness", ()))
     lines += _robustness(metrics.get("robustness", {}))
     return "\n".join([*lines, "", f"Seed {metrics.get('seed')}.", ""])
+
+
+def _combined(training: Mapping[str, Any]) -> str:
+    """Return how the members are combined and recalibrated; where no ways could be compared, it is the plain mean."""
+    chosen = [row for row in training.get("candidates", ()) if row["chosen"]]
+    way = chosen[0] if chosen else {"combination": "mean", "calibration": "none"}
+    return f"combined by {way['combination']}, calibration {way['calibration']}"
 
 
 def _table(members: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[str]:
@@ -58,10 +67,23 @@ def _ensemble(metrics: Mapping[str, Any]) -> list[str]:
             continue
         best = ", the best member in hindsight" if pair == "ensemble_minus_best_member" else ""
         auc = _apart(found["delta_roc_auc"], found["ci"], found["verdict"])
-        ece = _apart(found["delta_ece"], found["delta_ece_ci"], found["delta_ece_verdict"])
-        lines += ["", f"Ensemble minus {found['member']}{best}: roc_auc {auc}; ece {ece}.", ""]
-        lines += [f"* {one['text']}" for one in found["requirements"]]
+        loss, ece = (
+            _apart(*(found[f"delta_{metric}{part}"] for part in ("", "_ci", "_verdict")))
+            for metric in ("log_loss", "ece")
+        )
+        lines += ["", f"Ensemble minus {found['member']}{best}: roc_auc {auc}; log_loss {loss}; ece {ece}.", ""]
+        for one in found["requirements"]:
+            lines += [f"* {one['text']}", *([f"  {one['advice']}"] if one["advice"] else [])]
     return lines
+
+
+def _targets(targets: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return how many of the targets that are asked were met, and each with its result."""
+    if not targets:
+        return []
+    results = [one["result"] for one in targets if one["result"] != "not asked"]
+    told = dict.fromkeys(f"* {one['text']}" for one in targets)
+    return ["", f"Targets, {results.count('met')} of {len(results)} met:", "", *told]
 
 
 def _apart(value: float | None, ends: Sequence[float | None], verdict: str) -> str:

@@ -56,6 +56,14 @@ def test_each_difference_is_followed_by_what_is_required_of_it(predictions):
     ]
 
 
+def test_a_worse_calibration_is_followed_by_advice(predictions):
+    pushed = np.sqrt(predictions.probability["ensemble"])
+    lines = lines_of(replace(predictions, probability=dict(predictions.probability) | {"ensemble": pushed}))
+    place = lines.index("    required: better calibrated? no, ECE is behind")
+    assert lines[place + 1] == "      To serve the best member alone, run: intent train --member boosted_trees"
+    assert sum("--member" in line for line in lines) == 1
+
+
 def test_an_ensemble_that_is_a_member_has_one_row(predictions):
     lines = lines_of(as_trees(predictions))
     assert [line.split()[0] for line in lines[1:3]] == ["logistic_regression", "ensemble"]

@@ -67,6 +67,15 @@ def test_of_the_best_member_both_are_required():
     assert [one.met for one in against(auc=(-0.004, 0.001)).requirements] == [False, False]
 
 
+def test_the_member_alone_is_advised_only_where_a_required_calibration_is_worse():
+    advice = "To serve the best member alone, run: intent train --member trees"
+    worse = (0.001, 0.004)
+    assert [one.advice for one in against(ece=worse).requirements] == ["", advice]
+    assert against(ece=worse).requirements_json()["requirements"][1]["advice"] == advice
+    for pair in (against(), against(ece=(-0.004, -0.001)), against(best=False, ece=worse)):
+        assert not any(one.advice for one in pair.requirements)
+
+
 @pytest.mark.parametrize(
     ("ends", "answer", "why"),
     [

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from training.ensemble.combine import log_odds, sigmoid
+from training.evaluation.bootstrap import Interval
 from training.evaluation.curves import curves_of
 from training.evaluation.decisions import FURTHER
 from training.evaluation.evaluate import evaluate
@@ -227,6 +228,16 @@ def test_an_ensemble_that_is_another_member_than_the_best_is_compared_with_the_b
     assert "The ensemble is <code>blunt</code> itself" in text
     assert "Ensemble minus <code>sharp</code>" in text
     assert "Required: no worse in AUC? <strong>no</strong>" in text
+
+
+def test_the_best_member_alone_is_advised_where_the_ensemble_is_worse_calibrated(full, page):
+    pair = full.evaluation.paired
+    worse = dataclasses.replace(pair.differences["ece"], estimate=0.02, interval=Interval(0.01, 0.03))
+    paired = dataclasses.replace(pair, differences={**pair.differences, "ece": worse})
+    text = render(dataclasses.replace(full, evaluation=dataclasses.replace(full.evaluation, paired=paired)))
+    Page(text)
+    advice = "To serve the best member alone, run: intent train --member sharp."
+    assert text.count(advice) == 1
 
 
 def test_shap_without_a_sample_draws_the_means(full):

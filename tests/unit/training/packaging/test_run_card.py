@@ -1,3 +1,4 @@
+from training.evaluation.targets import CheckedTarget, Target
 from training.packaging.run_card import run_card
 
 METRICS = {
@@ -44,24 +45,55 @@ def test_says_how_often_intervals_held():
 
 
 def test_says_what_is_required_of_the_ensemble():
-    asked = {"text": "required: no worse in AUC? not shown, the interval reaches below -0.003"}
+    asked = {"text": "required: no worse in AUC? not shown, the interval reaches below -0.003", "advice": ""}
+    calibrated = {"text": "required: better calibrated? no, ECE is behind", "advice": "To serve the best member alone"}
     record = {
         "member": "trees",
         "delta_roc_auc": 0.01,
         "ci": [-0.004, 0.02],
         "verdict": "inside the noise",
+        "delta_log_loss": 0.0003,
+        "delta_log_loss_ci": [0.0001, 0.0005],
+        "delta_log_loss_verdict": "behind",
         "delta_ece": None,
         "delta_ece_ci": [None, None],
         "delta_ece_verdict": "inside the noise",
         "same": False,
-        "requirements": [asked],
+        "requirements": [asked, calibrated],
     }
     page = run_card("Will they buy?", METRICS | {"paired": {"ensemble_minus_best_member": record}}, TRAINING)
     auc = "roc_auc +0.0100 (-0.0040 to +0.0200), inside the noise"
-    assert f"Ensemble minus trees, the best member in hindsight: {auc}; ece not defined." in page
-    assert f"* {asked['text']}\n" in page
+    loss = "log_loss +0.0003 (+0.0001 to +0.0005), behind"
+    assert f"Ensemble minus trees, the best member in hindsight: {auc}; {loss}; ece not defined." in page
+    assert f"* {asked['text']}\n* {calibrated['text']}\n  {calibrated['advice']}\n" in page
     plain = {"ensemble_minus_trees": record}
     assert "Ensemble minus trees: roc_auc" in run_card("Will they buy?", METRICS | {"paired": plain}, TRAINING)
+
+
+def test_says_which_targets_were_met_and_missed():
+    bound = Target("ensemble", "roc_auc", "≥", 0.75)
+    absent = CheckedTarget(Target("net", "roc_auc", "≥", 0.745), float("nan"), asked=False)
+    targets = [CheckedTarget(bound, 0.76), CheckedTarget(bound, 0.7), absent, absent]
+    page = run_card("Will they buy?", METRICS | {"targets": [one.to_json() for one in targets]}, TRAINING)
+    lines = [
+        "Targets, 1 of 2 met:",
+        "",
+        "* met: ensemble roc_auc 0.7600, expected ≥ 0.75",
+        "* missed: ensemble roc_auc 0.7000, expected ≥ 0.75",
+        "* not asked: net is not in this run",
+    ]
+    assert "\n".join(lines) + "\n\n" in page
+    assert "Targets" not in run_card("Will they buy?", METRICS, TRAINING)
+
+
+def test_says_how_the_members_are_combined():
+    ways = [
+        {"combination": "stacker", "calibration": "beta", "chosen": False},
+        {"combination": "log_odds", "calibration": "platt", "chosen": True},
+    ]
+    page = run_card("Will they buy?", METRICS, TRAINING | {"candidates": ways})
+    assert "* trees: weight 1.00\n* combined by log_odds, calibration platt\n" in page
+    assert "* combined by mean, calibration none\n" in run_card("Will they buy?", METRICS, TRAINING)
 
 
 def test_an_ensemble_that_is_a_member_is_called_so():
