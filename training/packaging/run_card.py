@@ -82,7 +82,8 @@ def _targets(targets: Sequence[Mapping[str, Any]]) -> list[str]:
     if not targets:
         return []
     results = [one["result"] for one in targets if one["result"] != "not asked"]
-    told = dict.fromkeys(f"* {one['text']}" for one in targets)
+    notes = (f" ({one['note']})" if one["note"] else "" for one in targets)
+    told = dict.fromkeys(f"* {one['text']}{note}" for one, note in zip(targets, notes, strict=True))
     return ["", f"Targets, {results.count('met')} of {len(results)} met:", "", *told]
 
 

@@ -73,14 +73,16 @@ def test_says_what_is_required_of_the_ensemble():
 def test_says_which_targets_were_met_and_missed():
     bound = Target("ensemble", "roc_auc", "≥", 0.75)
     absent = CheckedTarget(Target("net", "roc_auc", "≥", 0.745), float("nan"), asked=False)
-    targets = [CheckedTarget(bound, 0.76), CheckedTarget(bound, 0.7), absent, absent]
+    guard = Target("ensemble", "roc_auc", "≤", 0.8, "above it, a leak")
+    targets = [*(CheckedTarget(bound, value) for value in (0.76, 0.7)), absent, absent, CheckedTarget(guard, 0.76)]
     page = run_card("Will they buy?", METRICS | {"targets": [one.to_json() for one in targets]}, TRAINING)
     lines = [
-        "Targets, 1 of 2 met:",
+        "Targets, 2 of 3 met:",
         "",
         "* met: ensemble roc_auc 0.7600, expected ≥ 0.75",
         "* missed: ensemble roc_auc 0.7000, expected ≥ 0.75",
         "* not asked: net is not in this run",
+        "* met: ensemble roc_auc 0.7600, expected ≤ 0.8 (above it, a leak)",
     ]
     assert "\n".join(lines) + "\n\n" in page
     assert "Targets" not in run_card("Will they buy?", METRICS, TRAINING)
