@@ -99,17 +99,14 @@ def seed_lines(found: "Mapping[str, Any]", metrics: "Sequence[str]", out: object
     spreads = found.get("members", {}).get("ensemble")
     if not spreads:
         return []
-    told = ", ".join(f"{name} {_spread(spreads.get(name, {}))}" for name in metrics)
+    from training.packaging.run_card import spread_text
+
+    told = ", ".join(f"{name} {spread_text(spreads.get(name, {}))}" for name in metrics)
     seeds = ", ".join(map(str, found["seeds"]))
     return [
         f"  ensemble over the seeds {seeds}, mean ± standard deviation (every member's: intent compare {out}):",
         f"    {told}",
     ]
-
-
-def _spread(found: "Mapping[str, Any]") -> str:
-    mean, deviation = found.get("mean"), found.get("deviation")
-    return "not defined" if mean is None or deviation is None else f"{mean:.4f} ± {deviation:.4f}"
 
 
 def robustness_lines(found: "Mapping[str, Any]") -> list[str]:

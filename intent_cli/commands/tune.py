@@ -106,8 +106,7 @@ def tune(
         _say_member(record, path, as_json)
     else:
         together, path = tune_auto(settings, out, among, how, progress(as_json))
-        _say_auto(together, path, as_json)
-        _say_not_considered(together, settings, as_json)
+        _say_auto(together, path, settings, as_json)
 
 
 def _say_member(record: "StudyRecord", path: "Path", as_json: bool) -> None:
@@ -142,8 +141,10 @@ def _lines(record: "StudyRecord") -> list[str]:
 
 
 def _verdict(record: "StudyRecord") -> str:
+    from training.tuning.record import BETTER
+
     if record.better:
-        return "better beyond the noise"
+        return BETTER
     if not record.tried:
         return "nothing but the defaults was judged: they stay"
     if record.difference >= 0:
@@ -153,22 +154,16 @@ def _verdict(record: "StudyRecord") -> str:
 
 def _told(trial: "Mapping[str, Any]", defaults: "Mapping[str, Any]") -> str:
     """One point that was laid out beforehand: what it has beside the defaults, and what came of it."""
+    from training.tuning.record import beside_noise
+
     values = ", ".join(f"{name} {value}" for name, value in trial["values"].items() if value != defaults[name])
     apart, error = trial["difference"], trial["standard_error"]
     if apart is None or error is None:
         return f"{values}: {trial['state']}"
-    return f"{values}: {trial['score']:.5f}, {apart:+.5f} ({error:.5f}), {_beside_noise(apart, error)}"
+    return f"{values}: {trial['score']:.5f}, {apart:+.5f} ({error:.5f}), {beside_noise(apart, error)}"
 
 
-def _beside_noise(difference: float, error: float) -> str:
-    from training.tuning.record import BEYOND
-
-    if abs(difference) <= BEYOND * error:
-        return "inside the noise"
-    return "worse beyond the noise" if difference > 0 else "better beyond the noise"
-
-
-def _say_auto(record: "AutoRecord", path: "Path", as_json: bool) -> None:
+def _say_auto(record: "AutoRecord", path: "Path", settings: "Settings", as_json: bool) -> None:
     import json
 
     if as_json:
@@ -184,24 +179,26 @@ def _say_auto(record: "AutoRecord", path: "Path", as_json: bool) -> None:
         typer.echo(f"left out, as the time was over before their defaults were judged: {', '.join(record.left_out)}")
     typer.echo(f"chosen: {_chosen(record)}")
     typer.echo(f"{path} has members and settings for `intent train --tuned {path}`")
+    if others := _not_considered(record, settings):
+        typer.echo(f"not asked for, and so not considered: {', '.join(others)}")
 
 
 def _chosen(record: "AutoRecord") -> str:
+    from training.tuning.record import beside_noise
+
     if len(record.chosen) == 1:
         return f"{record.chosen[0]} alone, {record.ensemble:.5f}"
     error = record.standard_error
-    noise = "" if error is None else f" (standard error {error:.5f}), {_beside_noise(record.difference, error)}"
+    noise = "" if error is None else f" (standard error {error:.5f}), {beside_noise(record.difference, error)}"
     return (
         f"{', '.join(record.chosen)}; their mean {record.ensemble:.5f}, {record.best_member} alone {record.best:.5f}, "
         f"difference {record.difference:+.5f}{noise}"
     )
 
 
-def _say_not_considered(record: "AutoRecord", settings: "Settings", as_json: bool) -> None:
-    """Name the members that answer the task as well, but that nobody asked for."""
+def _not_considered(record: "AutoRecord", settings: "Settings") -> list[str]:
+    """Return the members that answer the task as well, but that nobody asked for."""
     from training.models import installed_members_for
 
     asked = {*record.studies, *record.failed, *record.left_out}
-    others = [name for name in installed_members_for(settings.task.name) if name not in asked]
-    if others and not as_json:
-        typer.echo(f"not asked for, and so not considered: {', '.join(others)}")
+    return [name for name in installed_members_for(settings.task.name) if name not in asked]

@@ -6,7 +6,7 @@ from typing import Any
 from training.evaluation.paired import itself
 from training.packaging.model_card import NOT_FOR
 
-__all__ = ["run_card"]
+__all__ = ["run_card", "spread_text"]
 
 _MEASURES = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10")
 _DECIDES = ("threshold", "accuracy", "precision", "recall", "f1", "selection_rate")
@@ -73,7 +73,7 @@ def _ensemble(metrics: Mapping[str, Any]) -> list[str]:
         )
         lines += ["", f"Ensemble minus {found['member']}{best}: roc_auc {auc}; log_loss {loss}; ece {ece}.", ""]
         for one in found["requirements"]:
-            lines += [f"* {one['text']}", *([f"  {one['advice']}"] if one["advice"] else [])]
+            lines += [f"* {one['text']}", *([f"  {one['advice']}"] if one.get("advice") else [])]
     return lines
 
 
@@ -116,12 +116,13 @@ def _seeds(seeds: Mapping[str, Any]) -> list[str]:
     for names in (_MEASURES, _DECIDES[1:]):  # each seed decides at a threshold of its own
         lines += ["| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
         for member, figures in seeds["members"].items():
-            lines.append(f"| {member} | {' | '.join(_spread(figures.get(name, {})) for name in names)} |")
+            lines.append(f"| {member} | {' | '.join(spread_text(figures.get(name, {})) for name in names)} |")
         lines.append("")
     return lines[:-1]
 
 
-def _spread(found: Mapping[str, Any]) -> str:
+def spread_text(found: Mapping[str, Any]) -> str:
+    """Return mean and standard deviation of one figure over seeds, as `metrics.json` has them."""
     known = [found.get(name) for name in ("mean", "deviation")]
     return "not defined" if None in known else " ± ".join(f"{value:.4f}" for value in known)
 

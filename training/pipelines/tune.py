@@ -78,15 +78,16 @@ def tune_member(
         SplitError: the training period has no dates to judge by.
     """
     examples, told = _training_period(settings, out)
-    if not told_member(name, settings.members).found.parameters:
+    one = told_member(name, settings.members)
+    if not one.parameters:
         raise InputError(f"Member {name!r} has nothing to tune; expected one with parameters: {_tunable(settings)}.")
-    require_installed(told_member(name, settings.members))
-    one = _contender(settings, out, name, examples, told, options)
-    planned = one.trials.planned(options.budget)
+    require_installed(one)
+    contender = _contender(settings, out, name, examples, told, options)
+    planned = contender.trials.planned(options.budget)
     with progress.task(f"tuning {name}", planned, "trials") as task:
-        task.advance(min(len(finished(one.study)), planned))
-        one.trials.run(one.study, options.budget, task)
-    record = one.record()
+        task.advance(min(len(finished(contender.study)), planned))
+        contender.trials.run(contender.study, options.budget, task)
+    record = contender.record()
     write_json(_record_path(out, options.name or name), record.to_json())
     return record, _keep(settings, out, {name: record}, None)
 
@@ -130,13 +131,13 @@ def _training_period(settings: Settings, out: Path) -> tuple[Examples, FitSettin
 
 
 def _not_installed(settings: Settings, names: Sequence[str]) -> dict[str, str]:
-    """Return member → why not, of those that need a package which is not there."""
+    """Return member → why not, of those that need a package which is not there; what is told of any is checked."""
     found: dict[str, str] = {}
-    for name in names:
+    for one in [told_member(name, settings.members) for name in names]:
         try:
-            require_installed(told_member(name, settings.members))
+            require_installed(one)
         except InputError as problem:
-            found[name] = str(problem)
+            found[one.name] = str(problem)
     return found
 
 

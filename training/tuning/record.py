@@ -16,10 +16,18 @@ from training.tuning.scores import compare
 from training.tuning.study import Identity
 from training.tuning.trials import Trials, judged_rows
 
-__all__ = ["BEYOND", "StudyRecord", "record_of"]
+__all__ = ["BETTER", "BEYOND", "StudyRecord", "beside_noise", "record_of"]
 
 BEYOND = 2.0
 """So many standard errors the best trial must be better by: it is the best of many on the same anchors."""
+BETTER, WORSE, NOISE = "better beyond the noise", "worse beyond the noise", "inside the noise"
+
+
+def beside_noise(difference: float, standard_error: float) -> str:
+    """Return what a difference of scores, lower being better, is beside its standard error."""
+    if abs(difference) > BEYOND * standard_error:
+        return WORSE if difference > 0 else BETTER
+    return NOISE
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class StudyRecord:
     @property
     def better(self) -> bool:
         """True where the best trial is better than the defaults beyond the noise."""
-        return self.standard_error is not None and -self.difference > BEYOND * self.standard_error
+        return self.standard_error is not None and beside_noise(self.difference, self.standard_error) == BETTER
 
     @property
     def tried(self) -> list[dict[str, Any]]:

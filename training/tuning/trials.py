@@ -111,9 +111,8 @@ class Trials:
     def planned(self, budget: Budget) -> int:
         """Return how many trials there will be in all; 0 if that is not known before."""
         points = self._points()
-        laid_out = float("inf") if points is None else len(list(points))
-        most = min(float("inf") if budget.trials is None else budget.trials, laid_out)
-        return 0 if most == float("inf") else int(most)
+        laid_out = None if points is None else len(list(points))
+        return min((bound for bound in (budget.trials, laid_out) if bound is not None), default=0)
 
     def _points(self) -> Iterator[dict[str, Value]] | None:
         """Return the points that the sampler lays out beforehand; None if it draws them one by one."""
